@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/slice.h"
+
+#include <errno.h>
+
+bool ad_slice_case_equal(struct ad_slice a, struct ad_slice b)
+{
+    if (a.bytes != b.bytes) {
+        return false;
+    }
+    for (size_t i = 0; i < a.bytes; i++) {
+        if (ad_ascii_lower(a.p[i]) != ad_ascii_lower(b.p[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+struct ad_slice ad_slice_trim(struct ad_slice s)
+{
+    while (s.bytes > 0 && is_blank(s.p[0])) {
+        s.p++;
+        s.bytes--;
+    }
+    while (s.bytes > 0 && is_blank(s.p[s.bytes - 1])) {
+        s.bytes--;
+    }
+    return s;
+}
+
+bool ad_slice_list_has(struct ad_slice list, const char *token)
+{
+    struct ad_slice wanted = ad_slice_of(token);
+    while (list.bytes > 0) {
+        const char *comma = memchr(list.p, ',', list.bytes);
+        size_t part = comma == NULL ? list.bytes : (size_t)(comma - list.p);
+        if (ad_slice_case_equal(ad_slice_trim((struct ad_slice){list.p, part}), wanted)) {
+            return true;
+        }
+        part += comma != NULL;
+        list.p += part;
+        list.bytes -= part;
+    }
+    return false;
+}
+
+int ad_slice_to_u64(struct ad_slice s, uint64_t max, uint64_t *out)
+{
+    uint64_t value = 0;
+    if (s.bytes == 0) {
+        return -EINVAL;
+    }
+    for (size_t i = 0; i < s.bytes; i++) {
+        if (s.p[i] < '0' || s.p[i] > '9') {
+            return -EINVAL;
+        }
+        uint64_t digit = (uint64_t)(s.p[i] - '0');
+        if (value > (max - digit) / 10 || digit > max) {
+            return -EINVAL;
+        }
+        value = value * 10 + digit;
+    }
+    *out = value;
+    return 0;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * Host and port -> connected stream: look up, order the addresses, race them as RFC 8305 says. The
+ * next attempt starts 250 ms after the last, or at once when one fails; attempts already under way
+ * go on; losers are closed.
+ */
+#ifndef AD_NET_DIAL_H
+#define AD_NET_DIAL_H
+
+#include "net/resolve.h"
+
+#include <aioduct/client.h>
+
+struct ad_dial;
+struct ad_loop;
+struct ad_stream;
+
+struct ad_dial_params {
+    struct ad_resolver *resolver;
+    const char *host; /* name or numeric, no brackets; borrowed until the end */
+    uint16_t port;
+    enum aioduct_family family;
+    const struct aioduct_socket_options *socket; /* borrowed until the end */
+    const struct ad_addr *addrs; /* overrides (--resolve): no look-up; NULL: look up @host */
+    size_t addr_count;
+    uint32_t attempt_delay_ms; /* 250 if 0 (RFC 8305 section 5), bounded to 10..2,000 */
+};
+
+struct ad_dial_result {
+    int code; /* 0, or why the whole dial failed (the last attempt's, or the look-up's) */
+    struct ad_stream *stream; /* connected; ownership passes to the callee (ad_stream_set_owner) */
+    uint64_t resolved_ns, connected_ns; /* loop time */
+    struct aioduct_error
+        error; /* phase resolve or connect; the message names host, port and address tried */
+};
+
+/* Loop thread; *@out is valid until on_done or cancel. 0, then on_done once, never inside start |
+ * negative */
+int ad_dial_start(struct ad_loop *loop, const struct ad_dial_params *params,
+                  void (*on_done)(void *owner, struct ad_dial_result *result), void *owner,
+                  struct ad_dial **out);
+/* on_done will not come; everything under way is closed. */
+void ad_dial_cancel(struct ad_dial *dial);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * Host name -> addresses, without ever blocking a loop. An interface with one default: getaddrinfo
+ * on a small pool of threads, jobs that can be abandoned, a bounded cache for answers and failures.
+ * One resolver serves all loops of a client.
+ */
+#ifndef AD_NET_RESOLVE_H
+#define AD_NET_RESOLVE_H
+
+#include <aioduct/error.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+struct ad_loop;
+struct ad_resolver;
+
+struct ad_addr {
+    struct sockaddr_storage storage; /* with the port */
+    uint32_t bytes;
+};
+
+/* One look-up; the caller's memory, until on_done or ad_lookup_cancel. */
+struct ad_lookup {
+    /* Loop thread, once, never inside start. @code 0 with @count > 0 addresses in the system's
+     * order (RFC 6724), borrowed until this returns; else AIODUCT_E_RESOLVE (final),
+     * AIODUCT_E_RESOLVE_TEMPORARY or -ENOMEM with the system's text in @detail. */
+    void (*on_done)(struct ad_lookup *lookup, int code, const struct ad_addr *addrs, size_t count,
+                    const char *detail);
+    void *job; /* the resolver's */
+};
+
+struct ad_resolver_ops {
+    int (*start)(struct ad_resolver *resolver, struct ad_loop *loop, struct ad_lookup *lookup,
+                 const char *host, uint16_t port, int family);
+    void (*cancel)(struct ad_resolver *resolver, struct ad_lookup *lookup);
+    void (*destroy)(struct ad_resolver *resolver);
+};
+struct ad_resolver { /* first member of every implementation */
+    const struct ad_resolver_ops *ops;
+};
+
+struct ad_resolver_options {
+    int threads;          /* 4 if 0; each starts when there is a job for it */
+    int cache_ms;         /* 60,000 if 0; AIODUCT_NO_LIMIT (-1): no cache */
+    int cache_failure_ms; /* 5,000 if 0 */
+    int cache_names_max;  /* 1,024 if 0 */
+    /* Replaces getaddrinfo in tests (a resolver that hangs, fails, or answers slowly); NULL: the
+     * system's. */
+    int (*getaddrinfo)(const char *node, const char *service, const void *hints, void **result);
+    void (*freeaddrinfo)(void *result);
+};
+int ad_resolver_create_system(const struct ad_resolver_options *options, struct ad_resolver **out);
+
+/* Numeric hosts and cache hits are answered too by a later on_done. @family: AF_UNSPEC, AF_INET,
+ * AF_INET6. 0, then on_done once | -ENOMEM | AIODUCT_E_LIMIT (too many jobs queued) */
+int ad_resolver_start(struct ad_resolver *resolver, struct ad_loop *loop, struct ad_lookup *lookup,
+                      const char *host, uint16_t port, int family);
+/* on_done will not come; returns at once even if a thread hangs in the look-up. */
+void ad_lookup_cancel(struct ad_resolver *resolver, struct ad_lookup *lookup);
+/* Never waits for a hung look-up: its thread finishes alone and frees what it holds. */
+void ad_resolver_destroy(struct ad_resolver *resolver);
+
+#endif

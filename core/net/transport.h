@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * A connection for bytes, clear or TLS: dial, handshake, then plaintext both ways. The layer above
+ * never learns which. Output is pulled: a transport that was marked dirty asks its owner for bytes
+ * once at the end of the turn, encrypts and sends them in one call, and asks again when a pending
+ * send has drained. Loop thread only.
+ *
+ * Life: start -> on_open(0) -> on_plain, on_produce ... -> close -> on_closed. on_open with an
+ * error, or on_end, is the last word but on_closed; the owner still has to close.
+ */
+#ifndef AD_NET_TRANSPORT_H
+#define AD_NET_TRANSPORT_H
+
+#include "net/dial.h"
+#include "net/tls.h"
+
+struct ad_transport;
+struct aioduct_stream_info; /* <aioduct/plugin/plugin.h> */
+
+struct ad_transport_events {
+    /* Ready for bytes (0), or never will be: ad_transport_error has the record. */
+    void (*on_open)(struct ad_transport *t, int code);
+    /* Plaintext, valid until this returns. All of it is the owner's now: what it cannot use yet, it
+     * copies. */
+    void (*on_plain)(struct ad_transport *t, const uint8_t *bytes, size_t count);
+    /* Nothing more comes: 0 orderly (FIN on clear text, close_notify on TLS), AIODUCT_E_TRUNCATED
+     * (FIN without close_notify), else the error. Sending may still work after 0 on clear text. */
+    void (*on_end)(struct ad_transport *t, int code);
+    /* Append at most about @room plaintext bytes to @out. */
+    void (*on_produce)(struct ad_transport *t, struct ad_buf *out, size_t room);
+    /* Everything produced so far was given to the system. */
+    void (*on_sent)(struct ad_transport *t);
+    /* A send failed; what the peer said before it may still arrive by on_plain (read on until
+     * on_end). */
+    void (*on_send_error)(struct ad_transport *t, int code);
+    void (*on_closed)(struct ad_transport *t); /* the memory goes at the end of the turn */
+};
+
+struct ad_transport_params {
+    struct ad_dial_params dial;
+    struct ad_tls_context *tls; /* NULL: clear text */
+    const char *tls_host;       /* name to verify and for SNI; borrowed until on_open */
+    const char *const *alpn;
+};
+
+struct ad_transport_times { /* loop time; 0: did not happen */
+    uint64_t resolved_ns, connected_ns, secured_ns;
+};
+
+int ad_transport_start(struct ad_loop *loop, const struct ad_transport_params *params,
+                       const struct ad_transport_events *events, void *owner,
+                       struct ad_transport **out);
+void *ad_transport_owner(const struct ad_transport *t);
+struct ad_loop *ad_transport_loop(const struct ad_transport *t);
+/* There is something to produce. Cheap; any number of times a turn. Before on_open: remembered. */
+void ad_transport_dirty(struct ad_transport *t);
+/* Stop and restart delivery. After pause, slices that were already on their way may still come by
+ * on_plain. */
+void ad_transport_pause(struct ad_transport *t);
+void ad_transport_resume(struct ad_transport *t);
+/* Once, in any state; NULL does nothing. @orderly: send what was produced and close_notify first,
+ * without waiting for the peer; bounded by a second. */
+void ad_transport_close(struct ad_transport *t, bool orderly);
+
+const struct aioduct_error *ad_transport_error(const struct ad_transport *t);
+const struct ad_transport_times *ad_transport_times(const struct ad_transport *t);
+const char *ad_transport_alpn(const struct ad_transport *t);
+const char *ad_transport_tls_version(const struct ad_transport *t); /* "" on clear text */
+const char *ad_transport_tls_cipher(const struct ad_transport *t);
+bool ad_transport_tls_resumed(const struct ad_transport *t);
+/* 0 with the addresses, or negative. */
+int ad_transport_info(struct ad_transport *t, struct aioduct_stream_info *info);
+
+#endif

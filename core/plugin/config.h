@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * The configuration file: "key = value" lines, # comments. Keys: runtime, workers, plugin_directory
+ * (repeatable, absolute), runtime.<name>.<option>. Anything else is an error with file and line
+ * number.
+ */
+#ifndef AD_PLUGIN_CONFIG_H
+#define AD_PLUGIN_CONFIG_H
+
+#include <aioduct/error.h>
+
+struct ad_config; /* immutable once read */
+
+/**
+ * Read @path; or, if it is NULL, the file named by AIODUCT_CONFIG, else the user's
+ * ($XDG_CONFIG_HOME/aioduct/aioduct.conf or ~/.config/aioduct/aioduct.conf), else
+ * /etc/aioduct/aioduct.conf. "" reads none. A file that was named must exist; the user's and the
+ * system's may be absent. Under AT_SECURE only the system's is read. Returns: 0 with *@out owned
+ * (possibly an empty configuration) | -ENOMEM | AIODUCT_E_CONFIG | -errno
+ */
+int ad_config_read(const char *path, struct ad_config **out, struct aioduct_error *error);
+void ad_config_destroy(struct ad_config *config);
+
+/* Value of the key, NULL if it is not set. *@out_line (may be NULL): its line. */
+const char *ad_config_runtime(const struct ad_config *config, unsigned *out_line);
+int ad_config_workers(const struct ad_config *config);      /* 0 if not set */
+const char *ad_config_path(const struct ad_config *config); /* "" if no file was read */
+/* @i counts from 0; NULL after the last. */
+const char *ad_config_plugin_directory(const struct ad_config *config, unsigned i);
+/* "runtime.<plugin>.<key>"; NULL if not set. */
+const char *ad_config_option(const struct ad_config *config, const char *plugin, const char *key);
+
+#endif

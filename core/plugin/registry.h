@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * Name -> file -> checked tables. A plugin that passed every check becomes a record with full-size
+ * copies of its tables, stubs in the gaps, and stays for the life of the process (it is never
+ * unloaded, so never freed).
+ *
+ * Reading order: place.c (directories, safety), elf.c (header and note), load.c (dlopen, guard,
+ * tables), select.c.
+ */
+#ifndef AD_PLUGIN_REGISTRY_H
+#define AD_PLUGIN_REGISTRY_H
+
+#include <aioduct/plugin/plugin.h>
+#include <aioduct/runtime.h>
+
+struct ad_config;
+
+enum { AD_CAP_RUNTIME = 1, AD_CAP_POLL = 2, AD_CAP_LOCAL = 4, AD_CAP_CONNECTOR = 8 };
+
+struct ad_plugin {
+    const struct aioduct_plugin *descriptor;
+    const char *name;
+    const char *origin; /* absolute path, "built in" or "registered" */
+    unsigned caps;      /* AD_CAP_*: which of the tables below are filled */
+    struct aioduct_runtime runtime;
+    struct aioduct_runtime_poll poll;
+    struct aioduct_runtime_local local;
+    struct aioduct_connector connector;
+};
+
+/* The runtimes that are linked in; called once, before anything else, by core/api. */
+void ad_registry_add_builtin(const struct aioduct_plugin *plugin);
+
+struct ad_selection {
+    const char *option;             /* the caller's word; NULL: none */
+    const struct ad_config *config; /* the configuration file; NULL: none */
+    unsigned need; /* AD_CAP_* that the client cannot do without, beside RUNTIME and CONNECTOR */
+};
+
+/**
+ * Choose, load, check and probe a runtime: option, AIODUCT_RUNTIME, config, automatic.
+ * Thread:  any
+ * Returns: 0 with *@out borrowed for ever and @report (may be NULL) filled, or a negative code with
+ * @error filled: message, every path tried, hint. Nothing is printed; a fall-back is logged once as
+ * a notice.
+ */
+int ad_runtime_choose(const struct ad_selection *want, const struct ad_plugin **out,
+                      struct aioduct_runtime_selection *report, struct aioduct_error *error);
+
+/* Host table with alloc, log, option and error only, for probe; @config and @error may be NULL. */
+struct ad_setup_host {
+    struct aioduct_host host;
+    const struct ad_config *config;
+    const char *plugin_name;
+    struct aioduct_error *error;
+};
+void ad_setup_host_init(struct ad_setup_host *h, const char *plugin_name,
+                        const struct ad_config *config, struct aioduct_error *error);
+
+/* From the first client on, directories and registrations are fixed. */
+void ad_registry_freeze(void);
+
+#endif

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/** aioduct/aioduct.h - everything that an application needs. Plugin authors include
+ * <aioduct/plugin/plugin.h>. */
+#ifndef AIODUCT_AIODUCT_H
+#define AIODUCT_AIODUCT_H
+
+#include <aioduct/client.h>
+#include <aioduct/error.h>
+#include <aioduct/exchange.h>
+#include <aioduct/request.h>
+#include <aioduct/runtime.h>
+
+#endif /* AIODUCT_AIODUCT_H */

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * aioduct/client.h - a client: a runtime, a pool of connections, limits and policies, frozen when
+ * it is created.
+ *
+ * Two ways to drive one. With `workers` at 0 the caller's own thread drives the client: inside a
+ * blocking call, in aioduct_client_run, or turn by turn from a loop of its own. With `workers`
+ * above 0 the client owns that many loop threads; any thread may submit, and callbacks run on a
+ * worker.
+ *
+ * Life: create -> submit, perform, fetch ... -> destroy. Requests (request.h) are apart from
+ * clients and may be sent many times over several.
+ */
+#ifndef AIODUCT_CLIENT_H
+#define AIODUCT_CLIENT_H
+
+#include <aioduct/error.h>
+#include <aioduct/export.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct aioduct_client;
+
+#define AIODUCT_NO_LIMIT \
+    (-1) /* lifts a limit or switches a timeout off, where 0 means the default */
+
+/* Which threads may submit; see aioduct_client_options.binding. */
+enum aioduct_binding {
+    AIODUCT_BINDING_AUTO = 0, /* what the runtime and the worker count allow */
+    AIODUCT_BINDING_SEND,     /* any thread may submit: a poll runtime, or workers above 0 */
+    AIODUCT_BINDING_LOCAL /* only the creating thread; AIODUCT_E_THREAD from any other; workers must
+                             be 0 */
+};
+
+enum aioduct_family { AIODUCT_FAMILY_ANY = 0, AIODUCT_FAMILY_IPV4 = 4, AIODUCT_FAMILY_IPV6 = 6 };
+
+/* TCP options, all set before connect(2). Zero: the default said beside it. */
+struct aioduct_socket_options {
+    const char *local_address;          /* numeric IPv4 or IPv6 address to bind to; NULL: any */
+    const char *device;                 /* network interface (SO_BINDTODEVICE); NULL: any */
+    int local_port_min, local_port_max; /* 0: any */
+    int nodelay;                        /* 0: on; AIODUCT_NO_LIMIT: off */
+    int keepalive_idle_s;               /* 0: 60 s; AIODUCT_NO_LIMIT: no keepalive */
+    int keepalive_interval_s;           /* 0: 60 s */
+    int keepalive_count;                /* 0: the system's */
+    int fast_open;                      /* 0: off; 1: on where the system can */
+    unsigned user_timeout_ms, send_buffer_bytes, recv_buffer_bytes, mark, tos; /* 0: the system's */
+};
+
+enum {
+    AIODUCT_TLS_NO_VERIFY_CHAIN = 1, /* accept any certificate chain: only for tests */
+    AIODUCT_TLS_NO_VERIFY_NAME = 2,  /* accept a certificate for another name: only for tests */
+    AIODUCT_TLS_KEYLOG = 4,          /* append session secrets to the file named by SSLKEYLOGFILE */
+    AIODUCT_TLS_ALLOW_TRUNCATION =
+        8 /* a close-delimited body may end without close_notify; flagged partial */
+};
+
+struct aioduct_tls_options {
+    unsigned flags;           /* AIODUCT_TLS_* */
+    const char *ca_file;      /* PEM, replaces the system's trust store; NULL: the system's */
+    const char *ca_dir;       /* directory of PEM files, replaces the system's too; NULL: none */
+    const char *cert_file;    /* PEM client certificate chain; NULL: none */
+    const char *key_file;     /* PEM private key; NULL: in cert_file */
+    const char *key_password; /* of key_file; NULL: none */
+    const char *priority;     /* GnuTLS priority string; NULL: "NORMAL" with TLS 1.2 and 1.3 */
+};
+
+/**
+ * Options of a client. Start from AIODUCT_CLIENT_OPTIONS_INIT; zero always means the documented
+ * default, and AIODUCT_NO_LIMIT lifts a limit. Strings are copied by aioduct_client_create. A bad
+ * value fails creation with -EINVAL and a message that names the option.
+ */
+struct aioduct_client_options {
+    size_t size; /* sizeof(struct aioduct_client_options) */
+
+    /* Name, list, "auto" or absolute path; NULL: AIODUCT_RUNTIME, config file, automatic. */
+    const char *runtime;
+    /* NULL: AIODUCT_CONFIG, else the user's, else the system's; "": none. */
+    const char *config_file;
+    int workers; /* 0: the config file's, else none: the caller's thread drives */
+    enum aioduct_binding binding;
+
+    /* deadlines, milliseconds */
+    int connect_timeout_ms;   /* 10,000: name, TCP, TLS and waiting for another attempt, together */
+    int acquire_timeout_ms;   /* 30,000: waiting for a connection slot */
+    int head_timeout_ms;      /* 60,000: from the last request byte to the final head */
+    int read_gap_timeout_ms;  /* 60,000: silence inside a response body */
+    int write_gap_timeout_ms; /* 60,000: no progress inside a request body */
+    int total_timeout_ms;     /* none: the whole exchange */
+    int idle_timeout_ms;      /* 90,000: an idle connection is closed */
+    int connection_age_ms;    /* 900,000: then a connection takes no new requests */
+
+    /* limits */
+    int head_bytes_max;        /* 65,536: a response head */
+    int head_fields_max;       /* 256 */
+    int interim_max;           /* 16: 1xx responses before the final one */
+    int trailer_bytes_max;     /* 16,384 */
+    int chunk_ext_max;         /* 16,384: bytes of chunk extensions in a response */
+    int url_bytes_max;         /* 65,536 */
+    int window_bytes;          /* 1,048,576: delivered and not released, an exchange */
+    int64_t collect_bytes_max; /* 67,108,864: a body gathered in memory */
+    int drain_bytes_max; /* 65,536: rest of a dropped body that is read to keep a connection */
+    int connections_per_origin_max;          /* 64; more requests queue */
+    int idle_per_origin_max, idle_total_max; /* 16; 256 */
+    int waiters_max;                         /* 10,000: queued requests */
+    int replays_max; /* 2: resends of a request that provably was not processed */
+
+    enum aioduct_family family; /* any */
+    struct aioduct_socket_options socket;
+    struct aioduct_tls_options tls;
+    const char *const *resolve; /* "host:port:address[,address]..."; NULL-terminated; NULL: none */
+    const char *const
+        *connect_to; /* "host:port:host2:port2", any part but host2 may be empty; NULL: none */
+    const char *user_agent; /* NULL: "aioduct/<version>"; "": none */
+    int resolver_threads;   /* 4: threads for getaddrinfo, started when first needed */
+    int dns_cache_ms;       /* 60,000; failures 5,000 */
+};
+
+#define AIODUCT_CLIENT_OPTIONS_INIT           \
+    {                                         \
+        sizeof(struct aioduct_client_options) \
+    }
+
+/**
+ * Create a client: choose and open a runtime, load the trust store on first need.
+ * Thread:   any; with a local runtime and no workers the calling thread is the client's for life
+ * Owns:     @options copied; *@out_client returned owned, NULL on error
+ * Returns:  0 | -EINVAL | -ENOMEM | any AIODUCT_E_* of phase setup; @error (may be NULL) says why
+ */
+AIODUCT_API int aioduct_client_create(const struct aioduct_client_options *options,
+                                      struct aioduct_client **out_client,
+                                      struct aioduct_error *error);
+
+/**
+ * End a client. Exchanges under way complete with AIODUCT_E_CLIENT_CLOSED, connections close,
+ * workers are joined. Thread:  the client's without workers, any with. Legal inside a callback:
+ * then the memory goes when the outermost call into the client returns. Owns:    @client released;
+ * NULL does nothing
+ */
+AIODUCT_API void aioduct_client_destroy(struct aioduct_client *client);
+
+/**
+ * Drive a client without workers until no exchange is outstanding.
+ * Returns: 0 | AIODUCT_E_NESTED | AIODUCT_E_THREAD | AIODUCT_E_FORKED | -EINVAL (it has workers)
+ */
+AIODUCT_API int aioduct_client_run(struct aioduct_client *client);
+
+/**
+ * One loop turn: wait at most @timeout_ms (0: not at all, negative: as long as it takes) and run
+ * what is ready. Returns: as aioduct_client_run; AIODUCT_E_UNSUPPORTED if the runtime has no turn
+ */
+AIODUCT_API int aioduct_client_turn(struct aioduct_client *client, int timeout_ms);
+
+/**
+ * Descriptor that polls readable when aioduct_client_turn(client, 0) has work. The client's own: do
+ * not close it. Returns: descriptor | AIODUCT_E_UNSUPPORTED | -EINVAL (it has workers)
+ */
+AIODUCT_API int aioduct_client_poll_fd(struct aioduct_client *client);
+
+/** Exchanges submitted and not completed. Thread: any. */
+AIODUCT_API size_t aioduct_client_outstanding(const struct aioduct_client *client);
+
+/** Name of the runtime in use, "uring" say. Borrowed until destroy. Thread: any. */
+AIODUCT_API const char *aioduct_client_runtime(const struct aioduct_client *client);
+/** Where that runtime came from: a path, "built in" or "registered". Borrowed until destroy.
+ * Thread: any. */
+AIODUCT_API const char *aioduct_client_runtime_origin(const struct aioduct_client *client);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* AIODUCT_CLIENT_H */

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * aioduct/exchange.h - one request under way and its response: by callbacks, or by one blocking
+ * call.
+ *
+ * An exchange completes exactly once, by on_done, also after a cancel and when its client is
+ * destroyed. Every public function is legal inside every callback.
+ */
+#ifndef AIODUCT_EXCHANGE_H
+#define AIODUCT_EXCHANGE_H
+
+#include <aioduct/client.h>
+#include <aioduct/error.h>
+#include <aioduct/export.h>
+#include <aioduct/request.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct aioduct_exchange;
+
+/* One header field. Not NUL-terminated; names in the case that the peer sent. */
+struct aioduct_header {
+    const char *name, *value;
+    uint32_t name_bytes, value_bytes;
+};
+
+/* A response head, or a trailer section (status 0). Borrowed for the callback it is given to. */
+struct aioduct_head {
+    size_t size;
+    int status;         /* 100 to 999 */
+    int version;        /* 10, 11 or 20 */
+    const char *reason; /* reason phrase, not NUL-terminated; may be empty */
+    uint32_t reason_bytes;
+    uint32_t header_count;
+    const struct aioduct_header *headers;
+    const char *raw; /* the head as it came, up to and with the empty line; NULL where there is no
+                        such text */
+    uint32_t raw_bytes;
+};
+
+/**
+ * Find the first field called @name (ASCII case ignored).
+ * Returns: its value with *@out_bytes set | NULL. Borrowed like @head. Thread: any.
+ */
+AIODUCT_API const char *aioduct_head_find(const struct aioduct_head *head, const char *name,
+                                          uint32_t *out_bytes);
+
+/* Nanoseconds since submit; 0: that phase did not happen (a reused connection resolves nothing). */
+struct aioduct_timings {
+    size_t size;
+    uint64_t resolved_ns;   /* addresses known */
+    uint64_t connected_ns;  /* TCP connection made */
+    uint64_t secured_ns;    /* TLS handshake finished */
+    uint64_t sent_ns;       /* last request byte given to the system */
+    uint64_t first_byte_ns; /* first response byte */
+    uint64_t head_ns;       /* final head complete */
+    uint64_t end_ns;        /* exchange complete */
+};
+
+/* What is known of an exchange; strings are borrowed until on_done returns (a response keeps its
+ * own). */
+struct aioduct_exchange_info {
+    size_t size;
+    int reused; /* 1: on a connection that had served before */
+    int tls_resumed;
+    const char *protocol;     /* "http/1.1"; "" before a connection was picked */
+    const char *tls_version;  /* "TLS1.3"; "" without TLS */
+    const char *tls_cipher;   /* "" without TLS */
+    const char *peer_address; /* numeric; "" if unknown */
+    const char *local_address;
+    int peer_port, local_port;
+    const char *request_head; /* as sent, with the empty line; not NUL-terminated; NULL before */
+    uint32_t request_head_bytes;
+    uint64_t head_bytes;   /* of response heads, interim ones too */
+    uint64_t body_bytes;   /* response body delivered */
+    uint64_t upload_bytes; /* request body sent */
+    struct aioduct_timings timings;
+};
+
+#define AIODUCT_HOLD \
+    1 /* on_body: I keep these bytes in view; aioduct_exchange_release gives the credit back */
+
+/* What the caller wants to hear; NULL members are not called. All on the loop thread of the
+ * exchange. */
+struct aioduct_callbacks {
+    size_t size;
+    /* 1xx response; zero or more times before on_head. */
+    void (*on_interim)(struct aioduct_exchange *exchange, const struct aioduct_head *head,
+                       void *user);
+    /* Final response head; at most once. Negative: end the exchange with AIODUCT_E_SINK. */
+    int (*on_head)(struct aioduct_exchange *exchange, const struct aioduct_head *head, void *user);
+    /* Body bytes, valid until this returns. 0: consumed; AIODUCT_HOLD: counted against window_bytes
+     * until released; negative: end the exchange with AIODUCT_E_SINK. */
+    int (*on_body)(struct aioduct_exchange *exchange, const void *bytes, size_t count, void *user);
+    /* Trailer section after the body; at most once. */
+    void (*on_trailers)(struct aioduct_exchange *exchange, const struct aioduct_head *trailers,
+                        void *user);
+    /* Exactly once. @error->code 0: the response is complete. The exchange is gone when this
+     * returns. */
+    void (*on_done)(struct aioduct_exchange *exchange, const struct aioduct_error *error,
+                    void *user);
+};
+
+/**
+ * Start @request. Never blocks; the callbacks come later, on the loop.
+ * Thread:   any with workers or a send binding, else the client's
+ * Owns:     @callbacks copied; @request referenced until done; @user borrowed until on_done returns
+ * Calls:    on_done exactly once if 0 was returned; never inside this call
+ * Returns:  0 | -EINVAL | -EBUSY (a pull body already under way) | -ENOMEM | AIODUCT_E_THREAD |
+ * AIODUCT_E_FORKED | AIODUCT_E_CLIENT_CLOSED. *@out (may be NULL) is borrowed until on_done returns
+ */
+AIODUCT_API int aioduct_client_submit(struct aioduct_client *client,
+                                      struct aioduct_request *request,
+                                      const struct aioduct_callbacks *callbacks, void *user,
+                                      struct aioduct_exchange **out);
+
+/**
+ * Start @request and wait until it is done. Callbacks as above, on this thread without workers;
+ * on_done too. Returns: the exchange's code, or an error of submit; @error (may be NULL) has the
+ * whole record
+ */
+AIODUCT_API int aioduct_client_perform(struct aioduct_client *client,
+                                       struct aioduct_request *request,
+                                       const struct aioduct_callbacks *callbacks, void *user,
+                                       struct aioduct_error *error);
+
+/** End an exchange: on_done comes once, with -ECANCELED unless it was already complete. Thread: any
+ * that may submit. */
+AIODUCT_API void aioduct_exchange_cancel(struct aioduct_exchange *exchange);
+/** Give back credit for @count bytes that on_body held. Thread: as cancel. -> 0 | -EINVAL (more
+ * than is held) */
+AIODUCT_API int aioduct_exchange_release(struct aioduct_exchange *exchange, size_t count);
+/** Deliver no more body until resumed; on_done waits too unless it is an error. Thread: as cancel.
+ */
+AIODUCT_API void aioduct_exchange_pause(struct aioduct_exchange *exchange);
+AIODUCT_API void aioduct_exchange_resume(struct aioduct_exchange *exchange);
+/** The body source that said AIODUCT_BODY_WAIT has bytes, or its end. Thread: as cancel. */
+AIODUCT_API void aioduct_exchange_body_ready(struct aioduct_exchange *exchange);
+/** Fill @info as far as its size reaches. Thread: loop thread, inside any callback of the exchange.
+ */
+AIODUCT_API int aioduct_exchange_info(const struct aioduct_exchange *exchange,
+                                      struct aioduct_exchange_info *info);
+
+/* ---- a response gathered in memory
+ * ------------------------------------------------------------------------------ */
+
+struct aioduct_response;
+
+/**
+ * Send @request and gather the response, at most collect_bytes_max of body. @client NULL: a client
+ * of its own for this one call, with default options. Owns:    *@out returned owned; after an error
+ * it is NULL, or holds the part that came (@error->partial) Returns: as aioduct_client_perform;
+ * AIODUCT_E_LIMIT if the body is larger
+ */
+AIODUCT_API int aioduct_client_fetch(struct aioduct_client *client, struct aioduct_request *request,
+                                     struct aioduct_response **out, struct aioduct_error *error);
+/** GET @url; otherwise as aioduct_client_fetch. */
+AIODUCT_API int aioduct_get(struct aioduct_client *client, const char *url,
+                            struct aioduct_response **out, struct aioduct_error *error);
+
+AIODUCT_API int aioduct_response_status(const struct aioduct_response *response);
+/** First field of that name, NUL-terminated, or NULL. Borrowed from @response. */
+AIODUCT_API const char *aioduct_response_header(const struct aioduct_response *response,
+                                                const char *name);
+/** The head with all fields. Borrowed from @response. */
+AIODUCT_API const struct aioduct_head *aioduct_response_head(
+    const struct aioduct_response *response);
+/** Body bytes; a NUL follows that is not counted. Borrowed from @response. */
+AIODUCT_API const void *aioduct_response_body(const struct aioduct_response *response,
+                                              size_t *out_count);
+/** Connection, protocol and times. Borrowed from @response. */
+AIODUCT_API const struct aioduct_exchange_info *aioduct_response_info(
+    const struct aioduct_response *response);
+AIODUCT_API void aioduct_response_destroy(struct aioduct_response *response);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* AIODUCT_EXCHANGE_H */

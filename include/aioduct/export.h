@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/** aioduct/export.h - marks the functions that libaioduct exports. */
+#ifndef AIODUCT_EXPORT_H
+#define AIODUCT_EXPORT_H
+
+#if defined(__GNUC__)
+#define AIODUCT_API __attribute__((visibility("default")))
+#else
+#define AIODUCT_API
+#endif
+
+#endif /* AIODUCT_EXPORT_H */

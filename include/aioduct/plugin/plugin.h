@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * aioduct/plugin/plugin.h - the wall between the aioduct core and its plugins.
+ *
+ * This is the only aioduct header that a plugin includes. A plugin is a shared object with one
+ * exported data symbol, `aioduct_plugin_entry_1`, and one ELF note that can be read without running
+ * any of its code. It may offer a runtime (an event loop), a connector (a way to open byte
+ * streams), or both. A plugin links libc and its loop library, never libaioduct: what it needs of
+ * the core is handed to it in a `struct aioduct_host`.
+ *
+ * Growth. Within one interface id members are appended, never moved and never given a new meaning.
+ * Every table starts with its `size`; the core copies what it knows of a table once, when the
+ * plugin is loaded, and puts stubs into the gaps. A plugin that wants a host member newer than
+ * minor 0 asks with AIODUCT_HAS first.
+ *
+ * Threads. Each member is marked [any] any thread, [loop] the thread that drives this instance (the
+ * one inside block_on or turn, or, before the first of them, the one that called open), [setup]
+ * before open has returned.
+ *
+ * Results. 0 or more is success. -1 to -4095 is -errno. Below that lie aioduct's own codes. A call
+ * that returns an error took nothing and calls nothing back. No callback ever runs inside the call
+ * that asked for it.
+ */
+#ifndef AIODUCT_PLUGIN_PLUGIN_H
+#define AIODUCT_PLUGIN_PLUGIN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define AIODUCT_PLUGIN_MAGIC 0x54434441u /* "ADCT" in memory on a little-endian machine */
+#define AIODUCT_ABI_MAJOR 1              /* also in the symbol's name, the directory and the note */
+#define AIODUCT_ABI_MINOR 0              /* counts appended members */
+
+/* Does the struct that the other side handed us reach as far as member @f, and is it set? */
+#define AIODUCT_HAS(type, p, f) ((p)->size >= offsetof(type, f) + sizeof((p)->f) && (p)->f)
+
+struct iovec;    /* <sys/uio.h> */
+struct sockaddr; /* <sys/socket.h> */
+
+/* The core's own, opaque to a plugin. A plugin gets a pointer to the core's half and a pointer to
+ * its own half. */
+struct aioduct_task;
+struct aioduct_timer;
+struct aioduct_stream;
+
+enum {
+    AIODUCT_DONE = 0,   /* finished; no completion follows */
+    AIODUCT_PENDING = 1 /* exactly one completion follows, later */
+};
+
+/* The same lines stand in <aioduct/error.h>, so that either header stands alone. */
+#ifndef AIODUCT_SHARED_CODES
+#define AIODUCT_SHARED_CODES
+enum {
+    AIODUCT_E_UNAVAILABLE = -5001, /* cannot run on this machine */
+    AIODUCT_E_UNSUPPORTED = -5002, /* an option or operation that the runtime does not have */
+    AIODUCT_E_THREAD = -5003,      /* called from a thread that does not own the object */
+    AIODUCT_E_NESTED = -5004,      /* a blocking call inside a callback of the same instance */
+    AIODUCT_E_FORKED = -5005,      /* the object belongs to the parent process */
+    AIODUCT_E_CLASH = -5006        /* the loop library's symbols belong to another library */
+};
+#endif
+
+/* Operations of a stream; bits, so that cancel can name several. */
+enum { AIODUCT_OP_CONNECT = 1, AIODUCT_OP_RECV = 2, AIODUCT_OP_SEND = 4, AIODUCT_OP_SHUTDOWN = 8 };
+
+enum {
+    AIODUCT_LOG_ERROR = 0,
+    AIODUCT_LOG_WARNING = 1,
+    AIODUCT_LOG_NOTICE = 2,
+    AIODUCT_LOG_INFO = 3,
+    AIODUCT_LOG_DEBUG = 4
+};
+
+/* ------------------------------------------------------------------------------------------
+ * core -> plugin
+ */
+
+struct aioduct_host {
+    uint32_t size;
+    uint16_t abi_major, abi_minor;
+    void *ctx; /* first argument of every member below; one host table an instance */
+
+    /* [any] As realloc: @old NULL allocates, @bytes 0 frees. @align is a power of two; 0 means
+     * malloc's. */
+    void *(*alloc)(void *ctx, void *old, size_t bytes, size_t align);
+    /* [any] One line, no newline; level is AIODUCT_LOG_*. */
+    void (*log)(void *ctx, int level, const char *message);
+    /* [any] Why the call that is about to return an error fails; @message is copied. */
+    void (*error)(void *ctx, int code, const char *message);
+    /* [setup] Value of the option "<plugin name>.<key>"; NULL if not set. Borrowed until open
+     * returns. */
+    const char *(*option)(void *ctx, const char *key);
+
+    /* [loop] Run a task. 1: ready, never run it again. 0: pending, run it again after a wake. */
+    int (*task_run)(void *ctx, struct aioduct_task *task);
+    /* [loop] A deadline given to sleep has passed. The timer is no longer armed when this is
+     * called. */
+    void (*timer_fired)(void *ctx, struct aioduct_timer *timer);
+    /* [loop] Once every turn, after its callbacks (also when there were none) and before the loop
+     * may wait. The core sends here. A task woken or spawned inside it runs before the wait. */
+    void (*turn_end)(void *ctx);
+
+    /* [loop] Bytes arrived. The slice belongs to the runtime and is valid until this returns; bytes
+     * > 0. */
+    void (*on_data)(void *ctx, struct aioduct_stream *stream, const void *slice, size_t bytes);
+    /* [loop] The one completion of an accepted operation. @op is one AIODUCT_OP_*; @code 0 or
+     * negative;
+     * @bytes counts what a send took, also when it failed. */
+    void (*on_done)(void *ctx, struct aioduct_stream *stream, int op, int code, size_t bytes);
+    /* [loop] Last word on a stream after stream_close: its memory goes. */
+    void (*on_closed)(void *ctx, struct aioduct_stream *stream);
+
+    /* [any] 1 if the calling thread drives this instance. */
+    int (*is_loop_thread)(void *ctx);
+    /* [setup] Services added later, by id; NULL if unknown. */
+    const void *(*get_interface)(void *ctx, const char *id);
+};
+
+/* ------------------------------------------------------------------------------------------
+ * plugin -> core: one const static table a capability. That get_interface returns a table is the
+ * capability.
+ */
+
+#define AIODUCT_IFACE_RUNTIME \
+    "aioduct.runtime/1" /* RuntimeCompletion: block_on; every runtime has it */
+#define AIODUCT_IFACE_POLL "aioduct.runtime.poll/1"   /* RuntimePoll: spawn_send, sleep */
+#define AIODUCT_IFACE_LOCAL "aioduct.runtime.local/1" /* RuntimeLocal: spawn_local, sleep */
+#define AIODUCT_IFACE_CONNECTOR \
+    "aioduct.connector/1" /* ConnectorSend or ConnectorLocal, by its flag */
+
+/* Size and alignment of plugin state that the core allocates, zeroed. Read at run time: either side
+ * may grow. */
+struct aioduct_layout {
+    uint32_t bytes, align;
+};
+
+/* A loop that the application owns and the runtime is to adopt. */
+struct aioduct_foreign {
+    uint32_t size, flags;
+    const char *kind;    /* "libevent", "libev", "io_uring" */
+    const char *version; /* of the library that made it; may be NULL */
+    void *loop;          /* struct event_base *, struct ev_loop *, struct io_uring * */
+    void (*witness)(
+        void); /* the application's address of the loop library's run function; NULL: not checked */
+};
+
+struct aioduct_runtime {
+    uint32_t size, flags;
+    struct aioduct_layout rt, task;
+
+    /* [setup] Make an instance in @rt (zeroed). @foreign NULL: own loop. -> 0 or negative; then
+     * close is not called. */
+    int (*open)(void *rt, const struct aioduct_host *host, const struct aioduct_foreign *foreign);
+    /* [loop] The core has closed every stream and cancelled every timer before. Tasks still queued
+     * are dropped. */
+    void (*close)(void *rt);
+    /* [loop] Run the loop until @root is ready. Other tasks stay alive for the next call. The
+     * caller becomes [loop].
+     * -> 0; AIODUCT_E_NESTED inside a callback. */
+    int (*block_on)(void *rt, struct aioduct_task *root, void *root_state);
+    /* [any] Have a spawned (or root) task run again: once for any number of wakes since it last
+     * started to run. A wake while the task runs counts. A wake after the task was ready does
+     * nothing. */
+    void (*wake)(void *rt, struct aioduct_task *task, void *task_state);
+    /* [loop] CLOCK_MONOTONIC nanoseconds, read once a turn after the wait: the same for all
+     * callbacks of one turn. Outside block_on and turn: read anew. */
+    uint64_t (*now_ns)(void *rt);
+
+    /* Optional, for callers with a loop of their own.
+     * [loop] One turn: wait at most @timeout_ns (0: do not wait; negative: as long as it takes),
+     * run what is ready.
+     * -> 0, AIODUCT_E_NESTED or -errno. */
+    int (*turn)(void *rt, int64_t timeout_ns);
+    /* A descriptor that polls readable when turn(0) has work; the runtime's own, never closed by
+     * the caller. */
+    int (*poll_fd)(void *rt);
+    /* [loop, in the child] Make the instance usable again after fork(2). Absent: the core answers
+     * E_FORKED. */
+    int (*after_fork_child)(void *rt);
+};
+
+/* One-shot timers. @deadline_ns is on the clock of now_ns; a past deadline fires on the next turn.
+ * sleep on an armed timer moves it. sleep_cancel on a timer that is not armed does nothing; after
+ * it timer_fired is not called. */
+struct aioduct_runtime_poll {
+    uint32_t size, flags;
+    struct aioduct_layout timer;
+    int (*spawn_send)(void *rt, struct aioduct_task *task, void *task_state); /* [any] */
+    int (*sleep)(void *rt, struct aioduct_timer *timer, void *timer_state,
+                 uint64_t deadline_ns);                                             /* [loop] */
+    void (*sleep_cancel)(void *rt, struct aioduct_timer *timer, void *timer_state); /* [loop] */
+};
+
+struct aioduct_runtime_local {
+    uint32_t size, flags;
+    struct aioduct_layout timer;
+    /* [loop] AIODUCT_E_THREAD from any other thread. */
+    int (*spawn_local)(void *rt, struct aioduct_task *task, void *task_state);
+    int (*sleep)(void *rt, struct aioduct_timer *timer, void *timer_state,
+                 uint64_t deadline_ns);                                             /* [loop] */
+    void (*sleep_cancel)(void *rt, struct aioduct_timer *timer, void *timer_state); /* [loop] */
+};
+
+/* Name look-up hints for a connector that resolves by itself. */
+enum {
+    AIODUCT_DNS_ANY = 0,
+    AIODUCT_DNS_ONLY_4 = 1,
+    AIODUCT_DNS_ONLY_6 = 2,
+    AIODUCT_DNS_PREFER_4 = 3,
+    AIODUCT_DNS_PREFER_6 = 4
+};
+
+/**
+ * How to make one connection: a value, all of it applied before connect(2). Zero means the default
+ * said beside the member. An option that the system refuses fails the connect with that error;
+ * fast_open alone is a hint. The pointers are borrowed until the connect completes.
+ */
+struct aioduct_socket_config {
+    uint32_t size, flags;
+    const char *host; /* target name: for messages, and for a connector that resolves */
+    const struct sockaddr
+        *addr; /* address to dial; NULL: the connector resolves @host (numeric hosts at least) */
+    uint32_t addr_bytes;
+    uint16_t port;             /* used with @host when @addr is NULL */
+    uint16_t dns_family;       /* AIODUCT_DNS_* */
+    const char *dns_resolver;  /* NULL: the client's */
+    uint32_t dns_flags;        /* none defined yet: 0 */
+    int32_t nodelay;           /* TCP_NODELAY: 0 default (on), 1 on, -1 off */
+    uint32_t keepalive_idle_s; /* 0: no keepalive; else SO_KEEPALIVE with TCP_KEEPIDLE */
+    uint32_t keepalive_interval_s, keepalive_count; /* 0: the system's */
+    const struct sockaddr *local_addr;              /* NULL: any */
+    uint32_t local_addr_bytes;
+    uint16_t local_port_min, local_port_max; /* 0: any; else the first free port of the range */
+    const char *device;                      /* SO_BINDTODEVICE; NULL: none */
+    int32_t fast_open;                       /* TCP_FASTOPEN_CONNECT: 0 off, 1 on */
+    uint32_t user_timeout_ms;                /* TCP_USER_TIMEOUT; 0: the system's */
+    uint32_t send_buffer_bytes, recv_buffer_bytes; /* 0: the system's */
+    uint32_t mark;                                 /* SO_MARK; 0: none */
+    uint32_t tos;                                  /* IP_TOS or IPV6_TCLASS; 0: none */
+};
+
+enum {
+    AIODUCT_BIND_SEND =
+        1, /* ConnectorSend: streams may be used by whichever thread drives the loop */
+    AIODUCT_BIND_LOCAL =
+        2, /* ConnectorLocal: streams never leave the thread that opened the instance */
+    AIODUCT_CX_LAYER = 4 /* sits on another connector */
+};
+
+/* What a connected stream can say of itself; zero where unknown. */
+struct aioduct_stream_info {
+    uint32_t size;
+    int32_t fd; /* the descriptor, for diagnostics only; -1 if there is none */
+    uint8_t local_addr[128], peer_addr[128]; /* struct sockaddr_storage */
+    uint32_t local_addr_bytes, peer_addr_bytes;
+};
+
+/**
+ * A connector opens streams; a stream is operations that complete, not a descriptor that becomes
+ * ready. At most one operation of each kind is in flight on a stream; a second is -EBUSY. Every
+ * member below is [loop] and legal inside on_data and on_done of any stream.
+ */
+struct aioduct_connector {
+    uint32_t size, flags; /* exactly one of BIND_SEND and BIND_LOCAL */
+    struct aioduct_layout cx, stream;
+    const char *const
+        *runs_on; /* runtime names, NULL at the end; NULL: only this plugin's own runtime */
+    int (*open)(void *cx, const struct aioduct_host *host, void *rt); /* after the runtime's open */
+    void (*close)(void *cx); /* after every stream's on_closed */
+
+    /* PENDING, then one on_done(OP_CONNECT); or negative. */
+    int (*connect)(void *cx, struct aioduct_stream *stream, void *state,
+                   const struct aioduct_socket_config *config);
+    /* 0 or negative. Slices by on_data until the end; then one on_done(OP_RECV): 0 the peer's end
+     * of stream, -ECANCELED after recv_stop or cancel, else the reason. May be called again after
+     * that completion unless it was the end of stream or an error. */
+    int (*recv_start)(void *state);
+    /* Ask the receive to end. Slices that were on their way may still come first. Nothing if it is
+     * not running. */
+    void (*recv_stop)(void *state);
+    /* DONE: every byte was taken. PENDING: one on_done(OP_SEND) follows; the bytes stay valid and
+     * unchanged until then (the iovec array itself need not). Negative: nothing was taken. Never
+     * raises SIGPIPE. */
+    int (*send)(void *state, const struct iovec *pieces, unsigned count);
+    /* End our side. DONE, PENDING or negative. */
+    int (*shutdown)(void *state);
+    /* Each named operation that is in flight still completes once, with -ECANCELED or what really
+     * happened. */
+    void (*cancel)(void *state, unsigned ops);
+    /* Once. Pending operations complete, then one on_closed; never inside this call. */
+    void (*stream_close)(void *state);
+    /* Fill @info as far as its size reaches. Optional. */
+    int (*stream_info)(void *state, struct aioduct_stream_info *info);
+};
+
+/* Can this runtime run here? Inline text, so that nothing is owned and the struct fits through a
+ * pipe. */
+struct aioduct_probe {
+    uint32_t size;
+    int32_t code;     /* 0 yes; AIODUCT_E_UNAVAILABLE no, for @reason; other negative: broken */
+    char reason[192]; /* "io_uring_setup: EPERM" */
+    char hint[192];   /* "kernel.io_uring_disabled is 2; see sysctl(8)" */
+};
+
+/* The one exported object. */
+struct aioduct_plugin {
+    uint32_t magic, size;
+    uint16_t abi_major, abi_minor_built, abi_minor_needed, flags;
+    const char *name; /* [a-z0-9][a-z0-9_-]{0,31}; the same in the note and in the file's name */
+    const char *version, *vendor, *url, *summary;
+    /* Functions of the loop library whose addresses must be the ones that the plugin was linked to;
+     * NULL at the end. */
+    const char *const *guard_symbols;
+    /* [any] Leaves no descriptor, thread, handler or mapping behind. Only alloc, log and option of
+     * @host may be used. */
+    void (*probe)(const struct aioduct_host *host, struct aioduct_probe *out);
+    const void *(*get_interface)(const char *id); /* static tables; NULL: not offered */
+};
+
+/* ------------------------------------------------------------------------------------------
+ * Defining a plugin. Last lines of its main file:
+ *
+ *     AIODUCT_PLUGIN_NOTE(mine, "runtime,poll,connector")
+ *     AIODUCT_PLUGIN_EXPORT(mine) = {
+ *         AIODUCT_PLUGIN_HEAD(mine), .version = "1.0.0", .probe = probe,
+ *         .get_interface = interfaces };
+ *
+ * Built with AIODUCT_PLUGIN_STATIC the object is called aioduct_plugin_mine and the application
+ * registers it; else it is exported as aioduct_plugin_entry_1.
+ */
+
+#ifdef __cplusplus
+#define AIODUCT_PLUGIN_EXTERN_ extern "C"
+#else
+#define AIODUCT_PLUGIN_EXTERN_ extern
+#endif
+/* Raise it only if a newer member is used without asking AIODUCT_HAS. */
+#ifndef AIODUCT_ABI_NEEDED
+#define AIODUCT_ABI_NEEDED 0
+#endif
+#define AIODUCT_STR_(x) #x
+#define AIODUCT_STR(x) AIODUCT_STR_(x)
+
+/* ELF note, section .note.aioduct, owner "aioduct", type "ADCT"; text is key=value pairs, separated
+ * by semicolons. */
+/* clang-format off */
+#define AIODUCT_PLUGIN_NOTE(NAME, CAPS)                                                           \
+    __asm__(".pushsection .note.aioduct,\"a\",%note\n"                                            \
+            ".balign 4\n"                                                                         \
+            ".long 2f-1f, 4f-3f, 0x54434441\n"                                                    \
+            "1: .asciz \"aioduct\"\n"                                                             \
+            "2: .balign 4\n"                                                                      \
+            "3: .asciz \"abi=" AIODUCT_STR(AIODUCT_ABI_MAJOR) "." AIODUCT_STR(AIODUCT_ABI_MINOR)  \
+            ";needs=" AIODUCT_STR(AIODUCT_ABI_NEEDED) ";name=" #NAME ";caps=" CAPS "\"\n"         \
+            "4: .balign 4\n"                                                                      \
+            ".popsection\n");
+/* clang-format on */
+
+#ifdef AIODUCT_PLUGIN_STATIC
+#define AIODUCT_PLUGIN_EXPORT(NAME)                                           \
+    AIODUCT_PLUGIN_EXTERN_ const struct aioduct_plugin aioduct_plugin_##NAME; \
+    const struct aioduct_plugin aioduct_plugin_##NAME
+#else
+#define AIODUCT_PLUGIN_EXPORT(NAME)                                           \
+    AIODUCT_PLUGIN_EXTERN_ const struct aioduct_plugin aioduct_plugin_entry_1 \
+        __attribute__((visibility("default")));                               \
+    const struct aioduct_plugin aioduct_plugin_entry_1
+#endif
+
+/* The fixed head of the descriptor, for use inside its initialiser. */
+#define AIODUCT_PLUGIN_HEAD(NAME)                                         \
+    .magic = AIODUCT_PLUGIN_MAGIC, .size = sizeof(struct aioduct_plugin), \
+    .abi_major = AIODUCT_ABI_MAJOR, .abi_minor_built = AIODUCT_ABI_MINOR, \
+    .abi_minor_needed = AIODUCT_ABI_NEEDED, .flags = 0, .name = #NAME
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* AIODUCT_PLUGIN_PLUGIN_H */

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * aioduct/request.h - what to ask: method, URL, headers, body. A request may be sent many times,
+ * also at once and over several clients; its head is put into wire form once. The first submit
+ * freezes it: setters then give -EBUSY.
+ */
+#ifndef AIODUCT_REQUEST_H
+#define AIODUCT_REQUEST_H
+
+#include <aioduct/error.h>
+#include <aioduct/export.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct aioduct_request;
+
+enum { AIODUCT_HTTP_AUTO = 0, AIODUCT_HTTP_1_1 = 11, AIODUCT_HTTP_2 = 20 };
+
+/**
+ * Make a request. @method is a token of RFC 9110 section 9.1, case-sensitive; @url absolute, http
+ * or https, its userinfo becomes an Authorization header (Basic), its fragment is not sent. Thread:
+ * any; a request is used by one thread at a time until it is frozen Owns:    strings copied; *@out
+ * returned owned Returns: 0 | -EINVAL (method) | AIODUCT_E_URL | AIODUCT_E_URL_SCHEME | -ENOMEM;
+ * @error may be NULL
+ */
+AIODUCT_API int aioduct_request_create(const char *method, const char *url,
+                                       struct aioduct_request **out, struct aioduct_error *error);
+/** Drop the caller's reference; exchanges under way keep theirs. NULL does nothing. Thread: any. */
+AIODUCT_API void aioduct_request_destroy(struct aioduct_request *request);
+
+/**
+ * Add a header field; replace all of that name; remove all of that name. Order and case of names
+ * are kept. CR, LF and NUL are refused (RFC 9110 section 5.5), as are Content-Length,
+ * Transfer-Encoding, Host and Connection values that contradict the request. Removing "User-Agent",
+ * "Accept" or "Host" suppresses the default field; Host cannot be. Owns:    strings copied Returns:
+ * 0 | -EINVAL (the name or value is not allowed) | -EBUSY (frozen) | -ENOMEM
+ */
+AIODUCT_API int aioduct_request_header_add(struct aioduct_request *request, const char *name,
+                                           const char *value);
+AIODUCT_API int aioduct_request_header_set(struct aioduct_request *request, const char *name,
+                                           const char *value);
+AIODUCT_API int aioduct_request_header_remove(struct aioduct_request *request, const char *name);
+
+/**
+ * Send these bytes as the body, with Content-Length. May be sent again: replayable.
+ * Owns:    copy: copied. borrow: borrowed until the request and every exchange of it are gone
+ * Returns: 0 | -EBUSY | -ENOMEM
+ */
+AIODUCT_API int aioduct_request_body_copy(struct aioduct_request *request, const void *bytes,
+                                          size_t count);
+AIODUCT_API int aioduct_request_body_borrow(struct aioduct_request *request, const void *bytes,
+                                            size_t count);
+
+#define AIODUCT_BODY_WAIT \
+    (-11) /* -EAGAIN: nothing now; aioduct_exchange_body_ready will be called */
+#define AIODUCT_LENGTH_UNKNOWN (-1)
+
+/**
+ * A body that is read piece by piece. Callbacks run on the loop thread of the exchange.
+ */
+struct aioduct_body_source {
+    size_t size;
+    /* Put at most @capacity bytes into @buffer -> count; 0 at the end; AIODUCT_BODY_WAIT; other
+     * negative: give up, the exchange fails with AIODUCT_E_BODY_SOURCE and os_code = -result. */
+    int64_t (*read)(void *user, void *buffer, size_t capacity);
+    /* Start again from the first byte, for a safe resend -> 0 or negative. NULL: the body cannot be
+     * sent again. */
+    int (*rewind)(void *user);
+    /* The exchange is done with the source. NULL: not told. Once for each submit. */
+    void (*finished)(void *user);
+    void *user;
+};
+
+/**
+ * @length bytes from @source with Content-Length, or AIODUCT_LENGTH_UNKNOWN: chunked.
+ * Owns:    @source copied; what its user pointer names is borrowed until finished. Such a request
+ * is submitted once at a time. Returns: 0 | -EINVAL | -EBUSY
+ */
+AIODUCT_API int aioduct_request_body_pull(struct aioduct_request *request,
+                                          const struct aioduct_body_source *source, int64_t length);
+
+/** AIODUCT_HTTP_*; AUTO is the default. -> 0 | -EINVAL | -EBUSY */
+AIODUCT_API int aioduct_request_version(struct aioduct_request *request, int version);
+/** Deadline of the whole exchange, instead of the client's; milliseconds; AIODUCT_NO_LIMIT: none.
+ * -> 0 | -EBUSY */
+AIODUCT_API int aioduct_request_total_timeout_ms(struct aioduct_request *request, int timeout_ms);
+
+/** The URL as it is requested, without userinfo and fragment. Borrowed from @request. Thread: any.
+ */
+AIODUCT_API const char *aioduct_request_url(const struct aioduct_request *request);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* AIODUCT_REQUEST_H */

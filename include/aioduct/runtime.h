@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * aioduct/runtime.h - which event runtime the process uses, and where plugins are looked for.
+ *
+ * The order of selection is: the client's option, the environment variable AIODUCT_RUNTIME, the
+ * configuration file, automatic (uring, libev, libevent, epoll). A single name is an order and
+ * never falls back. A list ("uring,libev") or "auto" takes the first that can run here and says so
+ * once in the log.
+ */
+#ifndef AIODUCT_RUNTIME_H
+#define AIODUCT_RUNTIME_H
+
+#include <aioduct/error.h>
+#include <aioduct/export.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct aioduct_plugin; /* <aioduct/plugin/plugin.h> */
+
+/* State of an installed runtime, as aioduct_runtime_list sees it. */
+enum aioduct_runtime_status {
+    AIODUCT_RUNTIME_OK = 0, /* can run here */
+    AIODUCT_RUNTIME_SKIP,   /* sound, but cannot run on this machine; reason says why */
+    AIODUCT_RUNTIME_ERROR   /* broken: not loaded; reason says why */
+};
+
+struct aioduct_runtime_info {
+    size_t size;
+    const char *name;
+    enum aioduct_runtime_status status;
+    const char *capabilities;  /* "poll,connector"; empty if unknown */
+    const char *abi;           /* "1.0"; empty if unknown */
+    const char *version;       /* the plugin's own; empty if it was not loaded */
+    const char *origin;        /* absolute path, "built in" or "registered" */
+    const char *reason, *hint; /* empty when status is OK */
+};
+
+/**
+ * Visit every runtime that is built in, registered or installed, in search order.
+ * Thread:  any. Loads and probes each plugin in this process if @probe is 1, reads only ELF notes
+ * if it is 0. Calls:   @visit once a runtime, inside this call; the info is borrowed for that call.
+ * A non-zero return ends the walk and is returned. Returns: 0 | what @visit returned | -ENOMEM |
+ * AIODUCT_E_PLUGIN_NAME (relative element in AIODUCT_PLUGIN_PATH) AIODUCT_E_CONFIG
+ */
+AIODUCT_API int aioduct_runtime_list(int probe,
+                                     int (*visit)(const struct aioduct_runtime_info *info,
+                                                  void *user),
+                                     void *user, struct aioduct_error *error);
+
+/* Result of a dry selection. Strings are inline: nothing to free. */
+struct aioduct_runtime_selection {
+    size_t size;
+    char name[40];
+    char origin[512]; /* path or "built in" */
+    char version[40];
+    char abi[16];
+    char source[512]; /* whose word: "option", "AIODUCT_RUNTIME", "/etc/aioduct/aioduct.conf:3" or
+                         "automatic" */
+    char notice[512]; /* what was passed over and why; empty if the first choice runs */
+};
+
+/**
+ * Which runtime would a client created now with option @value (NULL: none) use?
+ * Thread:  any. Loads and probes the candidates.
+ * Returns: 0 with @out filled | any error of loading (@out untouched, @error says what was tried;
+ * may be NULL)
+ */
+AIODUCT_API int aioduct_runtime_select(const char *value, struct aioduct_runtime_selection *out,
+                                       struct aioduct_error *error);
+
+/**
+ * Add a directory, searched before all others; an absolute path, copied.
+ * Thread:  any, before the first client is created
+ * Returns: 0 | AIODUCT_E_TOO_LATE | AIODUCT_E_PLUGIN_NAME (relative) | -ENOMEM
+ */
+AIODUCT_API int aioduct_plugin_directory_add(const char *directory);
+
+/**
+ * Never load a plugin file from now on; built-in and registered runtimes stay.
+ * Thread:  any. Returns: 0
+ */
+AIODUCT_API int aioduct_plugins_disable(void);
+
+/**
+ * Register a plugin that is linked into the program (built with AIODUCT_PLUGIN_STATIC).
+ * Thread:  any, before the first client is created. @plugin is static and stays.
+ * Returns: 0 | AIODUCT_E_TOO_LATE | AIODUCT_E_PLUGIN_INVALID | AIODUCT_E_PLUGIN_ABI | -EEXIST |
+ * -ENOMEM
+ */
+AIODUCT_API int aioduct_runtime_register(const struct aioduct_plugin *plugin,
+                                         struct aioduct_error *error);
+
+/* Levels as in AIODUCT_LOG_* of the plugin header: 0 error, 1 warning, 2 notice, 3 info, 4 debug.
+ */
+typedef void (*aioduct_log_fn)(int level, const char *message, void *user);
+
+/**
+ * Where the library's messages go; NULL: nowhere, the default. The library never prints by itself.
+ * Thread:  any. @log may be called from any thread, until another is set and every client created
+ * before is gone.
+ */
+AIODUCT_API void aioduct_log_set(aioduct_log_fn log, void *user, int level_max);
+
+/** "0.1.0". Thread: any. */
+AIODUCT_API const char *aioduct_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* AIODUCT_RUNTIME_H */
