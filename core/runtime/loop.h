@@ -40,6 +40,19 @@ int ad_loop_block_on(struct ad_loop *loop, struct ad_task *root);
 int ad_loop_turn(struct ad_loop *loop, int64_t timeout_ns);
 int ad_loop_poll_fd(struct ad_loop *loop); /* descriptor, or AIODUCT_E_UNSUPPORTED */
 
+/**
+ * Make the calling thread the one that drives @loop, around calls made outside block_on and turn
+ * (both claim by themselves). Claims nest in one thread. -> 0 | AIODUCT_E_THREAD (another thread
+ * drives or owns it) | AIODUCT_E_FORKED
+ */
+int ad_loop_claim(struct ad_loop *loop); /* [any] */
+void ad_loop_unclaim(struct ad_loop *loop);
+
+/* Text of the plugin's last host->error on this loop, for the call that has just failed; "" if it
+ * said nothing. */
+const char *ad_loop_plugin_error(const struct ad_loop *loop);
+void ad_loop_plugin_error_clear(struct ad_loop *loop);
+
 bool ad_loop_is_local(const struct ad_loop *loop);   /* [any] the runtime is RuntimeLocal only */
 bool ad_loop_is_current(const struct ad_loop *loop); /* [any] does the calling thread drive it? */
 /* May the calling thread use it now? 0 | AIODUCT_E_THREAD (another thread drives or owns it) |

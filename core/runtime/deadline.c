@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Deadlines: a binary heap whose entries may be out of date. Moving a deadline later or clearing it
+ * is a store; the entry is looked at again when its old time comes. One timer of the runtime serves
+ * the top of the heap.
+ */
+#include "base/assert.h"
+#include "base/mem.h"
+#include "runtime/loop_private.h"
+
+#include <errno.h>
+
+#define SLACK_NS 4000000u /* times are rounded up to this, so that neighbours share one wake-up */
+
+static void place(struct ad_loop *loop, uint32_t i, struct ad_deadline *d)
+{
+    loop->heap[i] = d;
+    d->heap_index = i;
+}
+
+static void sift_up(struct ad_loop *loop, uint32_t i)
+{
+    struct ad_deadline *d = loop->heap[i];
+    while (i > 1 && loop->heap[i / 2]->heap_ns > d->heap_ns) {
+        place(loop, i, loop->heap[i / 2]);
+        i /= 2;
+    }
+    place(loop, i, d);
+}
+
+static void sift_down(struct ad_loop *loop, uint32_t i)
+{
+    struct ad_deadline *d = loop->heap[i];
+    for (;;) {
+        uint32_t child = i * 2;
+        if (child > loop->heap_count) {
+            break;
+        }
+        if (child < loop->heap_count &&
+            loop->heap[child + 1]->heap_ns < loop->heap[child]->heap_ns) {
+            child++;
+        }
+        if (loop->heap[child]->heap_ns >= d->heap_ns) {
+            break;
+        }
+        place(loop, i, loop->heap[child]);
+        i = child;
+    }
+    place(loop, i, d);
+}
+
+static uint64_t round_up(uint64_t at_ns)
+{
+    return at_ns > UINT64_MAX - SLACK_NS ? at_ns : (at_ns + SLACK_NS - 1) / SLACK_NS * SLACK_NS;
+}
+
+/* Have the runtime's timer fire no later than the top of the heap; an earlier one is left to fire
+ * for nothing. */
+static void arm(struct ad_loop *loop)
+{
+    if (loop->heap_count == 0) {
+        return;
+    }
+    uint64_t top_ns = loop->heap[1]->heap_ns;
+    if (loop->timer_ns != 0 && loop->timer_ns <= top_ns) {
+        return;
+    }
+    const struct ad_plugin *plugin = loop->plugin;
+    int code = loop->local ? plugin->local.sleep(loop->rt, loop->timer, loop->timer_state, top_ns)
+                           : plugin->poll.sleep(loop->rt, loop->timer, loop->timer_state, top_ns);
+    if (code == 0) {
+        loop->timer_ns = top_ns;
+    }
+}
+
+static int heap_grow(struct ad_loop *loop)
+{
+    uint32_t capacity = loop->heap_capacity == 0 ? 64 : loop->heap_capacity * 2;
+    void *heap = ad_realloc(loop->heap, (capacity + 1) * sizeof *loop->heap);
+    if (heap == NULL) {
+        return -ENOMEM;
+    }
+    loop->heap = heap;
+    loop->heap_capacity = capacity;
+    return 0;
+}
+
+int ad_deadline_set(struct ad_loop *loop, struct ad_deadline *d, uint64_t at_ns)
+{
+    AD_DEBUG_ASSERT(at_ns != 0);
+    if (d->heap_index != 0 && round_up(at_ns) >= d->heap_ns) {
+        d->at_ns = at_ns;
+        return 0;
+    }
+    if (d->heap_index == 0) {
+        if (loop->heap_count == loop->heap_capacity && heap_grow(loop) < 0) {
+            return -ENOMEM;
+        }
+        place(loop, ++loop->heap_count, d);
+    }
+    d->at_ns = at_ns;
+    d->heap_ns = round_up(at_ns);
+    sift_up(loop, d->heap_index);
+    arm(loop);
+    return 0;
+}
+
+void ad_deadline_clear(struct ad_deadline *d)
+{
+    d->at_ns = 0;
+}
+
+void ad_deadline_remove(struct ad_loop *loop, struct ad_deadline *d)
+{
+    uint32_t i = d->heap_index;
+    d->at_ns = 0;
+    if (i == 0) {
+        return;
+    }
+    AD_ASSERT(loop->heap[i] == d);
+    d->heap_index = 0;
+    struct ad_deadline *last = loop->heap[loop->heap_count--];
+    if (last != d) {
+        place(loop, i, last);
+        sift_up(loop, i);
+        sift_down(loop, last->heap_index);
+    }
+}
+
+void ad_deadline_fire(void *ctx, struct aioduct_timer *timer)
+{
+    struct ad_loop *loop = ctx;
+    uint64_t now_ns = ad_loop_now_ns(loop);
+    AD_ASSERT(timer == loop->timer);
+    loop->timer_ns = 0;
+    ad_loop_enter(loop);
+    while (loop->heap_count > 0 && loop->heap[1]->heap_ns <= now_ns) {
+        struct ad_deadline *d = loop->heap[1];
+        if (d->at_ns > now_ns) {
+            d->heap_ns = round_up(d->at_ns);
+            sift_down(loop, 1);
+            continue;
+        }
+        bool due = d->at_ns != 0;
+        ad_deadline_remove(loop, d);
+        if (due) {
+            d->expired(d);
+        }
+    }
+    ad_loop_leave(loop);
+    arm(loop);
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/** The inside of a loop, for the files of this room only. */
+#ifndef AD_RUNTIME_LOOP_PRIVATE_H
+#define AD_RUNTIME_LOOP_PRIVATE_H
+
+#include "plugin/registry.h"
+#include "runtime/loop.h"
+#include "runtime/stream.h"
+
+#include <stdatomic.h>
+
+/* The core's halves of what a plugin handles; the plugin's half follows at its own alignment. */
+struct aioduct_timer {
+    struct ad_loop *loop;
+};
+
+struct ad_task {
+    struct ad_loop *loop;
+    ad_task_fn run;
+    void *user;
+    void *state; /* the plugin's half */
+    bool handed; /* spawned, or was root: the plugin may know it */
+    bool ready;
+};
+
+struct ad_stream {
+    struct ad_loop *loop;
+    const struct ad_stream_events *events;
+    void *owner;
+    void *state;       /* the plugin's half */
+    unsigned inflight; /* AIODUCT_OP_* */
+    bool known;        /* the plugin accepted connect: it must be told to close */
+    bool closing;
+    struct ad_turn_hook closed_hook; /* on_closed of a stream that the plugin never knew */
+    struct ad_deferred deferred;
+};
+
+struct ad_loop {
+    /* immutable after create */
+    const struct ad_plugin *plugin;
+    const struct ad_config *config;
+    struct aioduct_host host;
+    void *rt, *cx;
+    bool local;
+    unsigned fork_generation;
+    const void *owner_thread; /* of a local runtime */
+
+    /* shared */
+    _Atomic(const void *) driver;    /* token of the thread that claimed the loop; NULL: nobody */
+    _Atomic(struct ad_post *) posts; /* newest first */
+
+    /* loop thread */
+    unsigned claims;
+    unsigned depth; /* callbacks of the plugin on the stack */
+    struct ad_task *mailbox;
+    struct ad_list hooks;
+    struct ad_deferred *deferred;
+    struct ad_deadline **heap; /* 1-based; smallest heap_ns first */
+    uint32_t heap_count, heap_capacity;
+    struct aioduct_timer *timer; /* the one runtime timer, for the top of the heap */
+    void *timer_state;
+    uint64_t timer_ns; /* when it fires; 0: not armed */
+    uint8_t *spare_bufs[16];
+    unsigned spare_buf_count;
+    void *spare_streams;
+    unsigned spare_stream_count;
+    char plugin_error[256];
+};
+
+/* A block of {core half, padding, plugin half}, zeroed; *@out_state is the second half. */
+void *ad_runtime_alloc_pair(size_t core_bytes, const struct aioduct_layout *layout,
+                            void **out_state);
+const void *ad_runtime_thread_token(void);
+unsigned ad_runtime_fork_generation(void);
+
+/* host table entries that live in other files of the room */
+int ad_task_run(void *ctx, struct aioduct_task *task);
+void ad_deadline_fire(void *ctx, struct aioduct_timer *timer);
+void ad_stream_on_data(void *ctx, struct aioduct_stream *stream, const void *bytes, size_t count);
+void ad_stream_on_done(void *ctx, struct aioduct_stream *stream, int op, int code, size_t bytes);
+void ad_stream_on_closed(void *ctx, struct aioduct_stream *stream);
+
+int ad_mailbox_open(struct ad_loop *loop);
+void ad_mailbox_close(struct ad_loop *loop);
+void ad_posts_run(struct ad_loop *loop);
+void ad_stream_spares_free(struct ad_loop *loop);
+
+static inline void ad_loop_enter(struct ad_loop *loop)
+{
+    loop->depth++;
+}
+static inline void ad_loop_leave(struct ad_loop *loop)
+{
+    loop->depth--;
+}
+
+#endif
