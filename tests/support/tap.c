@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/* Cases are run one group each, with standard output turned into a file in memory; from that and
+ * from cmocka's result the TAP line is made. */
+#include "tap.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static unsigned case_seconds = 60;
+static bool suite_skipped;
+static bool case_skipped;
+static char skip_reason[256];
+static char late_line[512]; /* written by the alarm handler, so made beforehand */
+static size_t late_line_bytes;
+static int real_stdout = -1;
+
+void tap_skip(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(skip_reason, sizeof skip_reason, format, args);
+    va_end(args);
+    case_skipped = true;
+    skip();
+}
+
+int tap_skip_all(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fputs("1..0 # SKIP ", stdout);
+    vprintf(format, args);
+    putchar('\n');
+    fflush(stdout);
+    va_end(args);
+    suite_skipped = true;
+    return 0;
+}
+
+void tap_limit_seconds(unsigned seconds)
+{
+    case_seconds = seconds;
+    if (real_stdout >= 0) {
+        alarm(seconds);
+    }
+}
+
+/* A case that hangs would take the names of all later ones with it: say which, and stop. */
+static void on_alarm(int number)
+{
+    (void)number;
+    ssize_t written = write(real_stdout, late_line, late_line_bytes);
+    (void)written;
+    _exit(2);
+}
+
+/* Redirect standard output -> descriptor of the file in memory. */
+static int capture_begin(void)
+{
+    fflush(stdout);
+    int memory = memfd_create("case output", MFD_CLOEXEC);
+    real_stdout = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    if (memory < 0 || real_stdout < 0 || dup2(memory, STDOUT_FILENO) < 0) {
+        fputs("Bail out! standard output cannot be captured\n", stdout);
+        exit(2);
+    }
+    return memory;
+}
+
+/* Put standard output back -> what was printed, to be freed. */
+static char *capture_end(int memory)
+{
+    fflush(stdout);
+    dup2(real_stdout, STDOUT_FILENO);
+    close(real_stdout);
+    real_stdout = -1;
+    off_t bytes = lseek(memory, 0, SEEK_END);
+    char *text = calloc(1, (size_t)bytes + 1);
+    if (text != NULL && pread(memory, text, (size_t)bytes, 0) != bytes) {
+        text[0] = '\0';
+    }
+    close(memory);
+    return text;
+}
+
+/* cmocka's own result lines ("ok 1 - name", "1..1", "# ok - name") say nothing new. */
+static bool is_result_line(const char *line)
+{
+    if (line[0] == '#' && line[1] == ' ') {
+        line += 2;
+    }
+    return strncmp(line, "ok ", 3) == 0 || strncmp(line, "not ok ", 7) == 0 ||
+           strncmp(line, "1..", 3) == 0;
+}
+
+static void print_comments(char *text)
+{
+    char *rest = NULL;
+    for (char *line = strtok_r(text, "\n", &rest); line != NULL;
+         line = strtok_r(NULL, "\n", &rest)) {
+        if (!is_result_line(line)) {
+            printf("# %s\n", strncmp(line, "# ", 2) == 0 ? line + 2 : line);
+        }
+    }
+}
+
+/* -> 0 passed or skipped, 1 failed */
+static int run_case(size_t number, const struct CMUnitTest *test)
+{
+    case_skipped = false;
+    skip_reason[0] = '\0';
+    int bytes = snprintf(late_line, sizeof late_line,
+                         "not ok %zu - %s\n# gave no result in time\nBail out! a case hangs\n",
+                         number, test->name);
+    late_line_bytes = (size_t)bytes < sizeof late_line ? (size_t)bytes : sizeof late_line - 1;
+
+    int memory = capture_begin();
+    alarm(case_seconds);
+    int failed = _cmocka_run_group_tests("case", test, 1, NULL, NULL);
+    alarm(0);
+    char *text = capture_end(memory);
+
+    if (failed == 0 && text != NULL && strstr(text, "1 # SKIP") != NULL) {
+        case_skipped = true;
+    }
+    if (failed != 0) {
+        printf("not ok %zu - %s\n", number, test->name);
+    } else if (case_skipped) {
+        printf("ok %zu - %s # SKIP %s\n", number, test->name, skip_reason);
+    } else {
+        printf("ok %zu - %s\n", number, test->name);
+    }
+    if (text != NULL) {
+        print_comments(text);
+    }
+    fflush(stdout);
+    free(text);
+    return failed != 0;
+}
+
+int tap_run(const struct CMUnitTest *cases, size_t count, int (*setup)(void **state),
+            int (*teardown)(void **state))
+{
+    setenv("CMOCKA_MESSAGE_OUTPUT", "TAP", 1);
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    const char *seconds = getenv("TAP_CASE_SECONDS");
+    if (seconds != NULL) {
+        case_seconds = (unsigned)strtoul(seconds, NULL, 10);
+    }
+    signal(SIGALRM, on_alarm);
+
+    void *state = NULL;
+    if (setup != NULL) {
+        int code = setup(&state);
+        if (suite_skipped) {
+            return 0;
+        }
+        if (code != 0) {
+            printf("1..%zu\nBail out! the suite's setup failed (%d)\n", count, code);
+            return 2;
+        }
+    }
+    printf("1..%zu\n", count);
+    const char *only = getenv("TAP_ONLY");
+    int failed = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct CMUnitTest test = cases[i];
+        if (only != NULL && strstr(test.name, only) == NULL) {
+            printf("ok %zu - %s # SKIP not asked for\n", i + 1, test.name);
+            continue;
+        }
+        if (test.initial_state == NULL) {
+            test.initial_state = state;
+        }
+        failed |= run_case(i + 1, &test);
+    }
+    if (teardown != NULL && teardown(&state) != 0) {
+        printf("# the suite's teardown failed\n");
+        failed = 1;
+    }
+    fflush(stdout);
+    return failed;
+}
