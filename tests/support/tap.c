@@ -89,14 +89,29 @@ static char *capture_end(int memory)
     return text;
 }
 
-/* cmocka's own result lines ("ok 1 - name", "1..1", "# ok - name") say nothing new. */
+/* cmocka's own result lines ("ok 1 - name", "1..1", "# ok - name") say nothing new, unless they
+ * tell of a fixture that failed. */
 static bool is_result_line(const char *line)
 {
+    if (strstr(line, "Could not run test") != NULL) {
+        return false;
+    }
     if (line[0] == '#' && line[1] == ' ') {
         line += 2;
     }
     return strncmp(line, "ok ", 3) == 0 || strncmp(line, "not ok ", 7) == 0 ||
            strncmp(line, "1..", 3) == 0;
+}
+
+/* One comment line; bytes that are not legal in a report are shown in hexadecimal. */
+static void print_comment(const char *line)
+{
+    fputs("# ", stdout);
+    for (; *line != '\0'; line++) {
+        unsigned char c = (unsigned char)*line;
+        printf(c >= 0x20 && c < 0x7f ? "%c" : "\\x%02x", c);
+    }
+    putchar('\n');
 }
 
 static void print_comments(char *text)
@@ -105,7 +120,7 @@ static void print_comments(char *text)
     for (char *line = strtok_r(text, "\n", &rest); line != NULL;
          line = strtok_r(NULL, "\n", &rest)) {
         if (!is_result_line(line)) {
-            printf("# %s\n", strncmp(line, "# ", 2) == 0 ? line + 2 : line);
+            print_comment(strncmp(line, "# ", 2) == 0 ? line + 2 : line);
         }
     }
 }
