@@ -118,10 +118,17 @@ struct aioduct_client_options {
     int dns_cache_ms;       /* 60,000; failures 5,000 */
 };
 
+#ifdef __cplusplus
 #define AIODUCT_CLIENT_OPTIONS_INIT           \
     {                                         \
         sizeof(struct aioduct_client_options) \
     }
+#else
+#define AIODUCT_CLIENT_OPTIONS_INIT                   \
+    {                                                 \
+        .size = sizeof(struct aioduct_client_options) \
+    }
+#endif
 
 /**
  * Create a client: choose and open a runtime, load the trust store on first need.

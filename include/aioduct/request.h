@@ -44,6 +44,14 @@ AIODUCT_API int aioduct_request_header_set(struct aioduct_request *request, cons
 AIODUCT_API int aioduct_request_header_remove(struct aioduct_request *request, const char *name);
 
 /**
+ * Set Authorization to Basic with these credentials (RFC 7617), instead of the URL's.
+ * Owns:    strings copied
+ * Returns: 0 | -EINVAL (a colon in @user, or control bytes) | -EBUSY (frozen) | -ENOMEM
+ */
+AIODUCT_API int aioduct_request_basic_auth(struct aioduct_request *request, const char *user,
+                                           const char *password);
+
+/**
  * Send these bytes as the body, with Content-Length. May be sent again: replayable.
  * Owns:    copy: copied. borrow: borrowed until the request and every exchange of it are gone
  * Returns: 0 | -EBUSY | -ENOMEM
