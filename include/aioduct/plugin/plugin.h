@@ -15,11 +15,19 @@
  *
  * Threads. Each member is marked [any] any thread, [loop] the thread that drives this instance (the
  * one inside block_on or turn, or, before the first of them, the one that called open), [setup]
- * before open has returned.
+ * before open has returned. The host's [loop] members are called from inside block_on and turn
+ * only, one at a time, and never from inside another member of the plugin.
  *
  * Results. 0 or more is success. -1 to -4095 is -errno. Below that lie aioduct's own codes. A call
  * that returns an error took nothing and calls nothing back. No callback ever runs inside the call
  * that asked for it.
+ *
+ * Memory. State is zeroed before its first use. The core may take it back: a task's once task_run
+ * has answered 1 (after that callback) and no wake is under way, the root's once block_on has
+ * returned; a timer's whenever it is not armed, inside timer_fired too; a stream's from inside
+ * on_closed on, or when connect was refused.
+ *
+ * The whole contract, clause by clause and with the tests that check it: docs/CONTRACT.md.
  */
 #ifndef AIODUCT_PLUGIN_PLUGIN_H
 #define AIODUCT_PLUGIN_PLUGIN_H
@@ -109,8 +117,7 @@ struct aioduct_host {
      * > 0. */
     void (*on_data)(void *ctx, struct aioduct_stream *stream, const void *slice, size_t bytes);
     /* [loop] The one completion of an accepted operation. @op is one AIODUCT_OP_*; @code 0 or
-     * negative;
-     * @bytes counts what a send took, also when it failed. */
+     * negative; @bytes counts what a send took, also when it failed or was cancelled; else 0. */
     void (*on_done)(void *ctx, struct aioduct_stream *stream, int op, int code, size_t bytes);
     /* [loop] Last word on a stream after stream_close: its memory goes. */
     void (*on_closed)(void *ctx, struct aioduct_stream *stream);
@@ -159,9 +166,10 @@ struct aioduct_runtime {
     /* [loop] The core has closed every stream and cancelled every timer before. Tasks still queued
      * are dropped. */
     void (*close)(void *rt);
-    /* [loop] Run the loop until @root is ready. Other tasks stay alive for the next call. The
-     * caller becomes [loop].
-     * -> 0; AIODUCT_E_NESTED inside a callback. */
+    /* [loop] Run the loop until @root is ready, to the end of that turn. @root runs first without a
+     * wake. Other tasks stay alive for the next call. The caller becomes [loop].
+     * -> 0; AIODUCT_E_NESTED inside a callback; AIODUCT_E_THREAD if the runtime has no
+     * aioduct.runtime.poll/1 and another thread than this one called open. */
     int (*block_on)(void *rt, struct aioduct_task *root, void *root_state);
     /* [any] Have a spawned (or root) task run again: once for any number of wakes since it last
      * started to run. A wake while the task runs counts. A wake after the task was ready does
@@ -173,20 +181,21 @@ struct aioduct_runtime {
 
     /* Optional, for callers with a loop of their own.
      * [loop] One turn: wait at most @timeout_ns (0: do not wait; negative: as long as it takes),
-     * run what is ready.
-     * -> 0, AIODUCT_E_NESTED or -errno. */
+     * run what is ready, turn_end. A signal may end the wait early; that is no error.
+     * -> 0, AIODUCT_E_NESTED, AIODUCT_E_THREAD (as block_on) or -errno. */
     int (*turn)(void *rt, int64_t timeout_ns);
-    /* A descriptor that polls readable when turn(0) has work; the runtime's own, never closed by
-     * the caller. */
+    /* [loop] A descriptor that polls readable when turn(0) has work (a wake, a due timer, I/O) and
+     * not when it has none; the runtime's own, never closed by the caller. Negative: none. */
     int (*poll_fd)(void *rt);
     /* [loop, in the child] Make the instance usable again after fork(2). Absent: the core answers
      * E_FORKED. */
     int (*after_fork_child)(void *rt);
 };
 
-/* One-shot timers. @deadline_ns is on the clock of now_ns; a past deadline fires on the next turn.
- * sleep on an armed timer moves it. sleep_cancel on a timer that is not armed does nothing; after
- * it timer_fired is not called. */
+/* One-shot timers. @deadline_ns is on the clock of now_ns; a past deadline fires on the next turn,
+ * UINT64_MAX never. Never early; earlier deadlines first, but deadlines less than 1 ms apart may
+ * come in any order. sleep on an armed timer moves it. sleep_cancel on a timer that is not armed
+ * does nothing; after it timer_fired is not called. */
 struct aioduct_runtime_poll {
     uint32_t size, flags;
     struct aioduct_layout timer;
@@ -218,7 +227,8 @@ enum {
 /**
  * How to make one connection: a value, all of it applied before connect(2). Zero means the default
  * said beside the member. An option that the system refuses fails the connect with that error;
- * fast_open alone is a hint. The pointers are borrowed until the connect completes.
+ * fast_open alone is a hint. The struct is borrowed for the call; what its pointers point to, until
+ * the connect completes.
  */
 struct aioduct_socket_config {
     uint32_t size, flags;
@@ -263,7 +273,8 @@ struct aioduct_stream_info {
 /**
  * A connector opens streams; a stream is operations that complete, not a descriptor that becomes
  * ready. At most one operation of each kind is in flight on a stream; a second is -EBUSY. Every
- * member below is [loop] and legal inside on_data and on_done of any stream.
+ * member below is [loop] and legal inside on_data and on_done of any stream. A stream is dialled
+ * once; recv_start, send and shutdown on one that is not connected are -ENOTCONN.
  */
 struct aioduct_connector {
     uint32_t size, flags; /* exactly one of BIND_SEND and BIND_LOCAL */
@@ -273,7 +284,8 @@ struct aioduct_connector {
     int (*open)(void *cx, const struct aioduct_host *host, void *rt); /* after the runtime's open */
     void (*close)(void *cx); /* after every stream's on_closed */
 
-    /* PENDING, then one on_done(OP_CONNECT); or negative. */
+    /* PENDING, then one on_done(OP_CONNECT), and the stream is to be closed whatever its code; or
+     * negative, and there is no stream: @state is as before. */
     int (*connect)(void *cx, struct aioduct_stream *stream, void *state,
                    const struct aioduct_socket_config *config);
     /* 0 or negative. Slices by on_data until the end; then one on_done(OP_RECV): 0 the peer's end
@@ -284,15 +296,17 @@ struct aioduct_connector {
      * not running. */
     void (*recv_stop)(void *state);
     /* DONE: every byte was taken. PENDING: one on_done(OP_SEND) follows; the bytes stay valid and
-     * unchanged until then (the iovec array itself need not). Negative: nothing was taken. Never
-     * raises SIGPIPE. */
+     * unchanged until then (the iovec array itself need not). Negative: nothing was taken. Any
+     * @count; no bytes at all are DONE. Never raises SIGPIPE. */
     int (*send)(void *state, const struct iovec *pieces, unsigned count);
-    /* End our side. DONE, PENDING or negative. */
+    /* End our side, after the bytes of a send in flight. DONE, PENDING or negative. A send after it
+     * is -EPIPE; receiving goes on. */
     int (*shutdown)(void *state);
     /* Each named operation that is in flight still completes once, with -ECANCELED or what really
      * happened. */
     void (*cancel)(void *state, unsigned ops);
-    /* Once. Pending operations complete, then one on_closed; never inside this call. */
+    /* Once, and the core's last call on the stream. No more slices; pending operations complete,
+     * then one on_closed; never inside this call. Bytes that sends took still reach the peer. */
     void (*stream_close)(void *state);
     /* Fill @info as far as its size reaches. Optional. */
     int (*stream_info)(void *state, struct aioduct_stream_info *info);
