@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Install into a prefix, then use what is there as a stranger would: a program built with pkg-config
+# and a plugin built from the installed header alone.
+#   run.sh BUILD_DIRECTORY PREFIX JUNIT_FILE
+set -u
+build=$1 prefix=$2 junit=$3
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d)
+chmod 755 "$work"
+trap 'rm -rf "$work"' EXIT
+cases='' failed=0 total=0
+
+check() { # check NAME COMMAND... - one case
+  local name=$1
+  shift
+  total=$((total + 1))
+  if "$@" >"$work/log" 2>&1; then
+    printf 'ok %s\n' "$name"
+    cases+="<testcase classname=\"install\" name=\"$name\"/>"
+  else
+    printf 'not ok %s\n' "$name"
+    sed 's/^/  /' "$work/log"
+    cases+="<testcase classname=\"install\" name=\"$name\"><failure message=\"see the log\"/></testcase>"
+    failed=$((failed + 1))
+  fi
+}
+
+rm -rf "$prefix"
+pkg_dir() { dirname "$(find "$prefix" -name aioduct.pc | head -n 1)"; }
+lib_dir() { dirname "$(find "$prefix" -name 'libaioduct.so' | head -n 1)"; }
+
+install_it() { ninja -C "$build" && meson install -C "$build" --no-rebuild; }
+check 'meson install succeeds' install_it
+PKG_CONFIG_PATH=$(pkg_dir)
+LD_LIBRARY_PATH=$(lib_dir)
+export PKG_CONFIG_PATH LD_LIBRARY_PATH
+unset AIODUCT_PLUGIN_PATH AIODUCT_RUNTIME
+export AIODUCT_CONFIG=/dev/null
+
+compile_program() {
+  # shellcheck disable=SC2046
+  cc -std=c11 -Wall -Wextra -Werror "$here/data/program.c" -o "$work/program" \
+    $(pkg-config --cflags --libs aioduct)
+}
+check 'a program builds with pkg-config' compile_program
+check 'the program runs on epoll' env AIODUCT_RUNTIME=epoll "$work/program" epoll
+for runtime in libev libevent; do
+  check "the installed $runtime plugin is found beside the library" \
+    env AIODUCT_RUNTIME=$runtime "$work/program" $runtime
+done
+
+compile_cxx() {
+  # shellcheck disable=SC2046
+  c++ -std=c++17 -Wall -Wextra -Werror -x c++ -fsyntax-only "$here/data/program.c" \
+    $(pkg-config --cflags aioduct)
+}
+check 'the same program compiles as C++17' compile_cxx
+
+compile_plugin() {
+  mkdir -p "$work/plugins" "$work/include/aioduct/plugin"
+  cp "$prefix/include/aioduct/plugin/plugin.h" "$work/include/aioduct/plugin/"
+  cc -std=c11 -Wall -Wextra -Werror -fPIC -shared -fvisibility=hidden -Wl,-z,defs \
+    -I"$work/include" "$here/../../examples/runtime-template/pollrt.c" \
+    -o "$work/plugins/libaioduct-rt-pollrt.so"
+}
+check 'a plugin builds from the one installed header' compile_plugin
+run_plugin() { AIODUCT_PLUGIN_PATH=$work/plugins AIODUCT_RUNTIME=pollrt "$work/program" pollrt; }
+check 'a plugin elsewhere is found by AIODUCT_PLUGIN_PATH and fetches a page' run_plugin
+list_plugin() { AIODUCT_PLUGIN_PATH=$work/plugins "$prefix/bin/aioduct" plugins | grep -E '^pollrt +ok'; }
+check 'the installed command lists it' list_plugin
+
+pkg_variables() {
+  [ "$(pkg-config --variable=abi aioduct)" = 1 ] && [ -d "$(pkg-config --variable=plugindir aioduct)" ]
+}
+check 'pkg-config knows the plugin directory and the ABI' pkg_variables
+remove_all() {
+  rm -f "$(pkg-config --variable=plugindir aioduct)"/*.so
+  env AIODUCT_RUNTIME= "$work/program" epoll
+}
+check 'with every plugin file removed epoll serves' remove_all
+
+printf '<?xml version="1.0"?><testsuites><testsuite name="install" tests="%d" failures="%d">%s</testsuite></testsuites>\n' \
+  "$total" "$failed" "$cases" >"$junit"
+[ $failed = 0 ]
