@@ -20,6 +20,14 @@ struct ad_addr {
     uint32_t bytes;
 };
 
+#define AD_ADDR_TEXT_BYTES 64 /* longest IPv6 text with a zone, and the NUL */
+/* Numeric IPv4 (dotted quad) or IPv6 (with an optional zone), no brackets -> 0, or -EINVAL. */
+int ad_addr_parse(const char *text, uint16_t port, struct ad_addr *out);
+/* The address without its port; "" for an unknown family. @out holds AD_ADDR_TEXT_BYTES. -> @out */
+const char *ad_addr_text(const struct ad_addr *addr, char *out);
+
+#define AD_RESOLVE_ADDRS_MAX 32 /* addresses of one name that are kept: a race never needs more */
+
 /* One look-up; the caller's memory, until on_done or ad_lookup_cancel. */
 struct ad_lookup {
     /* Loop thread, once, never inside start. @code 0 with @count > 0 addresses in the system's
@@ -53,12 +61,14 @@ struct ad_resolver_options {
 int ad_resolver_create_system(const struct ad_resolver_options *options, struct ad_resolver **out);
 
 /* Numeric hosts and cache hits are answered too by a later on_done. @family: AF_UNSPEC, AF_INET,
- * AF_INET6. 0, then on_done once | -ENOMEM | AIODUCT_E_LIMIT (too many jobs queued) */
+ * AF_INET6. 0, then on_done once | -ENOMEM | -EAGAIN (the system starts no thread) |
+ * AIODUCT_E_LIMIT (too many jobs queued) */
 int ad_resolver_start(struct ad_resolver *resolver, struct ad_loop *loop, struct ad_lookup *lookup,
                       const char *host, uint16_t port, int family);
 /* on_done will not come; returns at once even if a thread hangs in the look-up. */
 void ad_lookup_cancel(struct ad_resolver *resolver, struct ad_lookup *lookup);
-/* Never waits for a hung look-up: its thread finishes alone and frees what it holds. */
+/* No look-up may be waiting. Never waits for a hung one that was cancelled: its thread finishes
+ * alone and frees what it holds. NULL does nothing; in a forked child neither. */
 void ad_resolver_destroy(struct ad_resolver *resolver);
 
 #endif
