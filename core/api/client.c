@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#include "http/client.h"
+
+#include "base/error.h"
+#include "plugin/registry.h"
+
+#include <errno.h>
+
+int aioduct_client_create(const struct aioduct_client_options *options,
+                          struct aioduct_client **out_client, struct aioduct_error *error)
+{
+    if (out_client == NULL) {
+        return ad_error_set(error, -EINVAL, AIODUCT_PHASE_SETUP, "out_client must not be NULL");
+    }
+    *out_client = NULL;
+    return ad_client_create(options, out_client, error);
+}
+
+void aioduct_client_destroy(struct aioduct_client *client)
+{
+    ad_client_destroy(client);
+}
+
+int aioduct_client_run(struct aioduct_client *client)
+{
+    return client == NULL ? -EINVAL : ad_client_run(client);
+}
+
+int aioduct_client_turn(struct aioduct_client *client, int timeout_ms)
+{
+    return client == NULL ? -EINVAL : ad_client_turn(client, timeout_ms);
+}
+
+int aioduct_client_poll_fd(struct aioduct_client *client)
+{
+    return client == NULL ? -EINVAL : ad_client_poll_fd(client);
+}
+
+size_t aioduct_client_outstanding(const struct aioduct_client *client)
+{
+    return client == NULL ? 0 : atomic_load_explicit(&client->outstanding, memory_order_acquire);
+}
+
+const char *aioduct_client_runtime(const struct aioduct_client *client)
+{
+    return client == NULL ? "" : client->plugin->name;
+}
+
+const char *aioduct_client_runtime_origin(const struct aioduct_client *client)
+{
+    return client == NULL ? "" : client->plugin->origin;
+}

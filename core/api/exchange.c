@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+#include "http/exchange.h"
+
+#include "base/error.h"
+#include "base/slice.h"
+#include "http/client.h"
+
+#include <errno.h>
+
+/* A table that is too short to hold its own size says nothing. */
+static bool callbacks_fit(const struct aioduct_callbacks *callbacks)
+{
+    return callbacks == NULL || callbacks->size >= sizeof callbacks->size;
+}
+
+int aioduct_client_submit(struct aioduct_client *client, struct aioduct_request *request,
+                          const struct aioduct_callbacks *callbacks, void *user,
+                          struct aioduct_exchange **out)
+{
+    if (client == NULL || request == NULL || !callbacks_fit(callbacks)) {
+        return -EINVAL;
+    }
+    return ad_client_submit(client, request, callbacks, user, NULL, out, NULL);
+}
+
+int aioduct_client_perform(struct aioduct_client *client, struct aioduct_request *request,
+                           const struct aioduct_callbacks *callbacks, void *user,
+                           struct aioduct_error *error)
+{
+    if (client == NULL || request == NULL || !callbacks_fit(callbacks)) {
+        return ad_error_set(error, -EINVAL, AIODUCT_PHASE_SETUP,
+                            "client and request must not be NULL, callbacks need their size");
+    }
+    return ad_client_perform(client, request, callbacks, user, error);
+}
+
+void aioduct_exchange_cancel(struct aioduct_exchange *exchange)
+{
+    if (exchange != NULL) {
+        ad_exchange_cancel(exchange);
+    }
+}
+
+int aioduct_exchange_release(struct aioduct_exchange *exchange, size_t count)
+{
+    return exchange == NULL ? -EINVAL : ad_exchange_release(exchange, count);
+}
+
+void aioduct_exchange_pause(struct aioduct_exchange *exchange)
+{
+    if (exchange != NULL) {
+        ad_exchange_pause(exchange, true);
+    }
+}
+
+void aioduct_exchange_resume(struct aioduct_exchange *exchange)
+{
+    if (exchange != NULL) {
+        ad_exchange_pause(exchange, false);
+    }
+}
+
+void aioduct_exchange_body_ready(struct aioduct_exchange *exchange)
+{
+    if (exchange != NULL) {
+        ad_exchange_body_ready(exchange);
+    }
+}
+
+int aioduct_exchange_info(const struct aioduct_exchange *exchange,
+                          struct aioduct_exchange_info *info)
+{
+    if (exchange == NULL || info == NULL || info->size < sizeof info->size) {
+        return -EINVAL;
+    }
+    /* What is put together on the first question is kept in the exchange. */
+    ad_exchange_info((struct aioduct_exchange *)exchange, info);
+    return 0;
+}
+
+const char *aioduct_head_find(const struct aioduct_head *head, const char *name,
+                              uint32_t *out_bytes)
+{
+    if (head == NULL || name == NULL) {
+        return NULL;
+    }
+    struct ad_slice wanted = ad_slice_of(name);
+    for (uint32_t i = 0; i < head->header_count; i++) {
+        const struct aioduct_header *h = &head->headers[i];
+        if (ad_slice_case_equal((struct ad_slice){h->name, h->name_bytes}, wanted)) {
+            if (out_bytes != NULL) {
+                *out_bytes = h->value_bytes;
+            }
+            return h->value;
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+#include "http/request.h"
+
+#include "base/error.h"
+
+#include <aioduct/client.h>
+#include <errno.h>
+#include <string.h>
+
+int aioduct_request_create(const char *method, const char *url, struct aioduct_request **out,
+                           struct aioduct_error *error)
+{
+    if (method == NULL || url == NULL || out == NULL) {
+        return ad_error_set(error, -EINVAL, AIODUCT_PHASE_SETUP,
+                            "method, url and out must not be NULL");
+    }
+    *out = NULL;
+    return ad_request_create(method, url, out, error);
+}
+
+void aioduct_request_destroy(struct aioduct_request *request)
+{
+    ad_request_unref(request);
+}
+
+int aioduct_request_header_add(struct aioduct_request *request, const char *name, const char *value)
+{
+    if (request == NULL || name == NULL || value == NULL) {
+        return -EINVAL;
+    }
+    return ad_request_field_add(request, name, value);
+}
+
+int aioduct_request_header_set(struct aioduct_request *request, const char *name, const char *value)
+{
+    if (request == NULL || name == NULL || value == NULL) {
+        return -EINVAL;
+    }
+    return ad_request_field_set(request, name, value);
+}
+
+int aioduct_request_header_remove(struct aioduct_request *request, const char *name)
+{
+    if (request == NULL || name == NULL) {
+        return -EINVAL;
+    }
+    return ad_request_field_remove(request, name);
+}
+
+int aioduct_request_basic_auth(struct aioduct_request *request, const char *user,
+                               const char *password)
+{
+    if (request == NULL || user == NULL || password == NULL) {
+        return -EINVAL;
+    }
+    return ad_request_basic_auth(request, user, password);
+}
+
+int aioduct_request_body_copy(struct aioduct_request *request, const void *bytes, size_t count)
+{
+    return request == NULL ? -EINVAL : ad_request_body_memory(request, bytes, count, true);
+}
+
+int aioduct_request_body_borrow(struct aioduct_request *request, const void *bytes, size_t count)
+{
+    return request == NULL ? -EINVAL : ad_request_body_memory(request, bytes, count, false);
+}
+
+int aioduct_request_body_pull(struct aioduct_request *request,
+                              const struct aioduct_body_source *source, int64_t length)
+{
+    struct aioduct_body_source own = {0};
+    if (request == NULL || source == NULL || source->size < sizeof source->size) {
+        return -EINVAL;
+    }
+    memcpy(&own, source, source->size < sizeof own ? source->size : sizeof own);
+    return ad_request_body_pull(request, &own, length);
+}
+
+int aioduct_request_version(struct aioduct_request *request, int version)
+{
+    if (request == NULL || (version != AIODUCT_HTTP_AUTO && version != AIODUCT_HTTP_1_1 &&
+                            version != AIODUCT_HTTP_2)) {
+        return -EINVAL;
+    }
+    if (atomic_load_explicit(&request->frozen, memory_order_relaxed)) {
+        return -EBUSY;
+    }
+    request->version = version;
+    return 0;
+}
+
+int aioduct_request_total_timeout_ms(struct aioduct_request *request, int timeout_ms)
+{
+    if (request == NULL || timeout_ms < AIODUCT_NO_LIMIT) {
+        return -EINVAL;
+    }
+    if (atomic_load_explicit(&request->frozen, memory_order_relaxed)) {
+        return -EBUSY;
+    }
+    request->total_timeout_ms = timeout_ms;
+    return 0;
+}
+
+const char *aioduct_request_url(const struct aioduct_request *request)
+{
+    return request == NULL ? NULL : request->url.text;
+}

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT */
+/* Creating, using and destroying a client. */
+#include "http/client.h"
+
+#include "base/assert.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "http/exchange.h"
+#include "http/request.h"
+#include "net/resolve.h"
+#include "net/tls.h"
+#include "plugin/config.h"
+#include "plugin/registry.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* ---- loops ---- */
+
+static void on_close_post(struct ad_post *post)
+{
+    ad_engine_close(&AD_CONTAINER_OF(post, struct ad_worker, close_post)->engine);
+}
+
+int ad_worker_open(struct ad_worker *worker, ad_task_fn root,
+                   void (*progress)(struct ad_engine *engine), struct aioduct_error *error)
+{
+    struct aioduct_client *client = worker->client;
+    struct ad_engine *engine = &worker->engine;
+    int code = ad_loop_create(client->plugin, client->config, &engine->loop, error);
+    if (code < 0) {
+        return code;
+    }
+    engine->settings = &client->settings;
+    engine->resolver = client->resolver;
+    engine->tls = client->tls;
+    engine->outstanding = &client->outstanding;
+    engine->owner = worker;
+    engine->progress = progress;
+    worker->close_post.run = on_close_post;
+    ad_engine_init(engine);
+    code = ad_task_create(engine->loop, root, worker, &worker->root);
+    if (code < 0) {
+        ad_loop_destroy(engine->loop);
+        engine->loop = NULL;
+        return ad_error_set(error, code, AIODUCT_PHASE_SETUP, "out of memory");
+    }
+    return 0;
+}
+
+void ad_worker_close(struct ad_worker *worker)
+{
+    ad_engine_fini(&worker->engine);
+    ad_task_destroy(worker->root);
+    ad_loop_destroy(worker->engine.loop);
+    worker->engine.loop = NULL;
+}
+
+/* ---- creation ---- */
+
+static int choose_runtime(struct aioduct_client *client, struct aioduct_error *error)
+{
+    const struct ad_settings *s = &client->settings;
+    int code = ad_config_read(s->config_file, &client->config, error);
+    if (code < 0) {
+        return code;
+    }
+    if (s->workers == 0 && s->binding != AIODUCT_BINDING_LOCAL) {
+        client->worker_count = (unsigned)ad_config_workers(client->config);
+    } else {
+        client->worker_count = (unsigned)s->workers;
+    }
+    /* Without workers any thread may submit only if the loop may be driven from any thread. */
+    struct ad_selection want = {
+        .option = s->runtime,
+        .config = client->config,
+        .need = s->binding == AIODUCT_BINDING_SEND && client->worker_count == 0 ? AD_CAP_POLL : 0,
+    };
+    ad_registry_freeze();
+    code = ad_runtime_choose(&want, &client->plugin, NULL, error);
+    if (code < 0) {
+        return code;
+    }
+    bool runtime_is_local = (client->plugin->caps & AD_CAP_POLL) == 0;
+    client->local =
+        s->binding == AIODUCT_BINDING_LOCAL || (client->worker_count == 0 && runtime_is_local);
+    return 0;
+}
+
+static int create_shared(struct aioduct_client *client, struct aioduct_error *error)
+{
+    const struct ad_settings *s = &client->settings;
+    struct ad_resolver_options options = {.threads = s->resolver_threads,
+                                          .cache_ms = s->dns_cache_ms};
+    int code = ad_resolver_create_system(&options, &client->resolver);
+    if (code < 0) {
+        return ad_error_set(error, code, AIODUCT_PHASE_SETUP, "cannot make a resolver: %s",
+                            aioduct_error_text(code));
+    }
+    code = ad_tls_context_create(&s->tls, &client->tls, error);
+    if (code < 0) {
+        return code;
+    }
+    if (s->tls.flags & (AIODUCT_TLS_NO_VERIFY_CHAIN | AIODUCT_TLS_NO_VERIFY_NAME)) {
+        ad_log(AD_LOG_WARNING, "TLS certificates are not verified: anybody can read and change "
+                               "what this client sends");
+    }
+    unsigned count = client->worker_count == 0 ? 1 : client->worker_count;
+    client->workers = ad_zalloc(count * sizeof *client->workers);
+    if (client->workers == NULL) {
+        return ad_error_set(error, -ENOMEM, AIODUCT_PHASE_SETUP, "out of memory");
+    }
+    for (unsigned i = 0; i < count; i++) {
+        client->workers[i].client = client;
+        client->workers[i].index = i;
+    }
+    return 0;
+}
+
+static int open_loops(struct aioduct_client *client, struct aioduct_error *error)
+{
+    if (client->worker_count > 0) {
+        return ad_workers_start(client, error);
+    }
+    return ad_worker_open(&client->workers[0], ad_drive_root, ad_drive_progress, error);
+}
+
+int ad_client_create(const struct aioduct_client_options *options, struct aioduct_client **out,
+                     struct aioduct_error *error)
+{
+    struct aioduct_client *client = ad_zalloc(sizeof *client);
+    if (client == NULL) {
+        return ad_error_set(error, -ENOMEM, AIODUCT_PHASE_SETUP, "out of memory");
+    }
+    client->owner = pthread_self();
+    pthread_mutex_init(&client->lock, NULL);
+    pthread_cond_init(&client->started, NULL);
+    int code = ad_settings_init(&client->settings, options, error);
+    if (code == 0) {
+        code = choose_runtime(client, error);
+    }
+    if (code == 0) {
+        code = create_shared(client, error);
+    }
+    if (code == 0) {
+        code = open_loops(client, error);
+    }
+    if (code < 0) {
+        ad_client_free(client);
+        return code;
+    }
+    *out = client;
+    return 0;
+}
+
+void ad_client_free(struct aioduct_client *client)
+{
+    ad_free(client->workers);
+    ad_tls_context_destroy(client->tls);
+    if (client->resolver != NULL) {
+        ad_resolver_destroy(client->resolver);
+    }
+    ad_config_destroy(client->config);
+    ad_settings_fini(&client->settings);
+    pthread_cond_destroy(&client->started);
+    pthread_mutex_destroy(&client->lock);
+    ad_free(client);
+}
+
+/* ---- use ---- */
+
+int ad_client_check(const struct aioduct_client *client)
+{
+    if (ad_loop_check_thread(client->workers[0].engine.loop) == AIODUCT_E_FORKED) {
+        return AIODUCT_E_FORKED;
+    }
+    if (client->local && !pthread_equal(client->owner, pthread_self())) {
+        return AIODUCT_E_THREAD;
+    }
+    if (atomic_load_explicit(&client->closing, memory_order_acquire)) {
+        return AIODUCT_E_CLIENT_CLOSED;
+    }
+    return 0;
+}
+
+/* Inside a callback the same loop goes on; else they take turns. */
+static struct ad_engine *pick_engine(struct aioduct_client *client, bool *out_current)
+{
+    if (client->worker_count == 0) {
+        *out_current = ad_loop_is_current(client->workers[0].engine.loop);
+        return &client->workers[0].engine;
+    }
+    struct ad_worker *worker = ad_worker_current(client);
+    *out_current = worker != NULL;
+    if (worker == NULL) {
+        unsigned n = atomic_fetch_add_explicit(&client->next_worker, 1, memory_order_relaxed);
+        worker = &client->workers[n % client->worker_count];
+    }
+    return &worker->engine;
+}
+
+static int check_request(const struct aioduct_client *client, struct aioduct_request *request,
+                         struct aioduct_error *error)
+{
+    int code = ad_request_freeze(request);
+    if (code < 0) {
+        return ad_error_set(error, code, AIODUCT_PHASE_SETUP, "%s",
+                            code == -EINVAL
+                                ? "Content-Length or Transfer-Encoding contradicts the body"
+                                : aioduct_error_text(code));
+    }
+    if (request->version == AIODUCT_HTTP_2) {
+        return ad_error_set(error, AIODUCT_E_UNSUPPORTED, AIODUCT_PHASE_SETUP,
+                            "HTTP/2 is not built in");
+    }
+    if (strlen(request->url.text) > client->settings.url_bytes_max) {
+        return ad_error_set(error, AIODUCT_E_LIMIT, AIODUCT_PHASE_SETUP,
+                            "url_bytes_max: the URL is longer than %u bytes",
+                            client->settings.url_bytes_max);
+    }
+    return 0;
+}
+
+static bool claim_source(struct aioduct_request *request)
+{
+    return request->body_kind != AD_BODY_PULL ||
+           !atomic_exchange_explicit(&request->pull_busy, true, memory_order_acq_rel);
+}
+
+int ad_client_submit(struct aioduct_client *client, struct aioduct_request *request,
+                     const struct aioduct_callbacks *callbacks, void *user,
+                     struct ad_completion *completion, struct aioduct_exchange **out,
+                     struct aioduct_error *error)
+{
+    bool current;
+    int code = ad_client_check(client);
+    if (code < 0) {
+        return ad_error_set(error, code, AIODUCT_PHASE_SETUP, "%s", aioduct_error_text(code));
+    }
+    code = check_request(client, request, error);
+    if (code < 0) {
+        return code;
+    }
+    struct ad_engine *engine = pick_engine(client, &current);
+    struct aioduct_exchange *ex = ad_engine_exchange_get(engine, !current);
+    if (ex == NULL) {
+        return ad_error_set(error, -ENOMEM, AIODUCT_PHASE_SETUP, "out of memory");
+    }
+    if (!claim_source(request)) {
+        ad_engine_exchange_put(ex);
+        return ad_error_set(error, -EBUSY, AIODUCT_PHASE_SETUP,
+                            "the request's body source is being read by another exchange");
+    }
+    ad_request_ref(request);
+    ex->request = request;
+    ex->pull_claimed = request->body_kind == AD_BODY_PULL;
+    if (callbacks != NULL) {
+        size_t bytes =
+            callbacks->size < sizeof ex->callbacks ? callbacks->size : sizeof ex->callbacks;
+        memcpy(&ex->callbacks, callbacks, bytes);
+    }
+    ex->user = user;
+    ex->completion = completion;
+    if (out != NULL) {
+        *out = ex; /* before it starts: a callback on another thread may look */
+    }
+    atomic_fetch_add_explicit(&client->outstanding, 1, memory_order_relaxed);
+    if (current) {
+        ad_exchange_start(ex);
+    } else {
+        ad_exchange_ask(ex, AD_OP_START);
+    }
+    return 0;
+}
+
+/* ---- the end ---- */
+
+void ad_client_destroy(struct aioduct_client *client)
+{
+    int code = client == NULL ? AIODUCT_E_FORKED : ad_client_check(client);
+    if (code == AIODUCT_E_FORKED) {
+        return; /* the parent's loops and threads are not ours to end */
+    }
+    if (code == AIODUCT_E_THREAD) {
+        ad_log(AD_LOG_ERROR, "a client was not destroyed: only the thread that created it may");
+        return;
+    }
+    atomic_store_explicit(&client->closing, true, memory_order_release);
+    if (client->worker_count > 0) {
+        ad_workers_stop(client);
+        return;
+    }
+    struct ad_engine *engine = &client->workers[0].engine;
+    unsigned before = atomic_fetch_or_explicit(&client->drive, AD_DESTROYED, memory_order_acq_rel);
+    if ((before & AD_DRIVEN) == 0) {
+        ad_client_drain_and_free(client);
+    } else if (ad_loop_is_current(engine->loop)) {
+        ad_engine_close(engine); /* the outermost call frees */
+    } else {
+        ad_loop_post(engine->loop, &client->workers[0].close_post);
+    }
+}

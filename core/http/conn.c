@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT */
+/* A connection's life: opening, events of the transport, idleness, closing. */
+#include "http/conn.h"
+
+#include "base/assert.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "http/engine.h"
+#include "http/exchange.h"
+
+#include <aioduct/plugin/plugin.h>
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A dial that nobody waits for any more ends this long after its waiters' own deadline. */
+#define SURPLUS_DIAL_NS 1000000000u
+
+/* ---- memory ---- */
+
+void ad_conn_ref(struct ad_conn *conn)
+{
+    conn->refs++;
+}
+
+static void release(struct ad_deferred *deferred)
+{
+    struct ad_conn *conn = AD_CONTAINER_OF(deferred, struct ad_conn, deferred);
+    if (conn->codec != NULL) {
+        conn->codec->fini(conn);
+    }
+    ad_deadline_remove(conn->engine->loop, &conn->deadline);
+    ad_free(conn);
+}
+
+void ad_conn_unref(struct ad_conn *conn)
+{
+    if (conn != NULL) {
+        AD_ASSERT(conn->refs > 0);
+        if (--conn->refs == 0) {
+            ad_loop_defer(conn->engine->loop, &conn->deferred);
+        }
+    }
+}
+
+/* ---- information ---- */
+
+static void format_address(const uint8_t *bytes, uint32_t count, char *text, int *port)
+{
+    struct sockaddr_storage address = {0};
+    if (count == 0 || count > sizeof address) {
+        return;
+    }
+    memcpy(&address, bytes, count);
+    if (address.ss_family == AF_INET) {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)&address;
+        inet_ntop(AF_INET, &v4->sin_addr, text, INET6_ADDRSTRLEN);
+        *port = ntohs(v4->sin_port);
+    } else if (address.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address;
+        inet_ntop(AF_INET6, &v6->sin6_addr, text, INET6_ADDRSTRLEN);
+        *port = ntohs(v6->sin6_port);
+    }
+}
+
+void ad_conn_info_fill(struct ad_conn *conn)
+{
+    struct aioduct_stream_info info = {.size = sizeof info};
+    if (conn->info_filled || conn->transport == NULL || conn->state == AD_CONN_CLOSING) {
+        return;
+    }
+    conn->info_filled = true;
+    if (ad_transport_info(conn->transport, &info) == 0) {
+        format_address(info.peer_addr, info.peer_addr_bytes, conn->peer_address, &conn->peer_port);
+        format_address(info.local_addr, info.local_addr_bytes, conn->local_address,
+                       &conn->local_port);
+    }
+    snprintf(conn->tls_version, sizeof conn->tls_version, "%s",
+             ad_transport_tls_version(conn->transport));
+    snprintf(conn->tls_cipher, sizeof conn->tls_cipher, "%s",
+             ad_transport_tls_cipher(conn->transport));
+    conn->tls_resumed = ad_transport_tls_resumed(conn->transport);
+}
+
+/* ---- the transport's events ---- */
+
+static const struct ad_codec *choose_codec(const struct ad_transport *t)
+{
+    const char *alpn = ad_transport_alpn(t);
+    return alpn[0] == '\0' || strcmp(alpn, ad_codec_h1.protocol) == 0 ? &ad_codec_h1 : NULL;
+}
+
+static void open_failed(struct ad_conn *conn, int code, enum aioduct_phase phase,
+                        const char *message)
+{
+    struct aioduct_error error;
+    ad_error_set(&error, code, phase, "%s", message);
+    ad_pool_open_failed(conn, &error);
+}
+
+static void on_open(struct ad_transport *t, int code)
+{
+    struct ad_conn *conn = ad_transport_owner(t);
+    if (conn->state == AD_CONN_CLOSING) {
+        return;
+    }
+    AD_ASSERT(conn->state == AD_CONN_OPENING);
+    if (code < 0) {
+        ad_pool_open_failed(conn, ad_transport_error(t));
+        return;
+    }
+    const struct ad_codec *codec = choose_codec(t);
+    if (codec == NULL) {
+        open_failed(conn, AIODUCT_E_PROTOCOL, AIODUCT_PHASE_TLS,
+                    "the server chose a protocol that was not offered");
+        return;
+    }
+    conn->codec = codec;
+    conn->opened_ns = ad_loop_now_ns(conn->engine->loop);
+    conn->times = *ad_transport_times(t);
+    if (codec->open(conn) < 0) {
+        open_failed(conn, -ENOMEM, AIODUCT_PHASE_CONNECT, "out of memory");
+        return;
+    }
+    ad_pool_opened(conn);
+}
+
+static void on_plain(struct ad_transport *t, const uint8_t *bytes, size_t count)
+{
+    struct ad_conn *conn = ad_transport_owner(t);
+    if (conn->state == AD_CONN_CLOSING) {
+        return;
+    }
+    if (conn->state != AD_CONN_BUSY) {
+        /* The answer to a request that nobody sent (C12, C24): the connection cannot be trusted. */
+        ad_logf(AD_LOG_INFO, "%s:%u: %zu bytes on an idle connection, closed",
+                conn->origin->dial_host, conn->origin->dial_port, count);
+        ad_conn_close(conn, false);
+        return;
+    }
+    ad_conn_ref(conn);
+    conn->codec->feed(conn, bytes, count);
+    ad_conn_unref(conn);
+}
+
+static void on_end(struct ad_transport *t, int code)
+{
+    struct ad_conn *conn = ad_transport_owner(t);
+    if (conn->state == AD_CONN_CLOSING) {
+        return;
+    }
+    if (conn->state != AD_CONN_BUSY) {
+        ad_conn_close(conn, code == 0);
+        return;
+    }
+    ad_conn_ref(conn);
+    conn->codec->eof(conn, code);
+    ad_conn_unref(conn);
+}
+
+static void on_produce(struct ad_transport *t, struct ad_buf *out, size_t room)
+{
+    struct ad_conn *conn = ad_transport_owner(t);
+    if (conn->state == AD_CONN_BUSY) {
+        ad_conn_ref(conn);
+        conn->codec->produce(conn, out, room);
+        ad_conn_unref(conn);
+    }
+}
+
+static void on_sent(struct ad_transport *t)
+{
+    struct ad_conn *conn = ad_transport_owner(t);
+    if (conn->state == AD_CONN_BUSY) {
+        conn->codec->sent(conn);
+    }
+}
+
+static void on_send_error(struct ad_transport *t, int code)
+{
+    struct ad_conn *conn = ad_transport_owner(t);
+    if (conn->state == AD_CONN_BUSY) {
+        ad_conn_ref(conn);
+        conn->codec->send_failed(conn, code);
+        ad_conn_unref(conn);
+    } else {
+        ad_conn_close(conn, false);
+    }
+}
+
+static void on_closed(struct ad_transport *t)
+{
+    struct ad_conn *conn = ad_transport_owner(t);
+    struct ad_engine *engine = conn->engine;
+    AD_ASSERT(conn->state == AD_CONN_CLOSING);
+    conn->transport = NULL;
+    ad_list_remove(&conn->node);
+    engine->conn_count--;
+    ad_conn_unref(conn);
+    engine->progress(engine);
+}
+
+static const struct ad_transport_events transport_events = {
+    .on_open = on_open,
+    .on_plain = on_plain,
+    .on_end = on_end,
+    .on_produce = on_produce,
+    .on_sent = on_sent,
+    .on_send_error = on_send_error,
+    .on_closed = on_closed,
+};
+
+/* ---- verbs ---- */
+
+static void on_deadline(struct ad_deadline *deadline)
+{
+    struct ad_conn *conn = AD_CONTAINER_OF(deadline, struct ad_conn, deadline);
+    ad_conn_close(conn, conn->state == AD_CONN_IDLE);
+}
+
+static int start_transport(struct ad_conn *conn)
+{
+    static const char *const alpn[] = {"http/1.1", NULL};
+    const struct ad_engine *engine = conn->engine;
+    const struct ad_origin *origin = conn->origin;
+    struct ad_transport_params params = {
+        .dial = {.resolver = engine->resolver,
+                 .host = origin->dial_host,
+                 .port = origin->dial_port,
+                 .family = engine->settings->family,
+                 .socket = &engine->settings->socket,
+                 .addrs = origin->dial_addrs,
+                 .addr_count = origin->dial_addr_count},
+        .tls = origin->tls ? engine->tls : NULL,
+        .tls_host = origin->host,
+        .alpn = alpn,
+    };
+    return ad_transport_start(engine->loop, &params, &transport_events, conn, &conn->transport);
+}
+
+int ad_conn_open(struct ad_engine *engine, struct ad_origin *origin)
+{
+    struct ad_conn *conn = ad_zalloc(sizeof *conn);
+    if (conn == NULL) {
+        return -ENOMEM;
+    }
+    conn->engine = engine;
+    conn->origin = origin;
+    conn->refs = 1;
+    conn->deferred.release = release;
+    conn->deadline.expired = on_deadline;
+    ad_list_init(&conn->lru_node);
+    int code = start_transport(conn);
+    uint64_t bound_ns = engine->settings->connect_ns;
+    if (code < 0) {
+        ad_free(conn);
+        return code;
+    }
+    ad_list_push_back(&engine->conns, &conn->node);
+    engine->conn_count++;
+    ad_list_push_front(&origin->opening, &conn->place_node);
+    origin->opening_count++;
+    origin->conn_count++;
+    if (bound_ns != 0 &&
+        ad_deadline_set(engine->loop, &conn->deadline,
+                        ad_loop_now_ns(engine->loop) + bound_ns + SURPLUS_DIAL_NS) < 0) {
+        ad_conn_close(conn, false);
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+void ad_conn_assign(struct ad_conn *conn, struct aioduct_exchange *ex)
+{
+    conn->state = AD_CONN_BUSY;
+    ad_exchange_set_place(ex, AD_PLACE_CONN);
+    ad_conn_unref(ex->conn);
+    ad_conn_ref(conn);
+    ex->conn = conn;
+    ex->reused = conn->served > 0;
+    conn->codec->submit(conn, ex);
+}
+
+void ad_conn_close(struct ad_conn *conn, bool orderly)
+{
+    if (conn->state == AD_CONN_CLOSING) {
+        return;
+    }
+    ad_pool_forget(conn);
+    conn->state = AD_CONN_CLOSING;
+    ad_deadline_clear(&conn->deadline);
+    ad_transport_close(conn->transport, orderly);
+}
+
+bool ad_conn_too_old(const struct ad_conn *conn)
+{
+    uint64_t age_ns = conn->engine->settings->age_ns;
+    return age_ns != 0 && ad_loop_now_ns(conn->engine->loop) - conn->opened_ns >= age_ns;
+}
+
+void ad_conn_release(struct ad_conn *conn)
+{
+    ad_deadline_clear(&conn->deadline);
+    if (conn->engine->closing) {
+        ad_conn_close(conn, true);
+        return;
+    }
+    ad_pool_release(conn);
+}

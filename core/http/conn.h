@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * A connection: a transport below, a codec above. This file knows bytes, age and idleness; which
+ * exchange is where, and how requests become bytes, is the codec's: HTTP/1.1 (conn_h1.c) carries
+ * one exchange at a time.
+ *
+ * Memory is counted by references: the connection's own until the transport has closed, and one for
+ * each exchange that was put on it, whose information may be asked for until its on_done returns.
+ *
+ * Life: open -> opened or failed -> idle and busy by turns -> close -> freed.
+ */
+#ifndef AD_HTTP_CONN_H
+#define AD_HTTP_CONN_H
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "net/transport.h"
+#include "runtime/loop.h"
+
+#include <netinet/in.h>
+
+struct ad_conn;
+struct ad_engine;
+struct ad_h1;
+struct ad_origin;
+struct aioduct_exchange;
+
+/* The side of a connection that speaks a protocol. */
+struct ad_codec {
+    const char *protocol; /* as ALPN has it */
+    /* The transport is ready. 0 | -ENOMEM */
+    int (*open)(struct ad_conn *conn);
+    /* Take @ex, whose turn it is. Nothing is written before the end of the turn. */
+    void (*submit)(struct ad_conn *conn, struct aioduct_exchange *ex);
+    /* Bytes came, and must be used or kept before this returns. */
+    void (*feed)(struct ad_conn *conn, const uint8_t *bytes, size_t count);
+    /* No more bytes will come: 0, AIODUCT_E_TRUNCATED or an error, as of the transport. */
+    void (*eof)(struct ad_conn *conn, int code);
+    /* Append at most about @room bytes. */
+    void (*produce)(struct ad_conn *conn, struct ad_buf *out, size_t room);
+    /* All that was produced is with the system. */
+    void (*sent)(struct ad_conn *conn);
+    /* Sending failed; the answer may still come. */
+    void (*send_failed)(struct ad_conn *conn, int code);
+    /* @ex leaves before its end. */
+    void (*cancel)(struct ad_conn *conn, struct aioduct_exchange *ex);
+    /* @ex takes body bytes again, or has more to send. */
+    void (*credit)(struct ad_conn *conn, struct aioduct_exchange *ex);
+    /* The connection goes: free what it held. */
+    void (*fini)(struct ad_conn *conn);
+};
+extern const struct ad_codec ad_codec_h1;
+
+enum ad_conn_state {
+    AD_CONN_OPENING = 0, /* name, TCP, TLS */
+    AD_CONN_IDLE,        /* in the pool */
+    AD_CONN_BUSY,        /* with an exchange, or reading the rest of a dropped body */
+    AD_CONN_CLOSING      /* no more events; the transport is on its way out */
+};
+
+struct ad_h1_side {
+    struct ad_h1 *h1;
+    struct aioduct_exchange *ex; /* the one outstanding */
+    struct ad_buf leftover;      /* came while the caller held back; not fed yet */
+    int eof_code;
+    int send_code;           /* why sending failed; 0: it did not */
+    bool feeding;            /* the parser is on the stack */
+    bool stopped;            /* ad_h1_hold is in force */
+    bool paused;             /* the transport is */
+    bool complete, reusable; /* the response has ended; framing allows another */
+    bool draining;           /* reading the rest of a dropped body */
+    bool eof_kept;           /* the end came while the caller held back */
+    bool no_reuse;           /* for good: sending failed, or the server does not keep it */
+};
+
+struct ad_conn {
+    struct ad_engine *engine;
+    struct ad_origin *origin; /* until it closes */
+    struct ad_transport *transport;
+    const struct ad_codec *codec; /* NULL while opening */
+    struct ad_h1_side h1;
+
+    enum ad_conn_state state;
+    unsigned refs;
+    struct ad_list node;         /* engine's list of all */
+    struct ad_list place_node;   /* origin's opening or idle list */
+    struct ad_list lru_node;     /* pool's idle list */
+    struct ad_deadline deadline; /* opening: a bound for surplus dials; idle: idleness; draining */
+    struct ad_deferred deferred;
+    uint64_t opened_ns;
+    uint64_t idle_hint_ns; /* the server's Keep-Alive hint; 0: none */
+    uint64_t served;       /* responses completed */
+
+    struct ad_transport_times times; /* when it was opened */
+
+    /* for aioduct_exchange_info, filled when first asked for */
+    bool info_filled, tls_resumed;
+    char tls_version[16], tls_cipher[64];
+    char peer_address[INET6_ADDRSTRLEN], local_address[INET6_ADDRSTRLEN];
+    int peer_port, local_port;
+};
+
+/* Start opening one for @origin; the pool hears of the end. 0 | negative */
+int ad_conn_open(struct ad_engine *engine, struct ad_origin *origin);
+/* Put @ex on an open, free connection. */
+void ad_conn_assign(struct ad_conn *conn, struct aioduct_exchange *ex);
+/* Once or more often; @orderly: what was produced is sent first. */
+void ad_conn_close(struct ad_conn *conn, bool orderly);
+void ad_conn_ref(struct ad_conn *conn);
+void ad_conn_unref(struct ad_conn *conn);
+
+/* Is it of no use any more at its age? */
+bool ad_conn_too_old(const struct ad_conn *conn);
+/* The codec is done with its exchange: back to the pool. */
+void ad_conn_release(struct ad_conn *conn);
+/* Ask the transport and keep the answer. */
+void ad_conn_info_fill(struct ad_conn *conn);
+
+#endif

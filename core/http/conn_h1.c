@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * HTTP/1.1 on a connection: one exchange at a time. Bytes are fed to the parser as they come, until
+ * the caller holds back and a body slice had to be stashed; from then on they are kept unparsed and
+ * the transport is paused, so that what is kept is bounded by what was under way.
+ *
+ * While the parser is on the stack, an exchange that ends only leaves (ex = NULL); the parser lives
+ * until the connection is freed.
+ */
+#include "base/assert.h"
+#include "base/error.h"
+#include "base/mem.h"
+#include "http/conn.h"
+#include "http/dispatch.h"
+#include "http/engine.h"
+#include "http/exchange.h"
+#include "http/request.h"
+#include "proto/h1.h"
+
+#include <errno.h>
+
+/* The rest of a dropped body is on its way already, or it is not worth a connection's wait. */
+#define DRAIN_NS 1000000000u
+/* A hint is shortened by this, so that our request does not cross the server's close (C16). */
+#define HINT_MARGIN_S 2u
+#define HINT_MAX_S 86400u
+
+static struct ad_conn *conn_of(void *owner)
+{
+    return owner;
+}
+
+/* The answer is over, one way or another: what belonged to it is cleared. */
+static void reset(struct ad_h1_side *side)
+{
+    side->ex = NULL;
+    if (side->stopped) {
+        side->stopped = false;
+        ad_h1_unhold(side->h1);
+    }
+    side->complete = side->reusable = side->draining = side->eof_kept = false;
+    side->send_code = 0;
+}
+
+/* ---- the parser's events ---- */
+
+static void note_head(struct ad_conn *conn, struct aioduct_exchange *ex)
+{
+    uint64_t now_ns = ad_loop_now_ns(conn->engine->loop);
+    if (ex->first_byte_ns == 0) {
+        ex->first_byte_ns = now_ns;
+    }
+    ex->head_bytes = ad_h1_head_bytes(conn->h1.h1);
+}
+
+static void on_interim(void *owner, const struct aioduct_head *head)
+{
+    struct ad_conn *conn = conn_of(owner);
+    struct aioduct_exchange *ex = conn->h1.ex;
+    if (ex != NULL) {
+        note_head(conn, ex);
+        ad_dispatch_interim(ex, head);
+    }
+}
+
+/* Keep-Alive: timeout=n. false: not worth keeping. */
+static bool take_idle_hint(struct ad_conn *conn, const struct aioduct_head *head)
+{
+    uint32_t bytes;
+    uint64_t seconds = 0;
+    const char *value = aioduct_head_find(head, "Keep-Alive", &bytes);
+    struct ad_slice rest = {value, value == NULL ? 0 : bytes};
+    while (rest.bytes > 0) {
+        const char *comma = memchr(rest.p, ',', rest.bytes);
+        size_t part = comma == NULL ? rest.bytes : (size_t)(comma - rest.p);
+        struct ad_slice item = ad_slice_trim((struct ad_slice){rest.p, part});
+        if (item.bytes > 8 &&
+            ad_slice_case_equal((struct ad_slice){item.p, 8}, ad_slice_of("timeout=")) &&
+            ad_slice_to_u64((struct ad_slice){item.p + 8, item.bytes - 8}, HINT_MAX_S, &seconds) ==
+                0) {
+            conn->idle_hint_ns =
+                seconds > HINT_MARGIN_S ? (seconds - HINT_MARGIN_S) * 1000000000u : 0;
+            return seconds > HINT_MARGIN_S;
+        }
+        part += comma != NULL;
+        rest.p += part;
+        rest.bytes -= part;
+    }
+    return true;
+}
+
+static void on_head(void *owner, const struct aioduct_head *head)
+{
+    struct ad_conn *conn = conn_of(owner);
+    struct aioduct_exchange *ex = conn->h1.ex;
+    if (ex == NULL) {
+        return;
+    }
+    note_head(conn, ex);
+    ex->head_ns = ad_loop_now_ns(conn->engine->loop);
+    ad_exchange_set_recv(ex, AD_RECV_BODY);
+    if (!take_idle_hint(conn, head)) {
+        conn->h1.no_reuse = true;
+    }
+    ad_dispatch_head(ex, head);
+}
+
+/* Feed no more, keep no more than is under way. */
+static void stop(struct ad_conn *conn)
+{
+    if (!conn->h1.stopped) {
+        conn->h1.stopped = true;
+        ad_h1_hold(conn->h1.h1);
+    }
+}
+
+static void on_body(void *owner, const uint8_t *bytes, size_t count)
+{
+    struct ad_conn *conn = conn_of(owner);
+    struct aioduct_exchange *ex = conn->h1.ex;
+    if (ex != NULL && ad_exchange_body(ex, bytes, count) && ad_buf_bytes(&ex->stash) > 0) {
+        stop(conn);
+    }
+}
+
+static void on_trailers(void *owner, const struct aioduct_head *trailers)
+{
+    struct ad_conn *conn = conn_of(owner);
+    if (conn->h1.ex != NULL) {
+        ad_dispatch_trailers(conn->h1.ex, trailers);
+    }
+}
+
+static void on_complete(void *owner, bool reusable)
+{
+    struct ad_h1_side *side = &conn_of(owner)->h1;
+    side->complete = true;
+    side->reusable = reusable;
+}
+
+static const struct ad_h1_events h1_events = {
+    .on_interim = on_interim,
+    .on_head = on_head,
+    .on_body = on_body,
+    .on_trailers = on_trailers,
+    .on_complete = on_complete,
+};
+
+/* ---- ends ---- */
+
+/* The transport goes on bringing bytes. */
+static void resume(struct ad_conn *conn)
+{
+    if (conn->h1.paused) {
+        conn->h1.paused = false;
+        ad_transport_resume(conn->transport);
+    }
+}
+
+/* The response is complete. Back to the pool first, so that a submit inside on_done finds the
+ * connection; but one that closes stays open until on_done has seen its addresses. */
+static void finish(struct ad_conn *conn, bool surplus)
+{
+    struct ad_h1_side *side = &conn->h1;
+    struct aioduct_exchange *ex = side->ex;
+    bool sent = ex == NULL || ex->send == AD_SEND_FLUSH || ex->send == AD_SEND_SENT;
+    bool reusable = side->reusable && !side->no_reuse && !surplus && sent && !side->eof_kept &&
+                    ad_buf_bytes(&side->leftover) == 0;
+    if (ex != NULL) {
+        reusable = reusable && !ex->request->wants_close;
+        ad_exchange_set_recv(ex, AD_RECV_END);
+    }
+    reset(side);
+    conn->served++;
+    if (reusable) {
+        resume(conn); /* an idle connection is listened to */
+        ad_conn_release(conn);
+    }
+    if (ex != NULL) {
+        ad_exchange_complete(ex);
+    }
+    if (!reusable) {
+        ad_conn_close(conn, sent);
+    }
+}
+
+/* The exchange ends with @error, and the connection with it. */
+static void fail(struct ad_conn *conn, const struct aioduct_error *error)
+{
+    struct aioduct_exchange *ex = conn->h1.ex;
+    bool unanswered =
+        ex != NULL && ex->recv == AD_RECV_HEAD && (!ex->written || !ad_h1_got_bytes(conn->h1.h1));
+    ad_conn_info_fill(conn);
+    reset(&conn->h1);
+    ad_conn_close(conn, false);
+    if (ex == NULL) {
+        return;
+    }
+    if (unanswered) {
+        ad_exchange_lost(ex, error);
+    } else {
+        ad_exchange_fail(ex, error);
+    }
+}
+
+static void out_of_memory(struct ad_conn *conn)
+{
+    struct aioduct_error error;
+    ad_error_set(&error, -ENOMEM, AIODUCT_PHASE_BODY, "out of memory");
+    fail(conn, &error);
+}
+
+/* ---- bytes in ---- */
+
+/* Keep what cannot be parsed now; the transport is to bring no more. */
+static void keep(struct ad_conn *conn, const uint8_t *bytes, size_t count)
+{
+    conn->h1.paused = true;
+    ad_transport_pause(conn->transport);
+    if (count > 0 && ad_buf_append(&conn->h1.leftover, bytes, count) < 0) {
+        out_of_memory(conn);
+    }
+}
+
+/* Parse. -> bytes used, or -1 when the connection is no longer with this exchange. */
+static int64_t parse(struct ad_conn *conn, const uint8_t *bytes, size_t count)
+{
+    struct ad_h1_side *side = &conn->h1;
+    struct aioduct_error error = {0};
+    side->feeding = true;
+    int64_t used = ad_h1_feed(side->h1, bytes, count, &error);
+    side->feeding = false;
+    if (conn->state == AD_CONN_CLOSING) {
+        return -1;
+    }
+    if (used < 0) {
+        fail(conn, &error);
+        return -1;
+    }
+    if (side->complete) {
+        finish(conn, (size_t)used < count);
+        return -1;
+    }
+    if (side->ex != NULL) {
+        ad_exchange_read_timer(side->ex);
+    }
+    return conn->state == AD_CONN_CLOSING ? -1 : used;
+}
+
+static void h1_feed(struct ad_conn *conn, const uint8_t *bytes, size_t count)
+{
+    struct ad_h1_side *side = &conn->h1;
+    if (side->ex != NULL && side->ex->send == AD_SEND_HEAD) {
+        /* Bytes before the request (C13): it was not answered, and nothing of it was sent. */
+        struct aioduct_error error;
+        ad_error_set(&error, AIODUCT_E_PROTOCOL, AIODUCT_PHASE_SEND,
+                     "the server sent bytes before it was asked");
+        fail(conn, &error);
+        return;
+    }
+    if (side->stopped || ad_buf_bytes(&side->leftover) > 0) {
+        keep(conn, bytes, count);
+        return;
+    }
+    int64_t used = parse(conn, bytes, count);
+    if (used >= 0 && side->stopped) {
+        keep(conn, bytes + used, count - (size_t)used);
+    }
+}
+
+/* ---- the end of the stream ---- */
+
+static void lost(struct ad_conn *conn, int code, const struct aioduct_error *parsed)
+{
+    struct ad_h1_side *side = &conn->h1;
+    struct aioduct_exchange *ex = side->ex;
+    struct aioduct_error error;
+    bool in_body = ex != NULL && ex->recv == AD_RECV_BODY;
+    if (side->send_code != 0 && !in_body) {
+        ad_error_set(&error, side->send_code, AIODUCT_PHASE_SEND,
+                     "sending the request to %s:%u failed: %s", conn->origin->dial_host,
+                     conn->origin->dial_port, aioduct_error_text(side->send_code));
+    } else if (code == 0 || code == AIODUCT_E_TRUNCATED) {
+        error = *parsed;
+    } else {
+        ad_error_set(&error, code, in_body ? AIODUCT_PHASE_BODY : AIODUCT_PHASE_HEAD,
+                     "the connection to %s:%u failed: %s", conn->origin->dial_host,
+                     conn->origin->dial_port, aioduct_error_text(code));
+        const struct aioduct_error *cause = ad_transport_error(conn->transport);
+        if (cause != NULL && cause->code == code) {
+            error.tls_code = cause->tls_code;
+        }
+    }
+    fail(conn, &error);
+}
+
+static void at_end(struct ad_conn *conn, int code)
+{
+    struct ad_h1_side *side = &conn->h1;
+    struct aioduct_error error = {0};
+    bool by_close = side->ex->recv == AD_RECV_BODY && ad_h1_close_delimited(side->h1);
+    bool truncated = code == AIODUCT_E_TRUNCATED && by_close;
+    bool allowed = conn->engine->settings->tls.flags & AIODUCT_TLS_ALLOW_TRUNCATION;
+    if (truncated && !allowed) {
+        ad_error_set(&error, AIODUCT_E_TRUNCATED, AIODUCT_PHASE_BODY,
+                     "the server closed without close_notify: the body may be cut short");
+        fail(conn, &error);
+        return;
+    }
+    if (code != 0 && code != AIODUCT_E_TRUNCATED) {
+        lost(conn, code, &error);
+        return;
+    }
+    side->feeding = true;
+    int result = ad_h1_eof(side->h1, &error);
+    side->feeding = false;
+    if (conn->state == AD_CONN_CLOSING) {
+        return;
+    }
+    if (side->complete) {
+        if (side->ex != NULL && truncated) {
+            side->ex->truncated_ok = true;
+        }
+        side->reusable = false;
+        finish(conn, false);
+        return;
+    }
+    if (result == 0) { /* nothing was expected: the request was not written yet */
+        ad_error_set(&error, AIODUCT_E_CLOSED, AIODUCT_PHASE_SEND,
+                     "the server closed the connection before the request was sent");
+    }
+    lost(conn, 0, &error);
+}
+
+static void h1_eof(struct ad_conn *conn, int code)
+{
+    struct ad_h1_side *side = &conn->h1;
+    if (side->ex == NULL) { /* the rest of a dropped body will not come */
+        ad_conn_close(conn, false);
+        return;
+    }
+    if (side->stopped || ad_buf_bytes(&side->leftover) > 0) {
+        side->eof_kept = true;
+        side->eof_code = code;
+        return;
+    }
+    at_end(conn, code);
+}
+
+/* ---- the caller goes on ---- */
+
+static bool stash_empty(const struct aioduct_exchange *ex)
+{
+    return ad_buf_bytes(&ex->stash) == 0;
+}
+
+static void feed_leftover(struct ad_conn *conn)
+{
+    struct ad_h1_side *side = &conn->h1;
+    struct ad_buf leftover = side->leftover;
+    side->leftover = (struct ad_buf){0};
+    int64_t used = parse(conn, ad_buf_data(&leftover), ad_buf_bytes(&leftover));
+    if (used >= 0 && side->stopped) {
+        ad_buf_consume(&leftover, (size_t)used);
+        side->leftover = leftover; /* nothing came in between: no event of the transport did */
+        return;
+    }
+    ad_buf_fini(&leftover);
+}
+
+static void h1_credit(struct ad_conn *conn, struct aioduct_exchange *ex)
+{
+    struct ad_h1_side *side = &conn->h1;
+    if (side->ex != ex) {
+        return;
+    }
+    if (ex->send == AD_SEND_BODY) {
+        ad_transport_dirty(conn->transport);
+    }
+    if (!side->stopped || ad_exchange_blocked(ex)) {
+        return;
+    }
+    ad_conn_ref(conn);
+    if (ad_exchange_unstash(ex) && stash_empty(ex) && !ad_exchange_blocked(ex)) {
+        side->stopped = false;
+        ad_h1_unhold(side->h1);
+        feed_leftover(conn);
+        if (conn->state == AD_CONN_BUSY && side->ex == ex && !side->stopped) {
+            if (side->eof_kept) {
+                side->eof_kept = false;
+                at_end(conn, side->eof_code);
+            } else {
+                resume(conn);
+                ad_exchange_read_timer(ex);
+            }
+        }
+    }
+    ad_conn_unref(conn);
+}
+
+/* ---- bytes out ---- */
+
+static int h1_open(struct ad_conn *conn)
+{
+    return ad_h1_create(&conn->engine->settings->h1, &h1_events, conn, &conn->h1.h1);
+}
+
+static void h1_submit(struct ad_conn *conn, struct aioduct_exchange *ex)
+{
+    AD_ASSERT(conn->h1.ex == NULL && !conn->h1.stopped);
+    conn->h1.ex = ex;
+    ad_exchange_set_send(ex, AD_SEND_HEAD);
+    ad_exchange_set_recv(ex, AD_RECV_HEAD);
+    ad_transport_dirty(conn->transport);
+}
+
+static bool produce_head(struct ad_conn *conn, struct aioduct_exchange *ex, struct ad_buf *out)
+{
+    const struct aioduct_request *request = ex->request;
+    if (ad_request_head_write(request, conn->engine->settings->agent, out) < 0) {
+        ad_exchange_failf(ex, -ENOMEM, AIODUCT_PHASE_SEND, "out of memory");
+        return false;
+    }
+    ad_h1_expect(conn->h1.h1, request->is_head ? AD_H1_HEAD : 0);
+    ex->written = true;
+    ad_exchange_set_send(ex, request->body_kind == AD_BODY_NONE ? AD_SEND_FLUSH : AD_SEND_BODY);
+    return true;
+}
+
+static void produce_body(struct aioduct_exchange *ex, struct ad_buf *out, size_t room)
+{
+    switch (ad_upload_produce(ex, out, room)) {
+    case AD_UPLOAD_END:
+        ad_exchange_set_send(ex, AD_SEND_FLUSH);
+        break;
+    case AD_UPLOAD_WAIT:
+        ad_exchange_set_send(ex, AD_SEND_WAIT);
+        break;
+    default:
+        break;
+    }
+}
+
+static void h1_produce(struct ad_conn *conn, struct ad_buf *out, size_t room)
+{
+    struct ad_h1_side *side = &conn->h1;
+    struct aioduct_exchange *ex = side->ex;
+    size_t before = ad_buf_bytes(out);
+    if (ex == NULL || (ex->send == AD_SEND_HEAD && !produce_head(conn, ex, out))) {
+        return;
+    }
+    size_t used = ad_buf_bytes(out) - before;
+    if (ex->send == AD_SEND_BODY && used < room) {
+        produce_body(ex, out, room - used);
+    }
+    if (side->ex == ex && ad_buf_bytes(out) > before) {
+        ad_exchange_arm(ex, &ex->write_deadline, conn->engine->settings->write_gap_ns);
+    }
+}
+
+static void h1_sent(struct ad_conn *conn)
+{
+    struct aioduct_exchange *ex = conn->h1.ex;
+    if (ex == NULL) {
+        return;
+    }
+    if (ex->send == AD_SEND_BODY) {
+        ad_transport_dirty(conn->transport);
+        return;
+    }
+    if (ex->send != AD_SEND_FLUSH && ex->send != AD_SEND_WAIT) {
+        return;
+    }
+    ad_deadline_clear(&ex->write_deadline);
+    if (ex->send == AD_SEND_FLUSH) {
+        ad_exchange_set_send(ex, AD_SEND_SENT);
+        ex->sent_ns = ad_loop_now_ns(conn->engine->loop);
+        if (ex->recv == AD_RECV_HEAD) {
+            ad_exchange_arm(ex, &ex->read_deadline, conn->engine->settings->head_ns);
+        }
+    }
+}
+
+/* An answer that was on its way is read before the failure is reported (C15). */
+static void h1_send_failed(struct ad_conn *conn, int code)
+{
+    struct aioduct_exchange *ex = conn->h1.ex;
+    conn->h1.no_reuse = true;
+    if (ex == NULL || ex->send == AD_SEND_STOPPED || ex->send == AD_SEND_SENT) {
+        return;
+    }
+    conn->h1.send_code = code;
+    ad_exchange_set_send(ex, AD_SEND_STOPPED);
+    ad_deadline_clear(&ex->write_deadline);
+    if (ex->recv == AD_RECV_HEAD) {
+        ad_exchange_arm(ex, &ex->read_deadline, conn->engine->settings->head_ns);
+    }
+}
+
+/* ---- leaving ---- */
+
+/* Is the rest of the response short, known and under way? Then it is read and dropped, and the
+ * connection is kept (C90). */
+static bool worth_draining(const struct ad_conn *conn, const struct aioduct_exchange *ex)
+{
+    int64_t left = ad_h1_body_left(conn->h1.h1);
+    return ex->recv == AD_RECV_BODY && ex->send == AD_SEND_SENT && !conn->h1.stopped &&
+           !conn->h1.no_reuse && !conn->h1.eof_kept && !ex->request->wants_close && left > 0 &&
+           left <= (int64_t)conn->engine->settings->drain_bytes_max && !conn->engine->closing;
+}
+
+static void h1_cancel(struct ad_conn *conn, struct aioduct_exchange *ex)
+{
+    struct ad_h1_side *side = &conn->h1;
+    if (side->ex != ex) {
+        return;
+    }
+    uint64_t until_ns = ad_loop_now_ns(conn->engine->loop) + DRAIN_NS;
+    if (worth_draining(conn, ex) &&
+        ad_deadline_set(conn->engine->loop, &conn->deadline, until_ns) == 0) {
+        side->ex = NULL;
+        side->draining = true;
+        return;
+    }
+    ad_conn_info_fill(conn);
+    side->ex = NULL;
+    if (side->feeding) {
+        stop(conn); /* the parser is on the stack: have it come back soon */
+    }
+    ad_conn_close(conn, false);
+}
+
+static void h1_fini(struct ad_conn *conn)
+{
+    AD_ASSERT(!conn->h1.feeding);
+    ad_h1_destroy(conn->h1.h1);
+    ad_buf_fini(&conn->h1.leftover);
+}
+
+const struct ad_codec ad_codec_h1 = {
+    .protocol = "http/1.1",
+    .open = h1_open,
+    .submit = h1_submit,
+    .feed = h1_feed,
+    .eof = h1_eof,
+    .produce = h1_produce,
+    .sent = h1_sent,
+    .send_failed = h1_send_failed,
+    .cancel = h1_cancel,
+    .credit = h1_credit,
+    .fini = h1_fini,
+};

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/* The engine of one loop: exchanges' memory, the work at the end of a turn, and the way down. */
+#include "http/engine.h"
+
+#include "base/assert.h"
+#include "base/error.h"
+#include "base/mem.h"
+#include "http/conn.h"
+#include "http/exchange.h"
+#include "http/request.h"
+
+#include <string.h>
+
+#define SPARE_MAX 256 /* exchanges kept for reuse: more are seldom under way on one loop */
+
+/* ---- end of the turn ---- */
+
+static void run_kicked(struct ad_engine *engine)
+{
+    struct ad_list now;
+    struct ad_list *node;
+    ad_list_init(&now);
+    ad_list_splice_back(&now, &engine->kicked);
+    while ((node = ad_list_pop_front(&now)) != NULL) {
+        struct aioduct_exchange *ex = AD_CONTAINER_OF(node, struct aioduct_exchange, kick_node);
+        if (ex->place == AD_PLACE_CONN) {
+            ex->conn->codec->credit(ex->conn, ex);
+        } else if (ex->place == AD_PLACE_HELD && ad_exchange_unstash(ex) &&
+                   ad_buf_bytes(&ex->stash) == 0) {
+            ad_exchange_complete(ex);
+        }
+    }
+}
+
+static void run_ended(struct ad_engine *engine)
+{
+    struct ad_list now;
+    struct ad_list *node;
+    ad_list_init(&now);
+    ad_list_splice_back(&now, &engine->ended);
+    while ((node = ad_list_pop_front(&now)) != NULL) {
+        ad_exchange_finish(AD_CONTAINER_OF(node, struct aioduct_exchange, node));
+    }
+}
+
+static void on_turn_end(struct ad_turn_hook *hook)
+{
+    struct ad_engine *engine = AD_CONTAINER_OF(hook, struct ad_engine, hook);
+    run_kicked(engine);
+    run_ended(engine);
+    ad_pool_balance(engine);
+    if (!ad_list_empty(&engine->kicked) || !ad_list_empty(&engine->ended)) {
+        ad_engine_kick(engine);
+    }
+    engine->progress(engine);
+}
+
+void ad_engine_kick(struct ad_engine *engine)
+{
+    ad_loop_at_turn_end(engine->loop, &engine->hook);
+}
+
+/* ---- life ---- */
+
+int ad_engine_init(struct ad_engine *engine)
+{
+    ad_pool_init(&engine->pool);
+    ad_list_init(&engine->outstanding_list);
+    ad_list_init(&engine->ended);
+    ad_list_init(&engine->kicked);
+    ad_list_init(&engine->conns);
+    ad_list_init(&engine->hook.node);
+    engine->hook.run = on_turn_end;
+    return 0;
+}
+
+void ad_engine_close(struct ad_engine *engine)
+{
+    engine->closing = true;
+    AD_LIST_FOR_EACH (it, &engine->outstanding_list) {
+        ad_exchange_failf(AD_CONTAINER_OF(it, struct aioduct_exchange, node),
+                          AIODUCT_E_CLIENT_CLOSED, AIODUCT_PHASE_NONE, "the client was destroyed");
+    }
+    AD_LIST_FOR_EACH (conn_it, &engine->conns) {
+        struct ad_conn *conn = AD_CONTAINER_OF(conn_it, struct ad_conn, node);
+        ad_conn_close(conn, conn->state == AD_CONN_IDLE);
+    }
+    ad_engine_kick(engine);
+}
+
+bool ad_engine_drained(const struct ad_engine *engine)
+{
+    return engine->closing && engine->conn_count == 0 && ad_list_empty(&engine->outstanding_list) &&
+           ad_list_empty(&engine->ended) && ad_list_empty(&engine->pool.dirty);
+}
+
+static void exchange_free(struct aioduct_exchange *ex)
+{
+    struct ad_loop *loop = ex->engine->loop;
+    ad_deadline_remove(loop, &ex->read_deadline);
+    ad_deadline_remove(loop, &ex->write_deadline);
+    ad_deadline_remove(loop, &ex->total_deadline);
+    ad_free(ex);
+}
+
+void ad_engine_fini(struct ad_engine *engine)
+{
+    ad_list_remove(&engine->hook.node);
+    while (engine->spare != NULL) {
+        struct aioduct_exchange *ex = engine->spare;
+        engine->spare = (struct aioduct_exchange *)(void *)ex->node.next;
+        exchange_free(ex);
+    }
+    ad_pool_fini(&engine->pool);
+}
+
+/* ---- exchanges ---- */
+
+/* Everything from `node` on belongs to one use. */
+static void clear(struct aioduct_exchange *ex)
+{
+    size_t from = offsetof(struct aioduct_exchange, node);
+    memset((char *)ex + from, 0, sizeof *ex - from);
+    ad_list_init(&ex->node);
+    ad_list_init(&ex->wait_node);
+    ad_list_init(&ex->kick_node);
+    atomic_store_explicit(&ex->ops, 0, memory_order_relaxed);
+    atomic_store_explicit(&ex->want_paused, false, memory_order_relaxed);
+    atomic_store_explicit(&ex->held, 0, memory_order_relaxed);
+}
+
+struct aioduct_exchange *ad_engine_exchange_get(struct ad_engine *engine, bool foreign)
+{
+    struct aioduct_exchange *ex = NULL;
+    if (!foreign && engine->spare != NULL) {
+        ex = engine->spare;
+        engine->spare = (struct aioduct_exchange *)(void *)ex->node.next;
+        engine->spare_count--;
+    } else {
+        ex = ad_zalloc(sizeof *ex);
+        if (ex == NULL) {
+            return NULL;
+        }
+        ex->engine = engine;
+        ad_exchange_init(ex);
+    }
+    clear(ex);
+    ex->foreign = foreign;
+    return ex;
+}
+
+void ad_engine_exchange_put(struct aioduct_exchange *ex)
+{
+    struct ad_engine *engine = ex->engine;
+    ad_deadline_clear(&ex->read_deadline);
+    ad_deadline_clear(&ex->write_deadline);
+    ad_deadline_clear(&ex->total_deadline);
+    if (ex->foreign || engine->spare_count >= SPARE_MAX || engine->closing) {
+        exchange_free(ex);
+        return;
+    }
+    ex->node.next = (struct ad_list *)(void *)engine->spare;
+    engine->spare = ex;
+    engine->spare_count++;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * What one loop of a client owns: its pool, its exchanges and connections, and the work that waits
+ * for the end of the turn. A client has one engine without workers, else one a worker. Loop thread
+ * only, but for the members said to be shared.
+ *
+ * Life: init -> exchanges come and go -> close -> drained -> fini.
+ */
+#ifndef AD_HTTP_ENGINE_H
+#define AD_HTTP_ENGINE_H
+
+#include "base/list.h"
+#include "http/pool.h"
+#include "http/settings.h"
+#include "runtime/loop.h"
+
+#include <aioduct/exchange.h>
+#include <stdatomic.h>
+
+struct ad_completion;
+struct ad_resolver;
+struct ad_tls_context;
+
+struct ad_engine {
+    /* immutable */
+    struct ad_loop *loop;
+    const struct ad_settings *settings;
+    struct ad_resolver *resolver;
+    struct ad_tls_context *tls;
+    _Atomic size_t *outstanding; /* the client's count: submitted, on_done not returned */
+    /* Called when this engine has finished an exchange, or may be drained. */
+    void (*progress)(struct ad_engine *engine);
+    void *owner;
+
+    /* loop */
+    struct ad_pool pool;
+    struct ad_list outstanding_list, ended, kicked;
+    struct ad_list conns; /* all that are not freed */
+    size_t conn_count;
+    struct ad_turn_hook hook;
+    struct aioduct_exchange *spare; /* exchanges for reuse */
+    unsigned spare_count;
+    bool closing, in_callback;
+};
+
+/* 0 | -ENOMEM; the immutable members are set by the caller before. */
+int ad_engine_init(struct ad_engine *engine);
+/* End everything: exchanges complete with AIODUCT_E_CLIENT_CLOSED, connections close. Returns at
+ * once. */
+void ad_engine_close(struct ad_engine *engine);
+/* After close: is nothing left that the loop could still touch? */
+bool ad_engine_drained(const struct ad_engine *engine);
+void ad_engine_fini(struct ad_engine *engine); /* drained */
+
+/* There is work for the end of this turn. */
+void ad_engine_kick(struct ad_engine *engine);
+
+/* ---- exchanges ---- */
+
+/* [any] with @foreign, else the loop. NULL: out of memory. */
+struct aioduct_exchange *ad_engine_exchange_get(struct ad_engine *engine, bool foreign);
+void ad_engine_exchange_put(struct aioduct_exchange *ex);
+
+#endif

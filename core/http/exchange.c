@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: MIT */
+/* Life, states, deadlines and the byte ledger of an exchange. */
+#include "http/exchange.h"
+
+#include "base/assert.h"
+#include "base/error.h"
+#include "base/mem.h"
+#include "http/conn.h"
+#include "http/dispatch.h"
+#include "http/engine.h"
+#include "http/request.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define NS_PER_MS 1000000u
+#define BIT(state) (1u << (state))
+
+/* ---- states ---- */
+
+void ad_exchange_set_place(struct aioduct_exchange *ex, enum ad_place place)
+{
+    static const unsigned next[] = {
+        [AD_PLACE_NEW] = BIT(AD_PLACE_WAITING) | BIT(AD_PLACE_CONN) | BIT(AD_PLACE_ENDED),
+        [AD_PLACE_WAITING] = BIT(AD_PLACE_CONN) | BIT(AD_PLACE_ENDED),
+        /* back to waiting by a resend */
+        [AD_PLACE_CONN] = BIT(AD_PLACE_NEW) | BIT(AD_PLACE_HELD) | BIT(AD_PLACE_ENDED),
+        [AD_PLACE_HELD] = BIT(AD_PLACE_ENDED),
+        [AD_PLACE_ENDED] = BIT(AD_PLACE_GONE),
+        [AD_PLACE_GONE] = 0,
+    };
+    AD_ASSERT(next[ex->place] & BIT(place));
+    ex->place = place;
+}
+
+void ad_exchange_set_send(struct aioduct_exchange *ex, enum ad_send_state state)
+{
+    static const unsigned next[] = {
+        [AD_SEND_IDLE] = BIT(AD_SEND_HEAD),
+        [AD_SEND_HEAD] = BIT(AD_SEND_BODY) | BIT(AD_SEND_FLUSH) | BIT(AD_SEND_STOPPED),
+        [AD_SEND_BODY] = BIT(AD_SEND_WAIT) | BIT(AD_SEND_FLUSH) | BIT(AD_SEND_STOPPED),
+        [AD_SEND_WAIT] = BIT(AD_SEND_BODY) | BIT(AD_SEND_STOPPED),
+        [AD_SEND_FLUSH] = BIT(AD_SEND_SENT) | BIT(AD_SEND_STOPPED),
+        [AD_SEND_SENT] = 0,
+        [AD_SEND_STOPPED] = 0,
+    };
+    /* Any of them goes back to idle by a resend. */
+    AD_ASSERT(state == AD_SEND_IDLE || (next[ex->send] & BIT(state)));
+    ex->send = state;
+}
+
+void ad_exchange_set_recv(struct aioduct_exchange *ex, enum ad_recv_state state)
+{
+    static const unsigned next[] = {
+        [AD_RECV_IDLE] = BIT(AD_RECV_HEAD),
+        [AD_RECV_HEAD] = BIT(AD_RECV_BODY),
+        [AD_RECV_BODY] = BIT(AD_RECV_END),
+        [AD_RECV_END] = 0,
+    };
+    AD_ASSERT(state == AD_RECV_IDLE || (next[ex->recv] & BIT(state)));
+    ex->recv = state;
+}
+
+enum aioduct_phase ad_exchange_phase(const struct aioduct_exchange *ex)
+{
+    if (ex->place == AD_PLACE_WAITING) {
+        return ex->covered ? ad_pool_phase(ex->origin) : AIODUCT_PHASE_QUEUE;
+    }
+    if (ex->place == AD_PLACE_NEW) {
+        return AIODUCT_PHASE_QUEUE;
+    }
+    if (ex->recv >= AD_RECV_BODY) {
+        return AIODUCT_PHASE_BODY;
+    }
+    return ex->send < AD_SEND_SENT ? AIODUCT_PHASE_SEND : AIODUCT_PHASE_HEAD;
+}
+
+/* ---- deadlines ---- */
+
+void ad_exchange_arm(struct aioduct_exchange *ex, struct ad_deadline *deadline, uint64_t ns)
+{
+    if (ns == 0) {
+        ad_deadline_clear(deadline);
+        return;
+    }
+    struct ad_loop *loop = ex->engine->loop;
+    if (ad_deadline_set(loop, deadline, ad_loop_now_ns(loop) + ns) < 0) {
+        ad_exchange_failf(ex, -ENOMEM, ad_exchange_phase(ex), "out of memory");
+    }
+}
+
+void ad_exchange_read_timer(struct aioduct_exchange *ex)
+{
+    if (ex->recv != AD_RECV_BODY) {
+        return;
+    }
+    uint64_t ns = ad_exchange_blocked(ex) ? 0 : ex->engine->settings->read_gap_ns;
+    ad_exchange_arm(ex, &ex->read_deadline, ns);
+}
+
+static void timed_out(struct aioduct_exchange *ex, const char *option, uint64_t ns)
+{
+    enum aioduct_phase phase = ad_exchange_phase(ex);
+    const struct ad_url *url = &ex->request->url;
+    ad_exchange_failf(ex, AIODUCT_E_TIMEOUT, phase, "%s: %llu ms passed in phase %s, %s://%s",
+                      option, (unsigned long long)(ns / NS_PER_MS), aioduct_phase_name(phase),
+                      url->scheme, url->authority);
+}
+
+static void on_read_expired(struct ad_deadline *deadline)
+{
+    struct aioduct_exchange *ex = AD_CONTAINER_OF(deadline, struct aioduct_exchange, read_deadline);
+    const struct ad_settings *settings = ex->engine->settings;
+    if (ex->place == AD_PLACE_WAITING) {
+        if (ex->connect_started) {
+            timed_out(ex, "connect_timeout_ms", settings->connect_ns);
+        } else {
+            timed_out(ex, "acquire_timeout_ms", settings->acquire_ns);
+        }
+    } else if (ex->place == AD_PLACE_CONN && ex->recv == AD_RECV_HEAD) {
+        timed_out(ex, "head_timeout_ms", settings->head_ns);
+    } else if (ex->place == AD_PLACE_CONN) {
+        timed_out(ex, "read_gap_timeout_ms", settings->read_gap_ns);
+    }
+}
+
+static void on_write_expired(struct ad_deadline *deadline)
+{
+    struct aioduct_exchange *ex =
+        AD_CONTAINER_OF(deadline, struct aioduct_exchange, write_deadline);
+    if (ex->place == AD_PLACE_CONN) {
+        timed_out(ex, "write_gap_timeout_ms", ex->engine->settings->write_gap_ns);
+    }
+}
+
+static uint64_t total_ns(const struct aioduct_exchange *ex)
+{
+    int own_ms = ex->request->total_timeout_ms;
+    if (own_ms == 0) {
+        return ex->engine->settings->total_ns;
+    }
+    return own_ms < 0 ? 0 : (uint64_t)own_ms * NS_PER_MS;
+}
+
+static void on_total_expired(struct ad_deadline *deadline)
+{
+    struct aioduct_exchange *ex =
+        AD_CONTAINER_OF(deadline, struct aioduct_exchange, total_deadline);
+    if (ex->place < AD_PLACE_ENDED) {
+        timed_out(ex, "total_timeout_ms", total_ns(ex));
+    }
+}
+
+/* ---- life ---- */
+
+static void on_post(struct ad_post *post);
+
+void ad_exchange_init(struct aioduct_exchange *ex)
+{
+    ex->read_deadline.expired = on_read_expired;
+    ex->write_deadline.expired = on_write_expired;
+    ex->total_deadline.expired = on_total_expired;
+    ex->post.run = on_post;
+}
+
+void ad_exchange_start(struct aioduct_exchange *ex)
+{
+    struct ad_engine *engine = ex->engine;
+    ad_list_push_back(&engine->outstanding_list, &ex->node);
+    ex->start_ns = ad_loop_now_ns(engine->loop);
+    if (engine->closing) {
+        ad_exchange_failf(ex, AIODUCT_E_CLIENT_CLOSED, AIODUCT_PHASE_NONE,
+                          "the client was destroyed");
+        return;
+    }
+    uint64_t total = total_ns(ex);
+    if (total != 0) {
+        ad_exchange_arm(ex, &ex->total_deadline, total);
+    }
+    if (ex->place == AD_PLACE_NEW) {
+        ad_pool_acquire(ex);
+    }
+}
+
+static void end(struct aioduct_exchange *ex)
+{
+    struct ad_engine *engine = ex->engine;
+    ad_exchange_set_place(ex, AD_PLACE_ENDED);
+    ad_deadline_clear(&ex->read_deadline);
+    ad_deadline_clear(&ex->write_deadline);
+    ad_deadline_clear(&ex->total_deadline);
+    ad_list_remove(&ex->kick_node);
+    ad_list_remove(&ex->node);
+    ad_list_push_back(&engine->ended, &ex->node);
+}
+
+void ad_exchange_complete(struct aioduct_exchange *ex)
+{
+    if (ex->place == AD_PLACE_CONN) {
+        ad_deadline_clear(&ex->read_deadline);
+        ad_deadline_clear(&ex->write_deadline);
+        ex->end_ns = ad_loop_now_ns(ex->engine->loop);
+    }
+    if (ex->place == AD_PLACE_CONN &&
+        (ad_buf_bytes(&ex->stash) > 0 ||
+         atomic_load_explicit(&ex->want_paused, memory_order_relaxed))) {
+        ad_exchange_set_place(ex, AD_PLACE_HELD);
+        return;
+    }
+    if (ex->place == AD_PLACE_HELD &&
+        atomic_load_explicit(&ex->want_paused, memory_order_relaxed)) {
+        return;
+    }
+    end(ex);
+    ad_exchange_finish(ex);
+}
+
+void ad_exchange_fail(struct aioduct_exchange *ex, const struct aioduct_error *error)
+{
+    if (ex->place >= AD_PLACE_ENDED) {
+        return;
+    }
+    ex->code = error->code;
+    ex->error = ad_alloc(sizeof *ex->error);
+    if (ex->error != NULL) {
+        *ex->error = *error;
+        ex->error->safe_to_retry = !ex->written;
+        ex->error->partial = ex->body_bytes > 0;
+    }
+    ex->end_ns = ad_loop_now_ns(ex->engine->loop);
+    if (ex->place == AD_PLACE_WAITING) {
+        ad_pool_leave(ex);
+    } else if (ex->place == AD_PLACE_CONN) {
+        ex->conn->codec->cancel(ex->conn, ex);
+    }
+    end(ex);
+    ad_engine_kick(ex->engine);
+}
+
+void ad_exchange_failf(struct aioduct_exchange *ex, int code, enum aioduct_phase phase,
+                       const char *format, ...)
+{
+    struct aioduct_error error;
+    char text[sizeof error.message];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    ad_error_set(&error, code, phase, "%s", text);
+    ad_exchange_fail(ex, &error);
+}
+
+void ad_exchange_finish(struct aioduct_exchange *ex)
+{
+    static const struct aioduct_error success;
+    struct aioduct_error plain;
+    const struct aioduct_error *error = ex->error;
+    struct ad_engine *engine = ex->engine;
+
+    AD_ASSERT(ex->place == AD_PLACE_ENDED && !engine->in_callback);
+    ad_list_remove(&ex->node);
+    if (ex->pull_claimed) {
+        ad_dispatch_body_finished(ex);
+        atomic_store_explicit(&ex->request->pull_busy, false, memory_order_release);
+    }
+    if (ex->code == 0) {
+        error = &success;
+        if (ex->truncated_ok) {
+            plain = (struct aioduct_error){.partial = 1};
+            error = &plain;
+        }
+    } else if (error == NULL) { /* there was no memory even for the record */
+        ad_error_set(&plain, ex->code, AIODUCT_PHASE_NONE, "%s", aioduct_error_text(ex->code));
+        plain.safe_to_retry = !ex->written;
+        plain.partial = ex->body_bytes > 0;
+        error = &plain;
+    }
+    ad_dispatch_done(ex, error);
+    ad_exchange_set_place(ex, AD_PLACE_GONE);
+    atomic_fetch_sub_explicit(engine->outstanding, 1, memory_order_acq_rel);
+    if (ex->completion != NULL) {
+        ex->completion->done(ex->completion, error);
+    }
+    engine->progress(engine);
+
+    ad_request_unref(ex->request);
+    ad_conn_unref(ex->conn);
+    ad_buf_fini(&ex->stash);
+    ad_free(ex->error);
+    ad_free(ex->head_copy);
+    /* A posted operation that is on its way gives the memory back when it arrives. */
+    if (atomic_load_explicit(&ex->ops, memory_order_acquire) == 0) {
+        ad_engine_exchange_put(ex);
+    }
+}
+
+/* ---- resending (C22) ---- */
+
+static bool may_resend(const struct aioduct_exchange *ex)
+{
+    return ex->replays < ex->engine->settings->replays_max && ex->recv == AD_RECV_HEAD &&
+           (!ex->written || (ex->reused && ex->request->idempotent)) && ad_upload_replayable(ex);
+}
+
+void ad_exchange_lost(struct aioduct_exchange *ex, const struct aioduct_error *error)
+{
+    if (!may_resend(ex)) {
+        ad_exchange_fail(ex, error);
+        return;
+    }
+    int code = ad_upload_rewind(ex);
+    if (ex->place != AD_PLACE_CONN) {
+        return; /* ended inside the callback */
+    }
+    if (code < 0) {
+        ad_exchange_failf(ex, AIODUCT_E_BODY_SOURCE, AIODUCT_PHASE_SEND,
+                          "the body source could not be rewound: %s", aioduct_error_text(code));
+        return;
+    }
+    ad_deadline_clear(&ex->read_deadline);
+    ad_deadline_clear(&ex->write_deadline);
+    ad_conn_unref(ex->conn);
+    ex->conn = NULL;
+    ex->replays++;
+    ex->fresh_only = true;
+    ex->written = ex->reused = ex->connect_started = false;
+    ex->sent_ns = 0;
+    ad_exchange_set_send(ex, AD_SEND_IDLE);
+    ad_exchange_set_recv(ex, AD_RECV_IDLE);
+    ad_exchange_set_place(ex, AD_PLACE_NEW);
+    ad_pool_acquire(ex);
+}
+
+/* ---- the byte ledger ---- */
+
+bool ad_exchange_blocked(const struct aioduct_exchange *ex)
+{
+    return atomic_load_explicit(&ex->want_paused, memory_order_relaxed) ||
+           atomic_load_explicit(&ex->held, memory_order_relaxed) >=
+               ex->engine->settings->window_bytes;
+}
+
+bool ad_exchange_body(struct aioduct_exchange *ex, const uint8_t *bytes, size_t count)
+{
+    if (ad_buf_bytes(&ex->stash) == 0 && !ad_exchange_blocked(ex)) {
+        ad_dispatch_body(ex, bytes, count);
+    } else if (ad_buf_append(&ex->stash, bytes, count) < 0) {
+        ad_exchange_failf(ex, -ENOMEM, AIODUCT_PHASE_BODY, "out of memory");
+    }
+    return ex->place < AD_PLACE_ENDED;
+}
+
+bool ad_exchange_unstash(struct aioduct_exchange *ex)
+{
+    if (ad_buf_bytes(&ex->stash) == 0 || ad_exchange_blocked(ex)) {
+        return true;
+    }
+    /* Taken off first: the callback may pause, resume and release as it likes. */
+    struct ad_buf stash = ex->stash;
+    ex->stash = (struct ad_buf){0};
+    ad_dispatch_body(ex, ad_buf_data(&stash), ad_buf_bytes(&stash));
+    ad_buf_fini(&stash);
+    return ex->place < AD_PLACE_ENDED;
+}
+
+/* ---- the caller's verbs ---- */
+
+static void run_ops(struct aioduct_exchange *ex, unsigned ops)
+{
+    if (ops & AD_OP_START) {
+        ad_exchange_start(ex);
+    }
+    /* With everything delivered the response is complete, and only its on_done is held back. */
+    if ((ops & AD_OP_CANCEL) && (ex->place < AD_PLACE_HELD || ad_buf_bytes(&ex->stash) > 0)) {
+        ad_exchange_failf(ex, -ECANCELED, ad_exchange_phase(ex), "cancelled by the program");
+    }
+    if (ex->place != AD_PLACE_CONN && ex->place != AD_PLACE_HELD) {
+        return;
+    }
+    if ((ops & AD_OP_READY) && ex->send == AD_SEND_WAIT) {
+        ad_exchange_set_send(ex, AD_SEND_BODY);
+    }
+    if (ops & AD_OP_CANCEL) {
+        atomic_store_explicit(&ex->want_paused, false, memory_order_relaxed);
+    }
+    ad_exchange_read_timer(ex);
+    if (ex->place < AD_PLACE_ENDED && ad_list_empty(&ex->kick_node)) {
+        ad_list_push_back(&ex->engine->kicked, &ex->kick_node);
+        ad_engine_kick(ex->engine);
+    }
+}
+
+static void on_post(struct ad_post *post)
+{
+    struct aioduct_exchange *ex = AD_CONTAINER_OF(post, struct aioduct_exchange, post);
+    unsigned ops = atomic_exchange_explicit(&ex->ops, 0, memory_order_acq_rel);
+    if (ex->place == AD_PLACE_GONE) {
+        ad_engine_exchange_put(ex);
+        return;
+    }
+    run_ops(ex, ops);
+}
+
+void ad_exchange_ask(struct aioduct_exchange *ex, unsigned op)
+{
+    struct ad_loop *loop = ex->engine->loop;
+    if (ad_loop_is_current(loop) && ex->place != AD_PLACE_NEW) {
+        run_ops(ex, op);
+        return;
+    }
+    if (atomic_fetch_or_explicit(&ex->ops, op, memory_order_acq_rel) == 0) {
+        ad_loop_post(loop, &ex->post);
+    }
+}
+
+void ad_exchange_cancel(struct aioduct_exchange *ex)
+{
+    ad_exchange_ask(ex, AD_OP_CANCEL);
+}
+
+int ad_exchange_release(struct aioduct_exchange *ex, uint64_t count)
+{
+    uint64_t held = atomic_load_explicit(&ex->held, memory_order_relaxed);
+    do {
+        if (count > held) {
+            return -EINVAL;
+        }
+    } while (!atomic_compare_exchange_weak_explicit(&ex->held, &held, held - count,
+                                                    memory_order_acq_rel, memory_order_relaxed));
+    uint64_t window = ex->engine->settings->window_bytes;
+    if (held >= window && held - count < window) {
+        ad_exchange_ask(ex, AD_OP_SYNC);
+    }
+    return 0;
+}
+
+void ad_exchange_pause(struct aioduct_exchange *ex, bool paused)
+{
+    atomic_store_explicit(&ex->want_paused, paused, memory_order_release);
+    ad_exchange_ask(ex, AD_OP_SYNC);
+}
+
+void ad_exchange_body_ready(struct aioduct_exchange *ex)
+{
+    ad_exchange_ask(ex, AD_OP_READY);
+}

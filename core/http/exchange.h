@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * One request under way and its response. An exchange belongs to the loop of its engine; other
+ * threads reach it only through the posted operations at the top of the struct.
+ *
+ * Invariants: it completes exactly once, never inside a call of the user's, and its memory is used
+ * again only after on_done has returned and no posted operation is left. Delivered minus released
+ * is counted in one place, `held`, against window_bytes.
+ *
+ * Life: alloc (engine.h) -> start -> waits in the pool -> works on a connection -> complete or fail
+ * -> finish (on_done) -> used again.
+ */
+#ifndef AD_HTTP_EXCHANGE_H
+#define AD_HTTP_EXCHANGE_H
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "http/upload.h"
+#include "runtime/loop.h"
+
+#include <aioduct/exchange.h>
+#include <stdatomic.h>
+
+struct ad_conn;
+struct ad_engine;
+struct ad_origin;
+
+/* Where an exchange is. */
+enum ad_place {
+    AD_PLACE_NEW = 0, /* not started: perhaps on its way to the loop */
+    AD_PLACE_WAITING, /* queued in the pool for a connection */
+    AD_PLACE_CONN,    /* on a connection */
+    AD_PLACE_HELD,    /* the response is complete, but the caller has paused */
+    AD_PLACE_ENDED,   /* the result is known; on_done comes in this turn */
+    AD_PLACE_GONE     /* on_done has returned */
+};
+
+/* The request's direction. */
+enum ad_send_state {
+    AD_SEND_IDLE = 0, /* no connection yet */
+    AD_SEND_HEAD,     /* the head is to be written */
+    AD_SEND_BODY,     /* body bytes are to be written */
+    AD_SEND_WAIT,     /* the body source has nothing now */
+    AD_SEND_FLUSH,    /* all written, not all given to the system */
+    AD_SEND_SENT,     /* all given to the system */
+    AD_SEND_STOPPED   /* sending failed; the answer may still come */
+};
+
+/* The response's direction. */
+enum ad_recv_state {
+    AD_RECV_IDLE = 0, /* no connection yet */
+    AD_RECV_HEAD,     /* the final head is expected */
+    AD_RECV_BODY,     /* the head was delivered */
+    AD_RECV_END       /* complete */
+};
+
+/* Operations that other threads ask for; bits of `ops`. */
+enum { AD_OP_START = 1, AD_OP_CANCEL = 2, AD_OP_SYNC = 4, AD_OP_READY = 8 };
+
+/* Told after the user's on_done; the blocking calls wait on one. */
+struct ad_completion {
+    void (*done)(struct ad_completion *completion, const struct aioduct_error *error);
+};
+
+struct aioduct_exchange {
+    /* kept when the memory is used again: a deadline that is still in the heap costs nothing */
+    struct ad_deadline read_deadline;  /* queue, connect, head, read gap: what the place says */
+    struct ad_deadline write_deadline; /* write gap */
+    struct ad_deadline total_deadline;
+    struct ad_engine *engine;
+
+    /* shared */
+    struct ad_post post;
+    _Atomic unsigned ops; /* not 0: the post is on its way */
+    _Atomic bool want_paused;
+    _Atomic uint64_t held; /* delivered with AIODUCT_HOLD and not released */
+
+    /* loop; cleared for each use, from here on */
+    struct ad_list node;      /* engine's list of outstanding or of ended exchanges */
+    struct ad_list wait_node; /* origin's queue */
+    struct ad_list kick_node; /* engine's list of those that the caller let go on */
+    struct aioduct_request *request;
+    struct aioduct_callbacks callbacks;
+    void *user;
+    struct ad_completion *completion;
+
+    enum ad_place place;
+    enum ad_send_state send;
+    enum ad_recv_state recv;
+    struct ad_conn *conn;     /* the last connection it was on; referenced */
+    struct ad_origin *origin; /* while waiting */
+    bool foreign;             /* allocated outside the loop: freed, not kept */
+    bool covered;             /* a dial under way is counted on */
+    bool connect_started;     /* the connect deadline runs */
+    bool fresh_only;          /* a resend: only on a connection that served nobody */
+    bool written;             /* request bytes may have reached the peer */
+    bool reused;              /* on a connection that had served before */
+    bool pull_claimed;        /* has the request's body source */
+    bool truncated_ok;        /* ended without close_notify, which the caller accepts */
+    unsigned replays;
+    struct ad_upload upload;
+    struct ad_buf stash; /* body bytes that came while the caller held back */
+
+    uint64_t head_bytes, body_bytes;
+    uint64_t start_ns, sent_ns, first_byte_ns, head_ns, end_ns;
+
+    int code; /* the result */
+    struct aioduct_error *error;
+    char *head_copy; /* request head as sent; made when it is asked for */
+    uint32_t head_copy_bytes;
+};
+
+/* ---- states ---- */
+void ad_exchange_set_place(struct aioduct_exchange *ex, enum ad_place place);
+void ad_exchange_set_send(struct aioduct_exchange *ex, enum ad_send_state state);
+void ad_exchange_set_recv(struct aioduct_exchange *ex, enum ad_recv_state state);
+enum aioduct_phase ad_exchange_phase(const struct aioduct_exchange *ex);
+
+/* Fresh memory: what stays over all uses. */
+void ad_exchange_init(struct aioduct_exchange *ex);
+
+/* ---- on the loop ---- */
+
+/* Begin: join the pool. Failures come by on_done. */
+void ad_exchange_start(struct aioduct_exchange *ex);
+/* The response is complete and the connection is rid of it. May call on_done. */
+void ad_exchange_complete(struct aioduct_exchange *ex);
+/* End with @error (copied); the first result stands. Leaves pool or connection; on_done comes at
+ * the end of the turn. */
+void ad_exchange_fail(struct aioduct_exchange *ex, const struct aioduct_error *error);
+__attribute__((format(printf, 4, 5))) void ad_exchange_failf(struct aioduct_exchange *ex, int code,
+                                                             enum aioduct_phase phase,
+                                                             const char *format, ...);
+/* The last word: on_done, then the memory. */
+void ad_exchange_finish(struct aioduct_exchange *ex);
+/* The connection was lost before an answer. Queue it again if that is safe (C22), else fail. The
+ * exchange is off the connection already. */
+void ad_exchange_lost(struct aioduct_exchange *ex, const struct aioduct_error *error);
+
+/* Deliver one body slice; what the caller cannot take now is stashed. false: the exchange ended. */
+bool ad_exchange_body(struct aioduct_exchange *ex, const uint8_t *bytes, size_t count);
+/* Deliver what was stashed, as far as the caller takes it. false: the exchange ended. */
+bool ad_exchange_unstash(struct aioduct_exchange *ex);
+/* Does the caller hold back? */
+bool ad_exchange_blocked(const struct aioduct_exchange *ex);
+/* Let the read gap run, or not while the caller holds back. */
+void ad_exchange_read_timer(struct aioduct_exchange *ex);
+/* Arm one of its deadlines @ns from now; 0 clears it. */
+void ad_exchange_arm(struct aioduct_exchange *ex, struct ad_deadline *deadline, uint64_t ns);
+
+/* ---- the caller's verbs: any thread that may submit ---- */
+void ad_exchange_cancel(struct aioduct_exchange *ex);
+int ad_exchange_release(struct aioduct_exchange *ex, uint64_t count);
+void ad_exchange_pause(struct aioduct_exchange *ex, bool paused);
+void ad_exchange_body_ready(struct aioduct_exchange *ex);
+/* Ask for @op on the loop: done now on the loop's thread, else posted. */
+void ad_exchange_ask(struct aioduct_exchange *ex, unsigned op);
+
+/* ---- information (exchange_info.c) ---- */
+void ad_exchange_info(struct aioduct_exchange *ex, struct aioduct_exchange_info *info);
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/* What is known of an exchange, put together only when somebody asks. */
+#include "base/mem.h"
+#include "http/conn.h"
+#include "http/engine.h"
+#include "http/exchange.h"
+#include "http/request.h"
+
+#include <string.h>
+
+static uint64_t since(const struct aioduct_exchange *ex, uint64_t at_ns)
+{
+    return at_ns > ex->start_ns ? at_ns - ex->start_ns : 0;
+}
+
+static void fill_timings(const struct aioduct_exchange *ex, struct aioduct_timings *t)
+{
+    t->size = sizeof *t;
+    /* A connection that had served, or was there before the submit, made nobody wait for this. */
+    if (ex->conn != NULL && !ex->reused && ex->place != AD_PLACE_WAITING) {
+        t->resolved_ns = since(ex, ex->conn->times.resolved_ns);
+        t->connected_ns = since(ex, ex->conn->times.connected_ns);
+        t->secured_ns = since(ex, ex->conn->times.secured_ns);
+    }
+    t->sent_ns = since(ex, ex->sent_ns);
+    t->first_byte_ns = since(ex, ex->first_byte_ns);
+    t->head_ns = since(ex, ex->head_ns);
+    t->end_ns = since(ex, ex->end_ns);
+}
+
+static void fill_connection(const struct aioduct_exchange *ex, struct aioduct_exchange_info *info)
+{
+    struct ad_conn *conn = ex->conn;
+    info->protocol = info->tls_version = info->tls_cipher = "";
+    info->peer_address = info->local_address = "";
+    if (conn == NULL) {
+        return;
+    }
+    ad_conn_info_fill(conn);
+    info->protocol = conn->codec->protocol;
+    info->tls_version = conn->tls_version;
+    info->tls_cipher = conn->tls_cipher;
+    info->tls_resumed = conn->tls_resumed;
+    info->peer_address = conn->peer_address;
+    info->local_address = conn->local_address;
+    info->peer_port = conn->peer_port;
+    info->local_port = conn->local_port;
+    info->reused = ex->reused;
+}
+
+static void fill_request_head(struct aioduct_exchange *ex, struct aioduct_exchange_info *info)
+{
+    if (ex->head_copy == NULL && ex->written) {
+        struct ad_buf text = {0};
+        if (ad_request_head_write(ex->request, ex->engine->settings->agent, &text) == 0) {
+            ex->head_copy = (char *)text.block;
+            ex->head_copy_bytes = (uint32_t)ad_buf_bytes(&text);
+        }
+    }
+    info->request_head = ex->head_copy;
+    info->request_head_bytes = ex->head_copy_bytes;
+}
+
+void ad_exchange_info(struct aioduct_exchange *ex, struct aioduct_exchange_info *info)
+{
+    struct aioduct_exchange_info all = {.size = info->size};
+    fill_connection(ex, &all);
+    fill_request_head(ex, &all);
+    fill_timings(ex, &all.timings);
+    all.head_bytes = ex->head_bytes;
+    all.body_bytes = ex->body_bytes;
+    all.upload_bytes = ex->upload.sent;
+    memcpy(info, &all, info->size < sizeof all ? info->size : sizeof all);
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/* The request object: method, URL and body. */
+#include "http/request.h"
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "proto/h1.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* The client's own limit (url_bytes_max) is checked at submit, when the client is known. */
+#define URL_PARSE_BYTES_MAX (16u << 20)
+
+static bool method_is_idempotent(const char *method)
+{
+    static const char *const names[] = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(method, names[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* FNV-1a; the host is lower-case already. */
+static uint64_t hash_origin(const struct ad_url *url)
+{
+    uint64_t h = 0xcbf29ce484222325u;
+    for (const char *p = url->host; *p != '\0'; p++) {
+        h = (h ^ (uint8_t)*p) * 0x100000001b3u;
+    }
+    h = (h ^ url->port) * 0x100000001b3u;
+    return (h ^ (uint64_t)url->tls) * 0x100000001b3u;
+}
+
+/* Is there nothing between the authority and the end or the fragment? (RFC 9112 section 3.2.4) */
+static bool has_no_path(const char *url)
+{
+    const char *authority = strstr(url, "://");
+    return authority != NULL && authority[3 + strcspn(authority + 3, "/?#")] != '/' &&
+           authority[3 + strcspn(authority + 3, "/?#")] != '?';
+}
+
+static int set_url(struct aioduct_request *request, const char *url, struct aioduct_error *error)
+{
+    int code = ad_url_parse(url, URL_PARSE_BYTES_MAX, &request->url, error);
+    if (code < 0) {
+        return code;
+    }
+    request->origin_hash = hash_origin(&request->url);
+    request->asterisk = strcmp(request->method, "OPTIONS") == 0 && has_no_path(url);
+    if (request->url.user == NULL) {
+        return 0;
+    }
+    const char *password = request->url.password != NULL ? request->url.password : "";
+    code = ad_request_basic_auth(request, request->url.user, password);
+    if (code == -EINVAL) {
+        return ad_error_set(error, AIODUCT_E_URL, AIODUCT_PHASE_SETUP,
+                            "the URL's user name or password cannot be sent by Basic "
+                            "authentication: a colon in the name, or a control byte");
+    }
+    return code;
+}
+
+int ad_request_create(const char *method, const char *url, struct aioduct_request **out,
+                      struct aioduct_error *error)
+{
+    /* A tunnel is not a request for a resource: its target and its answer are framed otherwise. */
+    if (!ad_h1_is_token(method, strlen(method)) || strcmp(method, "CONNECT") == 0) {
+        return ad_error_set(error, -EINVAL, AIODUCT_PHASE_SETUP,
+                            "the method is not a token, or is CONNECT");
+    }
+    struct aioduct_request *request = ad_zalloc(sizeof *request);
+    if (request == NULL) {
+        return ad_error_set(error, -ENOMEM, AIODUCT_PHASE_SETUP, "out of memory");
+    }
+    atomic_init(&request->refs, 1);
+    ad_list_init(&request->fields);
+    request->declared_length = -1;
+    request->is_head = strcmp(method, "HEAD") == 0;
+    request->idempotent = method_is_idempotent(method);
+    request->method = ad_strdup(method);
+    int code = request->method == NULL ? -ENOMEM : set_url(request, url, error);
+    if (code < 0) {
+        if (code == -ENOMEM) {
+            ad_error_set(error, -ENOMEM, AIODUCT_PHASE_SETUP, "out of memory");
+        }
+        ad_request_unref(request);
+        return code;
+    }
+    *out = request;
+    return 0;
+}
+
+void ad_request_ref(struct aioduct_request *request)
+{
+    atomic_fetch_add_explicit(&request->refs, 1, memory_order_relaxed);
+}
+
+void ad_request_unref(struct aioduct_request *request)
+{
+    if (request == NULL ||
+        atomic_fetch_sub_explicit(&request->refs, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    ad_request_fields_fini(request);
+    ad_url_fini(&request->url);
+    ad_free(request->body_copy);
+    ad_free(request->head);
+    ad_free(request->method);
+    ad_free(request);
+}
+
+/* ---- bodies ---- */
+
+/* Take over a body if it does not contradict what was declared; the one before is dropped. */
+static int set_body(struct aioduct_request *request, enum ad_body_kind kind, int64_t length)
+{
+    enum ad_body_kind old_kind = request->body_kind;
+    int64_t old_length = request->body_length;
+    request->body_kind = kind;
+    request->body_length = length;
+    int code = ad_request_framing_check(request);
+    if (code < 0) {
+        request->body_kind = old_kind;
+        request->body_length = old_length;
+        return code;
+    }
+    ad_free(request->body_copy);
+    request->body_copy = NULL;
+    request->body = NULL;
+    return 0;
+}
+
+int ad_request_body_memory(struct aioduct_request *request, const void *bytes, size_t count,
+                           bool copy)
+{
+    if (atomic_load_explicit(&request->frozen, memory_order_relaxed)) {
+        return -EBUSY;
+    }
+    if (count > INT64_MAX || (bytes == NULL && count > 0)) {
+        return -EINVAL;
+    }
+    uint8_t *own = NULL;
+    if (copy && count > 0) {
+        own = ad_alloc(count);
+        if (own == NULL) {
+            return -ENOMEM;
+        }
+        memcpy(own, bytes, count);
+    }
+    int code = set_body(request, AD_BODY_MEMORY, (int64_t)count);
+    if (code < 0) {
+        ad_free(own);
+        return code;
+    }
+    request->body_copy = own;
+    request->body = own != NULL ? own : bytes;
+    return 0;
+}
+
+int ad_request_body_pull(struct aioduct_request *request, const struct aioduct_body_source *source,
+                         int64_t length)
+{
+    if (atomic_load_explicit(&request->frozen, memory_order_relaxed)) {
+        return -EBUSY;
+    }
+    if (source->read == NULL || length < AIODUCT_LENGTH_UNKNOWN) {
+        return -EINVAL;
+    }
+    int code = set_body(request, AD_BODY_PULL, length);
+    if (code == 0) {
+        request->source = *source;
+    }
+    return code;
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * A request: method, URL, fields and body, built by setters and then frozen. Freezing serialises
+ * the head once; from then on the object is immutable, shared by reference count and read by any
+ * thread.
+ *
+ * The serialised head has one gap, where the User-Agent line of the sending client goes, because a
+ * request may be sent over several clients.
+ *
+ * Life: create -> setters -> freeze -> head_write ... -> unref. Before the freeze one thread at a
+ * time.
+ */
+#ifndef AD_HTTP_REQUEST_H
+#define AD_HTTP_REQUEST_H
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/slice.h"
+#include "proto/url.h"
+
+#include <aioduct/request.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+enum ad_body_kind {
+    AD_BODY_NONE = 0,
+    AD_BODY_MEMORY, /* bytes, copied or borrowed */
+    AD_BODY_PULL    /* a callback */
+};
+
+/* One field of the caller's, in one block: name, NUL, value, NUL. */
+struct ad_field {
+    struct ad_list node;
+    struct ad_slice name, value;
+};
+
+struct aioduct_request {
+    /* shared */
+    _Atomic unsigned refs;
+    _Atomic bool frozen;
+    _Atomic bool pull_busy; /* an exchange is reading the source */
+
+    /* immutable once frozen */
+    char *method;
+    struct ad_url url;
+    uint64_t origin_hash; /* of scheme, host and port: the pool's key */
+    struct ad_list fields;
+    bool no_agent, no_accept; /* the default field was removed or replaced */
+    bool asterisk;            /* OPTIONS without a path asks for "*" */
+    bool is_head, idempotent, wants_close;
+
+    enum ad_body_kind body_kind;
+    int64_t body_length; /* AIODUCT_LENGTH_UNKNOWN: chunked */
+    const uint8_t *body;
+    uint8_t *body_copy;
+    struct aioduct_body_source source;
+
+    bool declared_chunked;
+    int64_t declared_length; /* the caller's Content-Length; -1: none */
+
+    int version;
+    int total_timeout_ms; /* 0: the client's */
+
+    /* the head, made by freeze */
+    char *head;
+    size_t head_bytes;
+    size_t agent_at; /* offset of the gap */
+};
+
+int ad_request_create(const char *method, const char *url, struct aioduct_request **out,
+                      struct aioduct_error *error);
+void ad_request_ref(struct aioduct_request *request);
+void ad_request_unref(struct aioduct_request *request); /* NULL does nothing */
+
+/* All of these: -EBUSY when frozen. */
+int ad_request_body_memory(struct aioduct_request *request, const void *bytes, size_t count,
+                           bool copy);
+int ad_request_body_pull(struct aioduct_request *request, const struct aioduct_body_source *source,
+                         int64_t length);
+
+/* ---- fields (request_fields.c): C18 and C19 are checked here ---- */
+int ad_request_field_add(struct aioduct_request *request, const char *name, const char *value);
+int ad_request_field_set(struct aioduct_request *request, const char *name, const char *value);
+int ad_request_field_remove(struct aioduct_request *request, const char *name);
+int ad_request_basic_auth(struct aioduct_request *request, const char *user, const char *password);
+const struct ad_field *ad_request_field_find(const struct aioduct_request *request,
+                                             const char *name);
+void ad_request_fields_fini(struct aioduct_request *request);
+/* Does what the caller declared fit the body it set? 0 | -EINVAL */
+int ad_request_framing_check(const struct aioduct_request *request);
+
+/* ---- the wire form (request_head.c) ---- */
+
+/* First submit: check the framing, serialise, freeze. Again: nothing. 0 | -EINVAL | -ENOMEM */
+int ad_request_freeze(struct aioduct_request *request);
+/* Append the head, with @agent (a whole User-Agent line, may be empty) in its place. 0 | -ENOMEM */
+int ad_request_head_write(const struct aioduct_request *request, struct ad_slice agent,
+                          struct ad_buf *out);
+
+#endif

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/* The wire form of a request's head (C17): made once, copied out for every exchange. */
+#include "base/mem.h"
+#include "http/request.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static int append_slice(struct ad_buf *out, struct ad_slice s)
+{
+    return ad_buf_append(out, s.p, s.bytes);
+}
+
+static int append_line(struct ad_buf *out, struct ad_slice name, struct ad_slice value)
+{
+    if (append_slice(out, name) < 0 || ad_buf_append_str(out, ": ") < 0 ||
+        append_slice(out, value) < 0) {
+        return -ENOMEM;
+    }
+    return ad_buf_append_str(out, "\r\n");
+}
+
+static int append_request_line(const struct aioduct_request *request, struct ad_buf *out)
+{
+    if (ad_buf_append_str(out, request->method) < 0 || ad_buf_append_str(out, " ") < 0 ||
+        ad_buf_append_str(out, request->asterisk ? "*" : request->url.target) < 0) {
+        return -ENOMEM;
+    }
+    return ad_buf_append_str(out, " HTTP/1.1\r\n");
+}
+
+/* A body that may be expected is announced even when it is empty (RFC 9110 section 8.6). */
+static bool announces_length(const struct aioduct_request *request)
+{
+    return request->body_kind != AD_BODY_NONE || request->declared_length == 0 ||
+           strcmp(request->method, "POST") == 0 || strcmp(request->method, "PUT") == 0 ||
+           strcmp(request->method, "PATCH") == 0;
+}
+
+static int append_framing(const struct aioduct_request *request, struct ad_buf *out)
+{
+    char line[64];
+    if (request->body_kind == AD_BODY_PULL && request->body_length == AIODUCT_LENGTH_UNKNOWN) {
+        return ad_buf_append_str(out, "Transfer-Encoding: chunked\r\n");
+    }
+    if (!announces_length(request)) {
+        return 0;
+    }
+    long long length = request->body_kind == AD_BODY_NONE ? 0 : (long long)request->body_length;
+    snprintf(line, sizeof line, "Content-Length: %lld\r\n", length);
+    return ad_buf_append_str(out, line);
+}
+
+static int serialise(struct aioduct_request *request, struct ad_buf *out)
+{
+    if (append_request_line(request, out) < 0 ||
+        append_line(out, ad_slice_of("Host"), ad_slice_of(request->url.authority)) < 0) {
+        return -ENOMEM;
+    }
+    request->agent_at = ad_buf_bytes(out);
+    if (!request->no_accept && ad_buf_append_str(out, "Accept: */*\r\n") < 0) {
+        return -ENOMEM;
+    }
+    AD_LIST_FOR_EACH (it, &request->fields) {
+        const struct ad_field *field = (const struct ad_field *)(const void *)it;
+        if (append_line(out, field->name, field->value) < 0) {
+            return -ENOMEM;
+        }
+        if (ad_slice_case_equal(field->name, ad_slice_of("Connection")) &&
+            ad_slice_list_has(field->value, "close")) {
+            request->wants_close = true;
+        }
+    }
+    return append_framing(request, out) < 0 ? -ENOMEM : ad_buf_append_str(out, "\r\n");
+}
+
+int ad_request_freeze(struct aioduct_request *request)
+{
+    struct ad_buf out = {0};
+    if (atomic_load_explicit(&request->frozen, memory_order_acquire)) {
+        return 0;
+    }
+    int code = ad_request_framing_check(request);
+    if (code < 0) {
+        return code;
+    }
+    if (serialise(request, &out) < 0) {
+        ad_buf_fini(&out);
+        return -ENOMEM;
+    }
+    request->head = (char *)out.block;
+    request->head_bytes = ad_buf_bytes(&out);
+    atomic_store_explicit(&request->frozen, true, memory_order_release);
+    return 0;
+}
+
+int ad_request_head_write(const struct aioduct_request *request, struct ad_slice agent,
+                          struct ad_buf *out)
+{
+    size_t agent_bytes = request->no_agent ? 0 : agent.bytes;
+    uint8_t *to = ad_buf_reserve(out, request->head_bytes + agent_bytes);
+    if (to == NULL) {
+        return -ENOMEM;
+    }
+    memcpy(to, request->head, request->agent_at);
+    to += request->agent_at;
+    if (agent_bytes > 0) {
+        memcpy(to, agent.p, agent_bytes);
+        to += agent_bytes;
+    }
+    memcpy(to, request->head + request->agent_at, request->head_bytes - request->agent_at);
+    ad_buf_commit(out, request->head_bytes + agent_bytes);
+    return 0;
+}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Bytes of a callback go straight into the connection's output block; a chunk's size line is put
+ * before them afterwards. A source with a declared length is asked once more at the end, so that a
+ * surplus is noticed (C20).
+ */
+#include "http/upload.h"
+
+#include "base/error.h"
+#include "http/dispatch.h"
+#include "http/exchange.h"
+#include "http/request.h"
+
+#include <aioduct/request.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define CHUNK_LINE_BYTES 10u /* eight hexadecimal digits and CRLF */
+#define CHUNK_BYTES_MAX 0xffffffu
+#define CHUNK_ROOM_MIN 64u /* smaller rests of a block are not worth a chunk of their own */
+
+static enum ad_upload_step out_of_memory(struct aioduct_exchange *ex)
+{
+    ad_exchange_failf(ex, -ENOMEM, AIODUCT_PHASE_SEND, "out of memory");
+    return AD_UPLOAD_ENDED;
+}
+
+static enum ad_upload_step source_failed(struct aioduct_exchange *ex, int64_t result)
+{
+    struct aioduct_error error;
+    ad_error_set(&error, AIODUCT_E_BODY_SOURCE, AIODUCT_PHASE_SEND,
+                 "the body source gave up after %llu bytes: %s",
+                 (unsigned long long)ex->upload.sent,
+                 aioduct_error_text(result < INT32_MIN ? -EIO : (int)result));
+    error.os_code = result < -4095 ? 0 : (int)-result;
+    ad_exchange_fail(ex, &error);
+    return AD_UPLOAD_ENDED;
+}
+
+static enum ad_upload_step wrong_length(struct aioduct_exchange *ex, const char *how)
+{
+    ad_exchange_failf(ex, AIODUCT_E_BODY_LENGTH, AIODUCT_PHASE_SEND,
+                      "the body source gave %s than the %lld bytes declared", how,
+                      (long long)ex->request->body_length);
+    return AD_UPLOAD_ENDED;
+}
+
+static enum ad_upload_step from_memory(struct aioduct_exchange *ex, struct ad_buf *out, size_t room)
+{
+    size_t left = (size_t)ex->request->body_length - (size_t)ex->upload.sent;
+    size_t count = left < room ? left : room;
+    if (count > 0 && ad_buf_append(out, ex->request->body + ex->upload.sent, count) < 0) {
+        return out_of_memory(ex);
+    }
+    ex->upload.sent += count;
+    return count == left ? AD_UPLOAD_END : AD_UPLOAD_MORE;
+}
+
+/* Read the source into @to. > 0: bytes; 0: the end; or a step, negative, with the exchange told. */
+static int64_t read_source(struct aioduct_exchange *ex, uint8_t *to, size_t capacity)
+{
+    ex->upload.touched = true;
+    int64_t got = ad_dispatch_body_read(ex, to, capacity);
+    if (ex->place != AD_PLACE_CONN) {
+        return -AD_UPLOAD_ENDED;
+    }
+    if (got == AIODUCT_BODY_WAIT) {
+        return -AD_UPLOAD_WAIT;
+    }
+    if (got < 0 || (uint64_t)got > capacity) {
+        return -source_failed(ex, got < 0 ? got : -EOVERFLOW);
+    }
+    return got;
+}
+
+/* After the last declared byte: has the source more? A source that has nothing to say is believed.
+ */
+static enum ad_upload_step check_surplus(struct aioduct_exchange *ex)
+{
+    uint8_t byte;
+    int64_t got = read_source(ex, &byte, 1);
+    if (got == -AD_UPLOAD_WAIT || got == 0) {
+        return AD_UPLOAD_END;
+    }
+    return got < 0 ? (enum ad_upload_step) - got : wrong_length(ex, "more");
+}
+
+static enum ad_upload_step with_length(struct aioduct_exchange *ex, struct ad_buf *out, size_t room)
+{
+    uint64_t length = (uint64_t)ex->request->body_length;
+    while (ex->upload.sent < length) {
+        uint64_t left = length - ex->upload.sent;
+        size_t capacity = left < room ? (size_t)left : room;
+        if (capacity == 0) {
+            return AD_UPLOAD_MORE;
+        }
+        uint8_t *to = ad_buf_reserve(out, capacity);
+        if (to == NULL) {
+            return out_of_memory(ex);
+        }
+        int64_t got = read_source(ex, to, capacity);
+        if (got <= 0) {
+            return got < 0 ? (enum ad_upload_step) - got : wrong_length(ex, "fewer");
+        }
+        ad_buf_commit(out, (size_t)got);
+        ex->upload.sent += (uint64_t)got;
+        room -= (size_t)got;
+    }
+    return check_surplus(ex);
+}
+
+/* The bytes lie after room for the longest size line; put the real one before them. */
+static void frame_chunk(uint8_t *at, size_t count)
+{
+    char line[CHUNK_LINE_BYTES + 1];
+    int bytes = snprintf(line, sizeof line, "%zx\r\n", count);
+    memcpy(at, line, (size_t)bytes);
+    memmove(at + bytes, at + CHUNK_LINE_BYTES, count);
+    memcpy(at + (size_t)bytes + count, "\r\n", 2);
+}
+
+static size_t chunk_frame_bytes(size_t count)
+{
+    size_t digits = 1;
+    while (count >= 16) {
+        count /= 16;
+        digits++;
+    }
+    return digits + 4;
+}
+
+static enum ad_upload_step in_chunks(struct aioduct_exchange *ex, struct ad_buf *out, size_t room)
+{
+    for (;;) {
+        if (room < CHUNK_ROOM_MIN) {
+            return AD_UPLOAD_MORE;
+        }
+        size_t capacity = room - CHUNK_LINE_BYTES - 2;
+        capacity = capacity < CHUNK_BYTES_MAX ? capacity : CHUNK_BYTES_MAX;
+        uint8_t *at = ad_buf_reserve(out, capacity + CHUNK_LINE_BYTES + 2);
+        if (at == NULL) {
+            return out_of_memory(ex);
+        }
+        int64_t got = read_source(ex, at + CHUNK_LINE_BYTES, capacity);
+        if (got < 0) {
+            return (enum ad_upload_step) - got;
+        }
+        if (got == 0) {
+            return ad_buf_append_str(out, "0\r\n\r\n") < 0 ? out_of_memory(ex) : AD_UPLOAD_END;
+        }
+        frame_chunk(at, (size_t)got);
+        size_t whole = (size_t)got + chunk_frame_bytes((size_t)got);
+        ad_buf_commit(out, whole);
+        ex->upload.sent += (uint64_t)got;
+        room -= whole;
+    }
+}
+
+enum ad_upload_step ad_upload_produce(struct aioduct_exchange *ex, struct ad_buf *out, size_t room)
+{
+    const struct aioduct_request *request = ex->request;
+    switch (request->body_kind) {
+    case AD_BODY_MEMORY:
+        return from_memory(ex, out, room);
+    case AD_BODY_PULL:
+        return request->body_length == AIODUCT_LENGTH_UNKNOWN ? in_chunks(ex, out, room)
+                                                              : with_length(ex, out, room);
+    default:
+        return AD_UPLOAD_END;
+    }
+}
+
+bool ad_upload_replayable(const struct aioduct_exchange *ex)
+{
+    return ex->request->body_kind != AD_BODY_PULL || !ex->upload.touched ||
+           ex->request->source.rewind != NULL;
+}
+
+int ad_upload_rewind(struct aioduct_exchange *ex)
+{
+    int code = 0;
+    if (ex->request->body_kind == AD_BODY_PULL && ex->upload.touched) {
+        code = ad_dispatch_body_rewind(ex);
+    }
+    ex->upload = (struct ad_upload){0};
+    return code;
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/* Worker threads: each opens its own loop, drives it until the client ends, and closes it. */
+#include "base/assert.h"
+#include "base/error.h"
+#include "http/client.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static _Thread_local struct ad_worker *current;
+
+struct ad_worker *ad_worker_current(const struct aioduct_client *client)
+{
+    return current != NULL && current->client == client ? current : NULL;
+}
+
+static int on_root(struct ad_task *task, void *user)
+{
+    struct ad_worker *worker = user;
+    (void)task;
+    return ad_engine_drained(&worker->engine);
+}
+
+static void on_progress(struct ad_engine *engine)
+{
+    if (engine->closing) {
+        ad_task_wake(((struct ad_worker *)engine->owner)->root);
+    }
+}
+
+/* Tell the creating thread how the opening went. */
+static void report(struct ad_worker *worker, int code, const struct aioduct_error *error)
+{
+    struct aioduct_client *client = worker->client;
+    pthread_mutex_lock(&client->lock);
+    worker->code = code;
+    if (code < 0 && client->start_error != NULL && client->start_error->code == 0) {
+        *client->start_error = *error;
+    }
+    client->started_count++;
+    pthread_cond_signal(&client->started);
+    pthread_mutex_unlock(&client->lock);
+}
+
+static void join_others(struct aioduct_client *client, const struct ad_worker *self)
+{
+    for (unsigned i = 0; i < client->worker_count; i++) {
+        struct ad_worker *worker = &client->workers[i];
+        if (worker != self && worker->started) {
+            pthread_join(worker->thread, NULL);
+        }
+    }
+}
+
+static void *worker_main(void *arg)
+{
+    struct ad_worker *worker = arg;
+    struct aioduct_client *client = worker->client;
+    struct aioduct_error error = {0};
+    char name[16];
+    snprintf(name, sizeof name, "aioduct-%u", worker->index);
+    pthread_setname_np(pthread_self(), name);
+
+    int code = ad_worker_open(worker, on_root, on_progress, &error);
+    current = worker;
+    report(worker, code, &error);
+    if (code < 0) {
+        return NULL;
+    }
+    code = ad_loop_block_on(worker->engine.loop, worker->root);
+    AD_ASSERT(code == 0);
+    ad_worker_close(worker);
+    if (client->reaper == worker) {
+        join_others(client, worker);
+        pthread_detach(pthread_self());
+        ad_client_free(client);
+    }
+    return NULL;
+}
+
+/* With every signal blocked: the program's handlers run on the program's threads. */
+static int start_thread(struct ad_worker *worker)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    int code = pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (code != 0) {
+        return -code;
+    }
+    code = pthread_create(&worker->thread, NULL, worker_main, worker);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    worker->started = code == 0;
+    return -code;
+}
+
+static int wait_started(struct aioduct_client *client, unsigned count)
+{
+    int code = 0;
+    pthread_mutex_lock(&client->lock);
+    while (client->started_count < count) {
+        pthread_cond_wait(&client->started, &client->lock);
+    }
+    for (unsigned i = 0; i < count && code == 0; i++) {
+        code = client->workers[i].code;
+    }
+    client->start_error = NULL;
+    pthread_mutex_unlock(&client->lock);
+    return code;
+}
+
+static void post_close(struct aioduct_client *client)
+{
+    for (unsigned i = 0; i < client->worker_count; i++) {
+        struct ad_worker *worker = &client->workers[i];
+        if (worker->started && worker->code == 0) {
+            ad_loop_post(worker->engine.loop, &worker->close_post);
+        }
+    }
+}
+
+int ad_workers_start(struct aioduct_client *client, struct aioduct_error *error)
+{
+    struct aioduct_error first = {0};
+    unsigned count = 0;
+    int code = 0;
+    client->start_error = &first;
+    while (count < client->worker_count && code == 0) {
+        code = start_thread(&client->workers[count]);
+        count += code == 0;
+    }
+    if (code < 0) {
+        ad_error_set(error, code, AIODUCT_PHASE_SETUP, "cannot start a worker thread: %s",
+                     aioduct_error_text(code));
+    }
+    int opened = wait_started(client, count);
+    if (opened < 0 && code == 0) {
+        code = opened;
+        if (error != NULL) {
+            *error = first;
+        }
+    }
+    if (code < 0) {
+        post_close(client);
+        join_others(client, NULL);
+    }
+    return code;
+}
+
+void ad_workers_stop(struct aioduct_client *client)
+{
+    struct ad_worker *self = ad_worker_current(client);
+    client->reaper = self;
+    post_close(client);
+    if (self == NULL) {
+        join_others(client, NULL);
+        ad_client_free(client);
+    }
+}
