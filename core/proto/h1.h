@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * HTTP/1.1 codec without I/O: bytes in, events out; a prepared request in, bytes out. Parsing is
- * llhttp's; what it leaves open is decided here and said row by row (C1 to C20): interim responses,
- * which bodies exist, limits, which lengths are refused, whether the connection may be used again.
+ * HTTP/1.1 codec without I/O: bytes in, events out; a prepared request in, bytes out. llhttp splits
+ * heads into fields; the rest is decided here, since llhttp's versions differ in it, and said row
+ * by row (C1 to C20): line ends, interim responses, which bodies exist, lengths and chunks, limits,
+ * whether the connection may be used again.
  *
- * One request is outstanding at a time (no pipelining). Heads are parsed in place; fields that
- * cross two slices are gathered in the codec's own buffer, bounded by head_bytes_max, which an idle
- * codec does not hold.
+ * One request is outstanding at a time (no pipelining). A head that lies in one slice is parsed in
+ * place; one that crosses slices is gathered in the codec's own buffer, bounded by head_bytes_max,
+ * which a codec between answers does not hold.
  */
 #ifndef AD_PROTO_H1_H
 #define AD_PROTO_H1_H
@@ -26,7 +27,9 @@ struct ad_h1_events {
     void (*on_head)(void *owner, const struct aioduct_head *head);
     void (*on_body)(void *owner, const uint8_t *bytes, size_t count);
     void (*on_trailers)(void *owner, const struct aioduct_head *trailers);
-    /* The response is complete. @reusable: framing allows another request on this connection. */
+    /* The response is complete. @reusable: framing allows another request on this connection; false
+     * after 101 and after 2xx to CONNECT, whose next bytes belong to the new protocol. The last
+     * call of a feed or eof; ad_h1_expect may be called inside it. */
     void (*on_complete)(void *owner, bool reusable);
 };
 
@@ -42,14 +45,16 @@ void ad_h1_expect(struct ad_h1 *h1, unsigned flags);
 
 /* Count of bytes consumed: all of them unless ad_h1_hold was called in an event (the rest is to be
  * fed again after ad_h1_unhold), or the response is complete (what follows belongs to nobody:
- * close). Negative: AIODUCT_E_PROTOCOL, AIODUCT_E_HEAD_LIMIT, AIODUCT_E_LIMIT, -ENOMEM, with @error
- * filled; the connection is done for. */
+ * close), or none is expected (0). Negative: AIODUCT_E_PROTOCOL, AIODUCT_E_NOT_HTTP,
+ * AIODUCT_E_HEAD_LIMIT (head_bytes_max, head_fields_max), AIODUCT_E_LIMIT (the other limits),
+ * -ENOMEM, with @error filled; the connection is done for. */
 int64_t ad_h1_feed(struct ad_h1 *h1, const uint8_t *bytes, size_t count,
                    struct aioduct_error *error);
 /* The peer has closed. 0: that ended a close-delimited body (on_complete was called) or nothing was
  * expected; AIODUCT_E_CLOSED before any byte of an answer; AIODUCT_E_TRUNCATED inside one. */
 int ad_h1_eof(struct ad_h1 *h1, struct aioduct_error *error);
-/* Stop feeding as soon as possible; only between events, at most one more body slice follows. */
+/* Consume no more bytes until unhold. on_complete needs none: it follows the last byte at once,
+ * held or not, so that a caller never has to feed nothing to get it. */
 void ad_h1_hold(struct ad_h1 *h1);
 void ad_h1_unhold(struct ad_h1 *h1);
 

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/* llhttp splits a whole block into fields. It is given the block in one piece, so that every name
+ * and value is one span; what it lets through in some versions is looked at again afterwards. */
+#include "proto/h1_private.h"
+
+#include "base/error.h"
+#include "proto/text.h"
+
+#include <llhttp.h>
+
+/* Trailers have no status line, which llhttp wants to see first. */
+#define TRAILERS_PREFIX "HTTP/1.1 200 OK\r\n"
+
+static int on_status(llhttp_t *parser, const char *at, size_t bytes)
+{
+    struct ad_h1_fields *out = parser->data;
+    out->reason = (struct ad_slice){at, bytes};
+    return 0;
+}
+
+static int on_header_field(llhttp_t *parser, const char *at, size_t bytes)
+{
+    struct ad_h1_fields *out = parser->data;
+    if (out->count == out->room) {
+        return -1;
+    }
+    out->headers[out->count] = (struct aioduct_header){
+        .name = at, .name_bytes = (uint32_t)bytes, .value = at + bytes, .value_bytes = 0};
+    return 0;
+}
+
+static int on_header_value(llhttp_t *parser, const char *at, size_t bytes)
+{
+    struct ad_h1_fields *out = parser->data;
+    out->headers[out->count].value = at;
+    out->headers[out->count].value_bytes = (uint32_t)bytes;
+    return 0;
+}
+
+static int on_header_value_complete(llhttp_t *parser)
+{
+    struct ad_h1_fields *out = parser->data;
+    out->count++;
+    return 0;
+}
+
+static int on_headers_complete(llhttp_t *parser)
+{
+    struct ad_h1_fields *out = parser->data;
+    out->complete = true;
+    return HPE_PAUSED;
+}
+
+static const llhttp_settings_t settings = {
+    .on_status = on_status,
+    .on_header_field = on_header_field,
+    .on_header_value = on_header_value,
+    .on_header_value_complete = on_header_value_complete,
+    .on_headers_complete = on_headers_complete,
+};
+
+/* The line that @at lies in, up to its colon: a name may be shown, a value may be a secret. */
+static void name_of_line(struct ad_slice block, const char *at, char *out, size_t out_bytes)
+{
+    if (at == NULL || at < block.p || at >= block.p + block.bytes) {
+        at = block.p;
+    }
+    const char *begin = at;
+    while (begin > block.p && begin[-1] != '\n') {
+        begin--;
+    }
+    const char *end = begin;
+    while (end < block.p + block.bytes && *end != ':' && *end != '\r' && *end != '\n') {
+        end++;
+    }
+    ad_text_escape(begin, (size_t)(end - begin), out, out_bytes);
+}
+
+static int refuse(struct aioduct_error *error, enum aioduct_phase phase, const char *name,
+                  const char *what)
+{
+    return ad_error_set(error, AIODUCT_E_PROTOCOL, phase, "malformed header field \"%s\": %s", name,
+                        what);
+}
+
+static int refuse_length(struct aioduct_error *error, enum aioduct_phase phase)
+{
+    return ad_error_set(error, AIODUCT_E_PROTOCOL, phase,
+                        "Content-Length is not a number of bytes");
+}
+
+static int refuse_llhttp(struct ad_slice block, const llhttp_t *parser, llhttp_errno_t code,
+                         enum aioduct_phase phase, struct aioduct_error *error)
+{
+    char name[64];
+    const char *at = llhttp_get_error_pos(parser);
+    name_of_line(block, at, name, sizeof name);
+    if (code == HPE_UNEXPECTED_CONTENT_LENGTH) {
+        return ad_error_set(error, AIODUCT_E_PROTOCOL, phase,
+                            "the response has more than one Content-Length");
+    }
+    if (code == HPE_INVALID_CONTENT_LENGTH) {
+        return refuse_length(error, phase);
+    }
+    return refuse(error, phase, name, "illegal byte, or no colon after the name");
+}
+
+/* Spaces and tabs after a value are not part of it -> was there a tab? */
+static bool trim_value(struct aioduct_header *field)
+{
+    bool tab = false;
+    while (field->value_bytes > 0) {
+        char last = field->value[field->value_bytes - 1];
+        if (last != ' ' && last != '\t') {
+            break;
+        }
+        tab = tab || last == '\t';
+        field->value_bytes--;
+    }
+    return tab;
+}
+
+static bool is_content_length(const struct aioduct_header *field)
+{
+    return ad_slice_case_equal((struct ad_slice){field->name, field->name_bytes},
+                               ad_slice_of("content-length"));
+}
+
+/* What some versions of llhttp let through: a name that is empty or no token, a tab after a
+ * Content-Length, control bytes in a reason phrase. */
+static int finish(struct ad_h1_fields *out, enum aioduct_phase phase, struct aioduct_error *error)
+{
+    char name[64];
+    for (uint32_t i = 0; i < out->count; i++) {
+        struct aioduct_header *field = &out->headers[i];
+        if (!ad_h1_is_token(field->name, field->name_bytes)) {
+            ad_text_escape(field->name, field->name_bytes, name, sizeof name);
+            return refuse(error, phase, name, "the name is not a token");
+        }
+        if (trim_value(field) && is_content_length(field)) {
+            return refuse_length(error, phase);
+        }
+    }
+    if (!ad_h1_is_field_value(out->reason.p, out->reason.bytes)) {
+        return ad_error_set(error, AIODUCT_E_PROTOCOL, phase,
+                            "control byte in the response's reason phrase");
+    }
+    return 0;
+}
+
+int ad_h1_fields_parse(struct ad_h1_fields *out, struct ad_slice block, bool trailers,
+                       struct aioduct_error *error)
+{
+    enum aioduct_phase phase = trailers ? AIODUCT_PHASE_BODY : AIODUCT_PHASE_HEAD;
+    llhttp_t parser;
+    llhttp_init(&parser, HTTP_RESPONSE, &settings);
+    /* Both lengths together are refused by our own framing, which knows when there is no body. */
+    llhttp_set_lenient_chunked_length(&parser, 1);
+    parser.data = out;
+    out->count = 0;
+    out->complete = false;
+    if (trailers) {
+        llhttp_execute(&parser, TRAILERS_PREFIX, sizeof TRAILERS_PREFIX - 1);
+    }
+    out->reason = (struct ad_slice){block.p, 0};
+    llhttp_errno_t code = llhttp_execute(&parser, block.p, block.bytes);
+    if (code != HPE_PAUSED || !out->complete) {
+        return refuse_llhttp(block, &parser, code, phase, error);
+    }
+    return finish(out, phase, error);
+}
