@@ -139,7 +139,21 @@ bool ad_tasks_root_ready(const struct ad_tasks *tasks)
     return tasks->loop.root == NULL;
 }
 
-void ad_tasks_root_clear(struct ad_tasks *tasks)
+void ad_tasks_root_drop(struct ad_tasks *tasks, struct ad_task_state *state)
 {
     tasks->loop.root = NULL;
+    if (!(atomic_exchange(&state->bits, SPAWNED | TAKEN) & WOKEN)) {
+        return;
+    }
+    take_arrivals(tasks);
+    struct ad_task_state **link = &tasks->loop.first;
+    while (*link != NULL && *link != state) {
+        link = &(*link)->next;
+    }
+    if (*link != NULL) {
+        *link = state->next;
+        if (tasks->loop.end == &state->next) {
+            tasks->loop.end = link;
+        }
+    }
 }

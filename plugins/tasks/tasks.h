@@ -82,7 +82,8 @@ bool ad_tasks_leave(struct ad_tasks *tasks);
 void ad_tasks_root_set(struct ad_tasks *tasks, struct aioduct_task *task,
                        struct ad_task_state *state);
 bool ad_tasks_root_ready(const struct ad_tasks *tasks);
-/* block_on gives up: the task stays, but nobody waits for it. */
-void ad_tasks_root_clear(struct ad_tasks *tasks);
+/* block_on gives up before the root is ready: its memory may go, so it leaves the queue. No wake of
+ * it may be under way. */
+void ad_tasks_root_drop(struct ad_tasks *tasks, struct ad_task_state *state);
 
 #endif

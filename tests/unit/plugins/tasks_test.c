@@ -203,11 +203,28 @@ static void test_root_and_nesting(void **state)
     ad_tasks_root_set(&queue, &root, &root.state);
     ad_tasks_run(&queue);
     assert_false(ad_tasks_root_ready(&queue));
-    ad_tasks_root_clear(&queue); /* given up, then asked for again while it is idle */
-    ad_tasks_root_set(&queue, &root, &root.state);
+    ad_tasks_wake(&queue, &root.state);
     ad_tasks_run(&queue);
     assert_true(ad_tasks_root_ready(&queue));
     assert_int_equal(root.runs, 2);
+}
+
+static void test_dropped_root_leaves(void **state)
+{
+    (void)state;
+    struct aioduct_task before = {0}, after = {0};
+    struct aioduct_task *root = calloc(1, sizeof *root);
+    ad_tasks_enter(&queue);
+    ad_tasks_spawn(&queue, &before, &before.state);
+    ad_tasks_root_set(&queue, root, &root->state);
+    ad_tasks_root_drop(&queue, &root->state);
+    assert_false(ad_tasks_wake(&queue, &root->state));
+    free(root);
+    ad_tasks_spawn(&queue, &after, &after.state);
+    ad_tasks_run(&queue);
+    assert_int_equal(before.runs, 1);
+    assert_int_equal(after.runs, 1);
+    assert_true(ad_tasks_may_wait(&queue));
 }
 
 /* ---- threads ---- */
@@ -291,6 +308,7 @@ int main(void)
         CASE("a run is one batch and keeps the order of arrival", test_batches_keep_order),
         CASE("only a loop that waits is signalled, and once", test_signal_only_when_waiting),
         CASE("a nested block_on is refused; the root ends it", test_root_and_nesting),
+        CASE("a root that is given up leaves the queue", test_dropped_root_leaves),
         CASE("wakes from sixteen threads are not lost", test_sixteen_threads_lose_no_wake),
     };
     return TAP_RUN(cases, NULL, NULL);
