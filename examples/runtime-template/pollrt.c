@@ -9,7 +9,9 @@
  * inside the call that asked for it, every accepted operation completes once, and turn_end comes
  * after the callbacks of each turn.
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <aioduct/plugin/plugin.h>
 
 #include <errno.h>
