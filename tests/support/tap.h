@@ -18,6 +18,7 @@
 /* cmocka.h needs these first. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -42,6 +43,12 @@ void tap_skip(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Instead of tap_run, or in its setup: print that the whole suite is skipped. -> 0: the exit
  * status. */
 int tap_skip_all(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Was tap_skip_all called? */
+bool tap_is_skipped(void);
+
+/* Inside a case: fail with a message that the report shows (cmocka's fail_msg writes to standard
+ * error, which it does not). */
+#define tap_fail(...) (print_message(__VA_ARGS__), print_message("\n"), _fail(__FILE__, __LINE__))
 
 /* Seconds each following case may take; inside a case: from now on, this one included. */
 void tap_limit_seconds(unsigned seconds);

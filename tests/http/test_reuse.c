@@ -1,0 +1,581 @@
+/* SPDX-License-Identifier: MIT */
+/* Connections that are used again, and those that must not be: what a server does to an idle one,
+ * resends, queues, idle times. */
+#include "tester.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum gate { GO, GO_2, DONE };
+
+static bool is_ended(void *user)
+{
+    return peer_is_open(user, DONE);
+}
+
+/* ---- C22: a stale connection ---- */
+
+/* The first connection answers once and drops the next request unanswered; later ones answer. */
+static void play_stale(struct peer_conn *conn, int index, void *user)
+{
+    const enum { FIN, RST } *how = user;
+    if (!peer_read_request(conn) || !peer_answer(conn, 200, "", "fresh")) {
+        return;
+    }
+    while (peer_read_request(conn)) {
+        if (index == 0) {
+            (*how == RST ? peer_reset : peer_close)(conn);
+            return;
+        }
+        peer_answer(conn, 200, "", "again");
+    }
+}
+
+static const int how_fin = 0, how_rst = 1;
+
+static void stale_get(struct tester *t, const int *how, const char *method)
+{
+    tester_client(t);
+    tester_peer(t, play_stale, (void *)(uintptr_t)how);
+    assert_answer(tester_get(t, peer_url(t->peer, "/1")), 200);
+    struct result *r = tester_perform(t, tester_request(t, method, peer_url(t->peer, "/2")));
+    assert_answer(r, 200);
+    assert_int_equal(peer_connections(t->peer), 2);
+    assert_int_equal(peer_requests(t->peer), 3);
+    assert_int_equal(r->info.reused, 0);
+}
+
+static void test_stale_get(void **state)
+{
+    stale_get(*state, &how_fin, "GET");
+}
+
+static void test_stale_get_reset(void **state)
+{
+    stale_get(*state, &how_rst, "GET");
+}
+
+static void test_stale_delete(void **state)
+{
+    stale_get(*state, &how_fin, "DELETE");
+}
+
+static void test_stale_post(void **state)
+{
+    struct tester *t = *state;
+    tester_client(t);
+    tester_peer(t, play_stale, (void *)(uintptr_t)&how_fin);
+    assert_answer(tester_get(t, peer_url(t->peer, "/1")), 200);
+    struct aioduct_request *post = tester_request(t, "POST", peer_url(t->peer, "/2"));
+    assert_code(0, aioduct_request_body_copy(post, "once", 4));
+    struct result *r = tester_perform(t, post);
+    assert_error(r, AIODUCT_E_CLOSED, AIODUCT_PHASE_HEAD);
+    assert_int_equal(r->error.safe_to_retry, 0);
+    assert_int_equal(peer_connections(t->peer), 1);
+    assert_int_equal(peer_requests(t->peer), 2);
+}
+
+static void play_always_stale(struct peer_conn *conn, int index, void *user)
+{
+    (void)user;
+    if (index == 0 && peer_read_request(conn)) {
+        peer_answer(conn, 200, "", "fresh");
+    }
+    peer_read_request(conn);
+}
+
+static void test_stale_every_time(void **state)
+{
+    struct tester *t = *state;
+    tester_client(t);
+    tester_peer(t, play_always_stale, NULL);
+    assert_answer(tester_get(t, peer_url(t->peer, "/1")), 200);
+    struct result *r = tester_get(t, peer_url(t->peer, "/2"));
+    assert_error(r, AIODUCT_E_CLOSED, AIODUCT_PHASE_HEAD);
+    assert_int_equal(peer_connections(t->peer), 2);
+    assert_int_equal(peer_requests(t->peer), 3);
+}
+
+/* A body that can be read again, or not. */
+struct source {
+    int at, rewinds, finished;
+};
+
+static int64_t on_read(void *user, void *buffer, size_t capacity)
+{
+    struct source *s = user;
+    (void)capacity;
+    static const char text[] = "abc";
+    if (s->at == 3) {
+        return 0;
+    }
+    *(char *)buffer = text[s->at++];
+    return 1;
+}
+
+static int on_rewind(void *user)
+{
+    struct source *s = user;
+    s->at = 0;
+    s->rewinds++;
+    return 0;
+}
+
+static void on_finished(void *user)
+{
+    ((struct source *)user)->finished++;
+}
+
+static void stale_put(struct tester *t, bool can_rewind)
+{
+    tester_client(t);
+    tester_peer(t, play_stale, (void *)(uintptr_t)&how_fin);
+    assert_answer(tester_get(t, peer_url(t->peer, "/1")), 200);
+    struct source *source = tester_alloc(t, sizeof *source);
+    struct aioduct_request *put = tester_request(t, "PUT", peer_url(t->peer, "/2"));
+    struct aioduct_body_source pull = {.size = sizeof pull,
+                                       .read = on_read,
+                                       .rewind = can_rewind ? on_rewind : NULL,
+                                       .finished = on_finished,
+                                       .user = source};
+    assert_code(0, aioduct_request_body_pull(put, &pull, AIODUCT_LENGTH_UNKNOWN));
+    struct result *r = tester_perform(t, put);
+    assert_int_equal(source->finished, 1);
+    assert_int_equal(source->rewinds, can_rewind);
+    assert_string_equal(peer_request(t->peer, 1)->body, "abc");
+    if (can_rewind) {
+        assert_answer(r, 200);
+        assert_string_equal(peer_request(t->peer, 2)->body, "abc");
+    } else {
+        assert_error(r, AIODUCT_E_CLOSED, AIODUCT_PHASE_HEAD);
+        assert_int_equal(peer_requests(t->peer), 2);
+    }
+}
+
+static void test_stale_put_rewound(void **state)
+{
+    stale_put(*state, true);
+}
+
+static void test_stale_put_one_shot(void **state)
+{
+    stale_put(*state, false);
+}
+
+/* ---- idle connections that get bytes or an end ---- */
+
+enum idle_event { IDLE_408, IDLE_GARBAGE, IDLE_FIN, IDLE_RST };
+
+struct idle {
+    enum idle_event event;
+};
+
+static void play_idle(struct peer_conn *conn, int index, void *user)
+{
+    const struct idle *idle = user;
+    if (!peer_read_request(conn) || !peer_answer(conn, 200, "", "good")) {
+        return;
+    }
+    if (index == 0) {
+        if (!peer_wait_gate(conn, GO)) {
+            return;
+        }
+        switch (idle->event) {
+        case IDLE_408:
+            peer_send(conn, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n"
+                            "Connection: close\r\n\r\n");
+            break;
+        case IDLE_GARBAGE:
+            peer_send(conn, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
+            break;
+        case IDLE_FIN:
+            peer_close(conn);
+            break;
+        case IDLE_RST:
+            peer_reset(conn);
+            break;
+        }
+        peer_open(peer_of(conn), DONE);
+    }
+    while (peer_read_request(conn)) {
+        peer_answer(conn, 200, "", "good");
+    }
+}
+
+static bool is_first_closed(void *user)
+{
+    struct tester *t = user;
+    return is_ended(t->peer);
+}
+
+/* With @driven the client sees the event before the next request is made; without it the bytes
+ * wait in the socket until that request is already asked for. */
+static void idle_event(struct tester *t, enum idle_event event, bool driven, const char *method)
+{
+    struct idle *idle = tester_alloc(t, sizeof *idle);
+    idle->event = event;
+    tester_client(t);
+    tester_peer(t, play_idle, idle);
+    assert_answer(tester_get(t, peer_url(t->peer, "/1")), 200);
+    peer_open(t->peer, GO);
+    tester_turn_until(t, is_first_closed, t);
+    if (driven) {
+        for (int i = 0; i < 5; i++) {
+            assert_true(aioduct_client_turn(t->client, 20) >= 0);
+        }
+    }
+    struct result *r = tester_perform(t, tester_request(t, method, peer_url(t->peer, "/2")));
+    assert_answer(r, 200);
+    assert_string_equal(r->body, "good");
+    assert_int_equal(r->info.reused, 0);
+    assert_int_equal(peer_connections(t->peer), 2);
+}
+
+static void test_idle_408(void **state)
+{
+    idle_event(*state, IDLE_408, true, "GET");
+}
+
+static void test_idle_garbage(void **state)
+{
+    idle_event(*state, IDLE_GARBAGE, true, "GET");
+}
+
+static void test_idle_fin(void **state)
+{
+    idle_event(*state, IDLE_FIN, true, "POST");
+}
+
+static void test_idle_rst(void **state)
+{
+    idle_event(*state, IDLE_RST, true, "POST");
+}
+
+/* The peer acts while nobody drives the client. */
+static void idle_event_unseen(struct tester *t, enum idle_event event, const char *method)
+{
+    struct idle *idle = tester_alloc(t, sizeof *idle);
+    idle->event = event;
+    tester_client(t);
+    tester_peer(t, play_idle, idle);
+    assert_answer(tester_get(t, peer_url(t->peer, "/1")), 200);
+    peer_open(t->peer, GO);
+    assert_true(peer_wait_open(t->peer, DONE));
+    struct result *r = tester_perform(t, tester_request(t, method, peer_url(t->peer, "/2")));
+    assert_answer(r, 200);
+    assert_string_equal(r->body, "good");
+    assert_int_equal(peer_connections(t->peer), 2);
+}
+
+static void test_idle_408_unseen(void **state)
+{
+    idle_event_unseen(*state, IDLE_408, "GET");
+}
+
+static void test_idle_garbage_unseen(void **state)
+{
+    idle_event_unseen(*state, IDLE_GARBAGE, "GET");
+}
+
+static void test_idle_fin_unseen(void **state)
+{
+    idle_event_unseen(*state, IDLE_FIN, "POST");
+}
+
+/* ---- C106: an unread answer never poisons the next ---- */
+
+static void play_long_answers(struct peer_conn *conn, int index, void *user)
+{
+    (void)index;
+    (void)user;
+    char *body = malloc(1 << 20);
+    memset(body, 'x', 1 << 20);
+    while (peer_read_request(conn)) {
+        peer_format(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\nX-Number: %d\r\n\r\n", 1 << 20,
+                    peer_requests(peer_of(conn)));
+        peer_send_bytes(conn, body, 1 << 20);
+    }
+    free(body);
+}
+
+static void on_cancel_in_body(struct result *r, struct aioduct_exchange *exchange, char event)
+{
+    (void)r;
+    if (event == 'B') {
+        aioduct_exchange_cancel(exchange);
+    }
+}
+
+static void test_unread_answer(void **state)
+{
+    struct tester *t = *state;
+    tester_client(t);
+    tester_peer(t, play_long_answers, NULL);
+    struct result *r = tester_result(t);
+    r->on_event = on_cancel_in_body;
+    tester_perform_into(t, tester_request(t, "GET", peer_url(t->peer, "/1")), r);
+    assert_code(-ECANCELED, r->code);
+    r = tester_get(t, peer_url(t->peer, "/2"));
+    assert_answer(r, 200);
+    assert_header(r, "X-Number", "2");
+    assert_int_equal(r->body_bytes, 1 << 20);
+}
+
+/* ---- C107: the cap, and the queue behind it ---- */
+
+static void play_in_order(struct peer_conn *conn, int index, void *user)
+{
+    (void)index;
+    (void)user;
+    while (peer_read_request(conn)) {
+        peer_answer(conn, 200, "", "x");
+    }
+}
+
+static int completion_counter;
+
+static void on_note_completion(struct result *r, struct aioduct_exchange *exchange, char event)
+{
+    (void)exchange;
+    if (event == 'D') {
+        *(int *)r->user = completion_counter++;
+    }
+}
+
+static void test_queue_order(void **state)
+{
+    struct tester *t = *state;
+    t->options.connections_per_origin_max = 1;
+    tester_client(t);
+    tester_peer(t, play_in_order, NULL);
+    int *places = tester_alloc(t, 20 * sizeof *places);
+    completion_counter = 0;
+    struct result *results[20];
+    for (int i = 0; i < 20; i++) {
+        char path[16];
+        snprintf(path, sizeof path, "/%d", i);
+        results[i] = tester_result(t);
+        results[i]->on_event = on_note_completion;
+        results[i]->user = &places[i];
+        tester_submit_into(t, tester_request(t, "GET", peer_url(t->peer, path)), results[i]);
+    }
+    tester_run(t);
+    for (int i = 0; i < 20; i++) {
+        assert_answer(results[i], 200);
+        assert_int_equal(places[i], i);
+        char expected[32];
+        snprintf(expected, sizeof expected, "GET /%d HTTP/1.1\r\n", i);
+        assert_memory_equal(peer_request(t->peer, i)->head, expected, strlen(expected));
+    }
+    assert_int_equal(peer_connections(t->peer), 1);
+}
+
+static void play_hang(struct peer_conn *conn, int index, void *user)
+{
+    (void)index;
+    (void)user;
+    peer_read_request(conn);
+    peer_hang(conn);
+}
+
+static void on_cancel_other(struct result *r, struct aioduct_exchange *exchange, char event)
+{
+    (void)exchange;
+    struct result *other = r->user;
+    if (event == 'D' && other->exchange != NULL) {
+        aioduct_exchange_cancel(other->exchange);
+    }
+}
+
+static void test_queue_deadline(void **state)
+{
+    struct tester *t = *state;
+    t->options.connections_per_origin_max = 1;
+    t->options.acquire_timeout_ms = 200;
+    tester_client(t);
+    tester_peer(t, play_hang, NULL);
+    struct aioduct_request *request = tester_request(t, "GET", peer_url(t->peer, "/"));
+    struct result *first = tester_submit(t, request);
+    struct result *second = tester_result(t);
+    second->on_event = on_cancel_other;
+    second->user = first;
+    tester_submit_into(t, request, second);
+    tester_run(t);
+    assert_error(second, AIODUCT_E_TIMEOUT, AIODUCT_PHASE_QUEUE);
+    assert_int_equal(second->error.safe_to_retry, 1);
+    assert_code(-ECANCELED, first->code);
+    assert_int_equal(peer_connections(t->peer), 1);
+}
+
+static void test_queue_cancel(void **state)
+{
+    struct tester *t = *state;
+    t->options.connections_per_origin_max = 1;
+    tester_client(t);
+    tester_peer(t, play_in_order, NULL);
+    struct aioduct_request *request = tester_request(t, "GET", peer_url(t->peer, "/"));
+    struct result *results[5];
+    for (int i = 0; i < 5; i++) {
+        results[i] = tester_submit(t, request);
+    }
+    aioduct_exchange_cancel(results[1]->exchange);
+    aioduct_exchange_cancel(results[3]->exchange);
+    tester_run(t);
+    for (int i = 0; i < 5; i++) {
+        if (i == 1 || i == 3) {
+            assert_code(-ECANCELED, results[i]->code);
+        } else {
+            assert_answer(results[i], 200);
+        }
+    }
+    assert_int_equal(peer_requests(t->peer), 3);
+}
+
+static void test_queue_limit(void **state)
+{
+    struct tester *t = *state;
+    t->options.connections_per_origin_max = 1;
+    t->options.waiters_max = 2;
+    tester_client(t);
+    tester_peer(t, play_in_order, NULL);
+    struct aioduct_request *request = tester_request(t, "GET", peer_url(t->peer, "/"));
+    struct result *results[8];
+    int answered = 0, refused = 0;
+    for (int i = 0; i < 8; i++) {
+        results[i] = tester_submit(t, request);
+    }
+    tester_run(t);
+    for (int i = 0; i < 8; i++) {
+        if (results[i]->code == 0) {
+            answered++;
+        } else {
+            assert_error(results[i], AIODUCT_E_LIMIT, AIODUCT_PHASE_QUEUE);
+            assert_non_null(strstr(results[i]->error.message, "waiters_max"));
+            assert_int_equal(results[i]->error.safe_to_retry, 1);
+            refused++;
+        }
+    }
+    assert_in_range(answered, 2, 3);
+    assert_int_equal(answered + refused, 8);
+}
+
+/* ---- idle times ---- */
+
+static void play_idle_until_closed(struct peer_conn *conn, int index, void *user)
+{
+    (void)index;
+    const char *more = user;
+    while (peer_read_request(conn)) {
+        peer_answer(conn, 200, more, "x");
+    }
+    peer_open(peer_of(conn), DONE);
+}
+
+static void measure_idle(struct tester *t, const char *more, unsigned least_ms, unsigned most_ms)
+{
+    tester_client(t);
+    tester_peer(t, play_idle_until_closed, (void *)(uintptr_t)more);
+    uint64_t start = test_now_ms();
+    assert_answer(tester_get(t, peer_url(t->peer, "/")), 200);
+    tester_turn_until(t, is_ended, t->peer);
+    uint64_t elapsed = test_now_ms() - start;
+    assert_in_range(elapsed, least_ms, most_ms);
+    struct result *r = tester_get(t, peer_url(t->peer, "/"));
+    assert_answer(r, 200);
+    assert_int_equal(r->info.reused, 0);
+}
+
+static void test_idle_time(void **state)
+{
+    struct tester *t = *state;
+    t->options.idle_timeout_ms = 300;
+    measure_idle(t, "", 300, 1300);
+}
+
+static void test_keep_alive_hint(void **state)
+{
+    measure_idle(*state, "Keep-Alive: timeout=3, max=100\r\n", 1000, 2000);
+}
+
+static void test_keep_alive_hint_zero(void **state)
+{
+    measure_idle(*state, "Keep-Alive: timeout=2\r\n", 0, 1000);
+}
+
+static void test_connection_age(void **state)
+{
+    struct tester *t = *state;
+    t->options.connection_age_ms = 100;
+    tester_client(t);
+    tester_peer(t, play_in_order, NULL);
+    assert_answer(tester_get(t, peer_url(t->peer, "/")), 200);
+    uint64_t until = test_now_ms() + 150;
+    while (test_now_ms() < until) {
+        assert_true(aioduct_client_turn(t->client, 10) >= 0);
+    }
+    struct result *r = tester_get(t, peer_url(t->peer, "/"));
+    assert_answer(r, 200);
+    assert_int_equal(r->info.reused, 0);
+    assert_int_equal(peer_connections(t->peer), 2);
+}
+
+static void test_idle_cap(void **state)
+{
+    struct tester *t = *state;
+    t->options.idle_per_origin_max = 2;
+    tester_client(t);
+    tester_peer(t, play_in_order, NULL);
+    struct aioduct_request *request = tester_request(t, "GET", peer_url(t->peer, "/"));
+    struct result *results[6];
+    for (int i = 0; i < 6; i++) {
+        results[i] = tester_submit(t, request);
+    }
+    tester_run(t);
+    int opened = peer_connections(t->peer);
+    for (int i = 0; i < 6; i++) {
+        assert_answer(results[i], 200);
+    }
+    /* All but two are closed, which the peer sees as the end of their plays. */
+    int surplus = opened > 2 ? opened - 2 : 0;
+    for (int i = 0; i < 3; i++) {
+        assert_true(aioduct_client_turn(t->client, 10) >= 0);
+    }
+    assert_int_equal(peer_wait_ended(t->peer, surplus), surplus);
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        HTTP_CASES("C22: GET on a stale connection is sent again", test_stale_get),
+        HTTP_CASES("C22: GET on a connection reset in the meantime is sent again",
+                   test_stale_get_reset),
+        HTTP_CASES("C22: DELETE is idempotent and sent again", test_stale_delete),
+        HTTP_CASES("C22: POST that was written is never sent twice", test_stale_post),
+        HTTP_CASES("C22: a fresh connection that closes is not tried for ever",
+                   test_stale_every_time),
+        HTTP_CASES("C22: a body that rewinds is sent again", test_stale_put_rewound),
+        HTTP_CASES("C22: a body that does not rewind is not", test_stale_put_one_shot),
+        HTTP_CASES("C24: 408 on an idle connection is no answer", test_idle_408),
+        HTTP_CASES("C24: 408 that nobody read yet is no answer", test_idle_408_unseen),
+        HTTP_CASES("C12: bytes on an idle connection close it", test_idle_garbage),
+        HTTP_CASES("C12: bytes that nobody read yet are no answer", test_idle_garbage_unseen),
+        HTTP_CASES("an idle connection that the server ends is not used", test_idle_fin),
+        HTTP_CASES("an idle connection that the server resets is not used", test_idle_rst),
+        HTTP_CASES("POST does not go to a connection that ended unseen", test_idle_fin_unseen),
+        HTTP_CASES("C106: an answer given up never poisons the next", test_unread_answer),
+        HTTP_CASES("C107: the queue behind the connection cap is first in, first out",
+                   test_queue_order),
+        HTTP_CASES("C107: waiting for a connection has a deadline", test_queue_deadline),
+        HTTP_CASES("C107: a waiting request can be cancelled", test_queue_cancel),
+        HTTP_CASES("C107: more than waiters_max are refused at once", test_queue_limit),
+        HTTP_CASES("C108: an idle connection is closed within a second of its limit",
+                   test_idle_time),
+        HTTP_CASES("C16: Keep-Alive: timeout=3 shortens the idle time to 1 s",
+                   test_keep_alive_hint),
+        HTTP_CASE("C16: Keep-Alive: timeout=2 leaves no idle time", test_keep_alive_hint_zero),
+        HTTP_CASE("a connection over its age takes no new request", test_connection_age),
+        HTTP_CASE("idle connections over the cap are closed", test_idle_cap),
+    };
+    return TAP_RUN(cases, suite_begin, suite_end);
+}

@@ -1,0 +1,535 @@
+/* SPDX-License-Identifier: MIT */
+/* Request bodies: what is sent, what is refused before it is sent, and servers that answer early.
+ */
+#include "tester.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum gate { GO, DONE };
+
+/* A source with @bytes bytes of test_fill; it may wait, fail, or lie about its length. */
+struct source {
+    uint64_t at, bytes;
+    uint64_t wait_at; /* says AIODUCT_BODY_WAIT here, once; 0: never */
+    bool waited;
+    int fail_at; /* gives -EIO at this read; 0: never */
+    int reads, rewinds, finished;
+};
+
+static int64_t on_read(void *user, void *buffer, size_t capacity)
+{
+    struct source *s = user;
+    s->reads++;
+    if (s->fail_at != 0 && s->reads == s->fail_at) {
+        return -EIO;
+    }
+    if (s->wait_at != 0 && s->at >= s->wait_at && !s->waited) {
+        s->waited = true;
+        return AIODUCT_BODY_WAIT;
+    }
+    uint64_t left = s->bytes - s->at;
+    size_t count = left < capacity ? (size_t)left : capacity;
+    test_fill(buffer, count, s->at);
+    s->at += count;
+    return (int64_t)count;
+}
+
+static int on_rewind(void *user)
+{
+    struct source *s = user;
+    s->at = 0;
+    s->rewinds++;
+    return 0;
+}
+
+static void on_finished(void *user)
+{
+    ((struct source *)user)->finished++;
+}
+
+static struct aioduct_request *pull_request(struct tester *t, const char *method,
+                                            struct source *source, int64_t length)
+{
+    struct aioduct_request *request = tester_request(t, method, peer_url(t->peer, "/up"));
+    struct aioduct_body_source pull = {.size = sizeof pull,
+                                       .read = on_read,
+                                       .rewind = on_rewind,
+                                       .finished = on_finished,
+                                       .user = source};
+    assert_code(0, aioduct_request_body_pull(request, &pull, length));
+    return request;
+}
+
+static struct source *new_source(struct tester *t, uint64_t bytes)
+{
+    struct source *source = tester_alloc(t, sizeof *source);
+    source->bytes = bytes;
+    return source;
+}
+
+static void play_accept(struct peer_conn *conn, int index, void *user)
+{
+    (void)index;
+    (void)user;
+    while (peer_read_request(conn)) {
+        peer_answer(conn, 200, "", "taken");
+    }
+}
+
+/* ---- what is on the wire ---- */
+
+static void test_wire_bytes(void **state)
+{
+    struct tester *t = *state;
+    t->options.user_agent = "";
+    tester_client(t);
+    tester_peer(t, play_accept, NULL);
+    struct aioduct_request *request = tester_request(t, "POST", peer_url(t->peer, "/up?x=1"));
+    assert_code(0, aioduct_request_header_remove(request, "Accept"));
+    assert_code(0, aioduct_request_header_add(request, "X-One", "1"));
+    assert_code(0, aioduct_request_header_add(request, "x-two", "2"));
+    assert_code(0, aioduct_request_header_add(request, "X-One", "3"));
+    assert_code(0, aioduct_request_body_copy(request, "hello", 5));
+    assert_answer(tester_perform(t, request), 200);
+    char *expected = test_format("POST /up?x=1 HTTP/1.1\r\nHost: localhost:%d\r\nX-One: 1\r\n"
+                                 "x-two: 2\r\nX-One: 3\r\nContent-Length: 5\r\n\r\n",
+                                 peer_port(t->peer));
+    const struct peer_request *got = peer_request(t->peer, 0);
+    int same = strcmp(got->head, expected);
+    if (same != 0) {
+        print_message("expected:\n%s\ngot:\n%s\n", expected, got->head);
+    }
+    free(expected);
+    assert_int_equal(same, 0);
+    assert_string_equal(got->body, "hello");
+}
+
+static void test_frozen(void **state)
+{
+    struct tester *t = *state;
+    tester_client(t);
+    tester_peer(t, play_accept, NULL);
+    struct aioduct_request *request = tester_request(t, "GET", peer_url(t->peer, "/"));
+    for (int i = 0; i < 3; i++) {
+        assert_answer(tester_perform(t, request), 200);
+        assert_code(-EBUSY, aioduct_request_header_add(request, "X", "y"));
+        assert_code(-EBUSY, aioduct_request_header_set(request, "X", "y"));
+        assert_code(-EBUSY, aioduct_request_header_remove(request, "X"));
+        assert_code(-EBUSY, aioduct_request_body_copy(request, "x", 1));
+        assert_code(-EBUSY, aioduct_request_version(request, AIODUCT_HTTP_1_1));
+        assert_code(-EBUSY, aioduct_request_total_timeout_ms(request, 5));
+    }
+    assert_int_equal(peer_requests(t->peer), 3);
+    assert_int_equal(peer_connections(t->peer), 1);
+}
+
+/* ---- C18, C19: refused at the setter ---- */
+
+static void test_injection(void **state)
+{
+    struct tester *t = *state;
+    tester_peer(t, play_accept, NULL);
+    struct aioduct_request *request = tester_request(t, "GET", peer_url(t->peer, "/"));
+    static const char *const names[] = {"",      "X Y",   "X\r\nY",   "X\n", "X:",  "X\tY",
+                                        "X\x01", "X\x7f", "\xc3\xa9", "(X)", "X\rY"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        assert_code(-EINVAL, aioduct_request_header_add(request, names[i], "v"));
+        assert_code(-EINVAL, aioduct_request_header_set(request, names[i], "v"));
+    }
+    static const char *const values[] = {"a\r\nEvil: 1", "a\nEvil: 1", "a\rb",
+                                         "a\x01",        "a\x7f",      "\r\n"};
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        assert_code(-EINVAL, aioduct_request_header_add(request, "X", values[i]));
+        assert_code(-EINVAL, aioduct_request_header_set(request, "X", values[i]));
+    }
+    struct aioduct_request *none = NULL;
+    static const char *const methods[] = {"", "GET /", "GET\r\n", "G\tT", "G(T", "G\x01"};
+    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
+        assert_code(-EINVAL, aioduct_request_create(methods[i], "http://a/", &none, NULL));
+    }
+    static const char *const urls[] = {
+        "http://a/b c",  "http://a/\r\nX: y", "http://a\r\n/",    "http://a b/",  "http://",
+        "http:///path",  "http://a:65536/",   "http://a:-1/",     "http://a:8x/", "a/b",
+        "http://a/\x01", "http://a\\b/",      "http://[::1/",     "http://[zz]/", "",
+        "http://a:b@/",  "http://a/\x7f",     "http://1.2.3.256/"};
+    for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
+        struct aioduct_error error = {0};
+        int code = aioduct_request_create("GET", urls[i], &none, &error);
+        if (code != AIODUCT_E_URL && code != AIODUCT_E_URL_SCHEME) {
+            tap_fail("URL \"%s\" gave %s", urls[i], aioduct_error_name(code));
+        }
+        assert_true(error.message[0] != '\0');
+    }
+    assert_null(none);
+    assert_code(AIODUCT_E_URL_SCHEME, aioduct_request_create("GET", "ftp://a/", &none, NULL));
+    assert_code(AIODUCT_E_URL_SCHEME, aioduct_request_create("GET", "file:///x", &none, NULL));
+    /* Nothing was sent, and the request still works. */
+    assert_int_equal(peer_connections(t->peer), 0);
+    tester_client(t);
+    assert_answer(tester_perform(t, request), 200);
+    assert_null(strstr(peer_request(t->peer, 0)->head, "Evil"));
+}
+
+static void test_framing_fields(void **state)
+{
+    struct tester *t = *state;
+    tester_peer(t, play_accept, NULL);
+    tester_client(t);
+    static const struct {
+        const char *name, *value;
+    } refused[] = {
+        {"Content-Length", "6"},          {"content-length", "5x"},      {"Content-Length", "5, 5"},
+        {"Transfer-Encoding", "chunked"}, {"Transfer-Encoding", "gzip"},
+    };
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        struct aioduct_request *request = tester_request(t, "POST", peer_url(t->peer, "/"));
+        /* Body first or field first: one of the two calls, or the submit, must refuse. */
+        assert_code(0, aioduct_request_body_copy(request, "hello", 5));
+        assert_code(-EINVAL,
+                    aioduct_request_header_set(request, refused[i].name, refused[i].value));
+    }
+    struct aioduct_request *late = tester_request(t, "POST", peer_url(t->peer, "/"));
+    int code = aioduct_request_header_set(late, "Content-Length", "6");
+    if (code == 0) {
+        code = aioduct_request_body_copy(late, "hello", 5);
+    }
+    if (code == 0) {
+        struct aioduct_callbacks none = {.size = sizeof none};
+        code = aioduct_client_perform(t->client, late, &none, NULL, NULL);
+    }
+    assert_code(-EINVAL, code);
+    assert_int_equal(peer_connections(t->peer), 0);
+}
+
+static void test_lengths_of_nothing(void **state)
+{
+    struct tester *t = *state;
+    tester_client(t);
+    tester_peer(t, play_accept, NULL);
+    static const struct {
+        const char *method;
+        const char *length;
+    } rows[] = {{"GET", NULL}, {"DELETE", NULL}, {"POST", "0"}, {"PUT", "0"}, {"PATCH", "0"}};
+    for (int i = 0; i < 5; i++) {
+        assert_answer(tester_perform(t, tester_request(t, rows[i].method, peer_url(t->peer, "/"))),
+                      200);
+        char value[16] = "";
+        bool has =
+            peer_request_field(peer_request(t->peer, i), "Content-Length", value, sizeof value);
+        assert_int_equal(has, rows[i].length != NULL);
+        assert_string_equal(value, has ? rows[i].length : "");
+    }
+}
+
+/* ---- C20: bodies that are not as long as declared ---- */
+
+static void play_count_upload(struct peer_conn *conn, int index, void *user)
+{
+    (void)index;
+    uint64_t *count = user;
+    if (peer_read_head(conn)) {
+        peer_read_end(conn, count);
+        peer_open(peer_of(conn), DONE);
+    }
+}
+
+static void wrong_length(struct tester *t, uint64_t bytes, int64_t declared)
+{
+    tester_client(t);
+    uint64_t *count = tester_alloc(t, sizeof *count);
+    tester_peer(t, play_count_upload, count);
+    struct source *source = new_source(t, bytes);
+    struct result *r = tester_perform(t, pull_request(t, "PUT", source, declared));
+    assert_error(r, AIODUCT_E_BODY_LENGTH, AIODUCT_PHASE_SEND);
+    assert_int_equal(source->finished, 1);
+    assert_true(peer_wait_open(t->peer, DONE)); /* the connection was closed */
+    assert_true(*count <= (uint64_t)declared);
+    assert_true(*count <= bytes);
+}
+
+static void test_shorter(void **state)
+{
+    wrong_length(*state, 100, 200);
+}
+
+static void test_longer(void **state)
+{
+    wrong_length(*state, 200, 100);
+}
+
+static void test_source_fails(void **state)
+{
+    struct tester *t = *state;
+    tester_client(t);
+    uint64_t *count = tester_alloc(t, sizeof *count);
+    tester_peer(t, play_count_upload, count);
+    struct source *source = new_source(t, 1u << 20);
+    source->fail_at = 3;
+    struct result *r = tester_perform(t, pull_request(t, "PUT", source, AIODUCT_LENGTH_UNKNOWN));
+    assert_error(r, AIODUCT_E_BODY_SOURCE, AIODUCT_PHASE_SEND);
+    assert_int_equal(r->error.os_code, EIO);
+    assert_int_equal(source->finished, 1);
+    assert_true(peer_wait_open(t->peer, DONE));
+}
+
+static bool has_waited(void *user)
+{
+    return ((struct source *)user)->waited;
+}
+
+static void test_source_waits(void **state)
+{
+    struct tester *t = *state;
+    tester_client(t);
+    tester_peer(t, play_accept, NULL);
+    struct source *source = new_source(t, 100000);
+    source->wait_at = 1;
+    struct result *r = tester_submit(t, pull_request(t, "PUT", source, AIODUCT_LENGTH_UNKNOWN));
+    tester_turn_until(t, has_waited, source);
+    int reads = source->reads;
+    for (int i = 0; i < 5; i++) {
+        assert_true(aioduct_client_turn(t->client, 5) >= 0);
+    }
+    assert_int_equal(source->reads, reads); /* nobody polls it */
+    assert_int_equal(r->done_count, 0);
+    aioduct_exchange_body_ready(r->exchange);
+    tester_run(t);
+    assert_answer(r, 200);
+    char expected[65], found[65];
+    char *body = tester_alloc(t, 100000);
+    test_fill(body, 100000, 0);
+    const struct peer_request *got = peer_request(t->peer, 0);
+    test_hash_bytes(body, 100000, expected);
+    test_hash_bytes(got->body, got->body_bytes, found);
+    assert_int_equal(got->body_bytes, 100000);
+    assert_string_equal(found, expected);
+}
+
+static void test_source_once_at_a_time(void **state)
+{
+    struct tester *t = *state;
+    tester_client(t);
+    tester_peer(t, play_accept, NULL);
+    struct source *source = new_source(t, 1000);
+    struct aioduct_request *request = pull_request(t, "PUT", source, 1000);
+    struct result *r = tester_submit(t, request);
+    struct aioduct_callbacks none = {.size = sizeof none};
+    assert_code(-EBUSY, aioduct_client_submit(t->client, request, &none, NULL, NULL));
+    tester_run(t);
+    assert_answer(r, 200);
+    assert_int_equal(source->finished, 1);
+    assert_int_equal(peer_requests(t->peer), 1);
+}
+
+/* ---- C14, C15, C23: answers before the request's end ---- */
+
+static void play_answer_early(struct peer_conn *conn, int index, void *user)
+{
+    (void)index;
+    uint64_t *count = user;
+    if (peer_read_head(conn) && peer_read(conn, 100000)) {
+        peer_answer(conn, 200, "", "enough");
+        peer_read_end(conn, count);
+        peer_open(peer_of(conn), DONE);
+    }
+    while (peer_read_request(conn)) {
+        peer_answer(conn, 200, "", "next");
+    }
+}
+
+#define HUGE_BYTES (512u << 20)
+
+static void test_answer_in_upload(void **state)
+{
+    struct tester *t = *state;
+    tester_client(t);
+    uint64_t *count = tester_alloc(t, sizeof *count);
+    tester_peer(t, play_answer_early, count);
+    struct source *source = new_source(t, HUGE_BYTES);
+    struct result *r = tester_perform(t, pull_request(t, "PUT", source, HUGE_BYTES));
+    assert_answer(r, 200);
+    assert_string_equal(r->body, "enough");
+    assert_int_equal(source->finished, 1);
+    assert_true(source->at < HUGE_BYTES); /* it was told to stop */
+    assert_true(peer_wait_open(t->peer, DONE));
+    struct result *next = tester_get(t, peer_url(t->peer, "/"));
+    assert_int_equal(next->info.reused, 0);
+}
+
+static void play_413_and_reset(struct peer_conn *conn, int index, void *user)
+{
+    (void)index;
+    (void)user;
+    if (peer_read_head(conn) && peer_read(conn, 1000)) {
+        peer_answer(conn, 413, "Connection: close\r\n", "too large");
+        /* Unread bytes make this close a reset, as with any server that gives up. */
+        peer_reset(conn);
+    }
+}
+
+static void play_413_and_close(struct peer_conn *conn, int index, void *user)
+{
+    (void)index;
+    (void)user;
+    if (peer_read_head(conn) && peer_read(conn, 1000)) {
+        peer_answer(conn, 413, "Connection: close\r\n", "too large");
+        peer_half_close(conn);
+        peer_read_end(conn, NULL);
+    }
+}
+
+static void play_413_gated_reset(struct peer_conn *conn, int index, void *user)
+{
+    (void)index;
+    (void)user;
+    if (peer_read_head(conn) && peer_read(conn, 1000)) {
+        peer_send(conn, "HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 9\r\n\r\n");
+        if (peer_wait_gate(conn, GO)) {
+            peer_send(conn, "too large");
+            peer_reset(conn);
+        }
+    }
+}
+
+static void on_open_gate_at_head(struct result *r, struct aioduct_exchange *exchange, char event)
+{
+    (void)exchange;
+    if (event == 'H') {
+        peer_open(r->tester->peer, GO);
+    }
+}
+
+static void early_413(struct tester *t, peer_play_fn play)
+{
+    tester_client(t);
+    tester_peer(t, play, NULL);
+    struct source *source = new_source(t, HUGE_BYTES);
+    struct result *r = tester_result(t);
+    r->on_event = on_open_gate_at_head;
+    tester_perform_into(t, pull_request(t, "PUT", source, HUGE_BYTES), r);
+    assert_answer(r, 413);
+    assert_string_equal(r->body, "too large");
+    assert_int_equal(source->finished, 1);
+}
+
+static void test_413_and_close(void **state)
+{
+    early_413(*state, play_413_and_close);
+}
+
+static void test_413_and_reset(void **state)
+{
+    early_413(*state, play_413_and_reset);
+}
+
+static void test_413_gated_reset(void **state)
+{
+    early_413(*state, play_413_gated_reset);
+}
+
+static void play_answer_after_fin(struct peer_conn *conn, int index, void *user)
+{
+    (void)index;
+    uint64_t *count = user;
+    if (peer_read_head(conn)) {
+        peer_answer(conn, 200, "Connection: close\r\n", "answered");
+        peer_half_close(conn);
+        peer_read_end(conn, count);
+    }
+}
+
+static void test_half_close(void **state)
+{
+    struct tester *t = *state;
+    tester_client(t);
+    uint64_t *count = tester_alloc(t, sizeof *count);
+    tester_peer(t, play_answer_after_fin, count);
+    struct source *source = new_source(t, HUGE_BYTES);
+    struct result *r = tester_perform(t, pull_request(t, "PUT", source, HUGE_BYTES));
+    assert_answer(r, 200);
+    assert_string_equal(r->body, "answered");
+}
+
+/* The peer looks for the end of the client's direction before it answers. */
+static void play_look_for_fin(struct peer_conn *conn, int index, void *user)
+{
+    (void)index;
+    bool *saw_end = user;
+    if (peer_read_request(conn)) {
+        *saw_end = peer_saw_end(conn, 100);
+        peer_answer(conn, 200, "", "fine");
+    }
+    peer_read_request(conn);
+}
+
+static void test_no_half_close_by_us(void **state)
+{
+    struct tester *t = *state;
+    tester_client(t);
+    bool *saw_end = tester_alloc(t, sizeof *saw_end);
+    tester_peer(t, play_look_for_fin, saw_end);
+    struct aioduct_request *request = tester_request(t, "POST", peer_url(t->peer, "/"));
+    assert_code(0, aioduct_request_body_copy(request, "x", 1));
+    assert_answer(tester_perform(t, request), 200);
+    assert_false(*saw_end);
+}
+
+/* ---- C63 ---- */
+
+static void play_reset_in_upload(struct peer_conn *conn, int index, void *user)
+{
+    (void)index;
+    (void)user;
+    if (peer_read_head(conn) && peer_read(conn, 100000)) {
+        peer_reset(conn);
+    }
+}
+
+static void test_no_sigpipe(void **state)
+{
+    struct tester *t = *state;
+    struct sigaction before, after;
+    signal(SIGPIPE, SIG_DFL); /* one SIGPIPE would end this process */
+    assert_int_equal(sigaction(SIGPIPE, NULL, &before), 0);
+    tester_client(t);
+    tester_peer(t, play_reset_in_upload, NULL);
+    struct source *source = new_source(t, HUGE_BYTES);
+    struct result *r = tester_perform(t, pull_request(t, "PUT", source, HUGE_BYTES));
+    assert_int_equal(r->done_count, 1);
+    assert_true(r->code == -ECONNRESET || r->code == -EPIPE || r->code == AIODUCT_E_CLOSED);
+    assert_int_equal(r->error.safe_to_retry, 0);
+    assert_int_equal(source->finished, 1);
+    tester_destroy(t);
+    assert_int_equal(sigaction(SIGPIPE, NULL, &after), 0);
+    assert_ptr_equal(after.sa_handler, before.sa_handler);
+}
+
+int main(void)
+{
+    const struct CMUnitTest cases[] = {
+        HTTP_CASES("C17: a request is on the wire as it was made", test_wire_bytes),
+        HTTP_CASE("a request that was sent is frozen and can be sent again", test_frozen),
+        HTTP_CASE("C18: line ends and control bytes are refused at the setter", test_injection),
+        HTTP_CASE("C19: framing fields that contradict the body are refused", test_framing_fields),
+        HTTP_CASE("C19: Content-Length: 0 on POST, PUT and PATCH, none on GET",
+                  test_lengths_of_nothing),
+        HTTP_CASES("C20: a body shorter than declared fails and closes", test_shorter),
+        HTTP_CASES("C20: what a body has over its length is not sent", test_longer),
+        HTTP_CASES("a source that fails ends the exchange with its error", test_source_fails),
+        HTTP_CASES("a source that waits is not asked before body_ready", test_source_waits),
+        HTTP_CASE("a pull body is under way once at a time", test_source_once_at_a_time),
+        HTTP_CASES("C14: an answer in the middle of the upload ends the upload",
+                   test_answer_in_upload),
+        HTTP_CASES("C15: an early 413 is delivered", test_413_and_close),
+        HTTP_CASES("C15: an early 413 followed by a reset is 413", test_413_and_reset),
+        HTTP_CASES("C15: a 413 whose body comes with the reset is 413", test_413_gated_reset),
+        HTTP_CASES("C23: an answer behind the server's half-close is read", test_half_close),
+        HTTP_CASES("C23: the client's direction stays open behind a request",
+                   test_no_half_close_by_us),
+        HTTP_CASES("C63: a write to a reset connection raises no SIGPIPE", test_no_sigpipe),
+    };
+    return TAP_RUN(cases, suite_begin, suite_end);
+}
