@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: MIT */
+/* The connection race, on a clock and streams that the test moves. */
+#include "tap.h"
+
+#include "base/mem.h"
+#include "fake_resolver.h"
+#include "fake_runtime.h"
+#include "net/dial.h"
+#include "runtime/stream.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct tester {
+    struct fake *fake;
+    struct fake_resolver resolver;
+    struct ad_dial_params params;
+    struct ad_dial *dial;
+    int done;
+    struct ad_dial_result result;
+    bool stream_closed;
+};
+
+static void on_data(struct ad_stream *stream, const uint8_t *bytes, size_t count)
+{
+    (void)stream;
+    (void)bytes;
+    (void)count;
+}
+
+static void on_op(struct ad_stream *stream, int op, int code, size_t bytes)
+{
+    (void)stream;
+    (void)op;
+    (void)code;
+    (void)bytes;
+}
+
+static void on_closed(struct ad_stream *stream)
+{
+    ((struct tester *)ad_stream_owner(stream))->stream_closed = true;
+}
+
+static void on_dialled(void *owner, struct ad_dial_result *result)
+{
+    static const struct ad_stream_events events = {
+        .on_data = on_data, .on_done = on_op, .on_closed = on_closed};
+    struct tester *t = owner;
+    t->done++;
+    t->result = *result;
+    if (result->stream != NULL) {
+        ad_stream_set_owner(result->stream, &events, t);
+    }
+}
+
+static void tester_init(struct tester *t)
+{
+    memset(t, 0, sizeof *t);
+    t->fake = fake_create();
+    fake_resolver_init(&t->resolver);
+    t->params =
+        (struct ad_dial_params){.resolver = &t->resolver.base, .host = "example.test", .port = 443};
+}
+
+static void tester_fini(struct tester *t)
+{
+    if (t->result.stream != NULL) {
+        ad_stream_close(t->result.stream);
+    }
+    fake_run(t->fake);
+    assert_true(t->stream_closed || t->result.stream == NULL);
+    for (unsigned i = 0; i < fake_conn_count(t->fake); i++) {
+        assert_true(fake_conn_at(t->fake, i)->closed);
+    }
+    fake_destroy(t->fake);
+}
+
+static void start(struct tester *t)
+{
+    assert_int_equal(ad_dial_start(fake_loop(t->fake), &t->params, on_dialled, t, &t->dial), 0);
+    assert_int_equal(t->done, 0);
+}
+
+static void start_with(struct tester *t, const char *const *texts)
+{
+    start(t);
+    fake_resolver_answer(&t->resolver, texts);
+    fake_run(t->fake);
+}
+
+static void advance(struct tester *t, uint64_t ms)
+{
+    fake_advance_ms(t->fake, ms);
+    fake_run(t->fake);
+}
+
+static void finish(struct tester *t, unsigned i, int code)
+{
+    fake_done(fake_conn_at(t->fake, i), AIODUCT_OP_CONNECT, code);
+    fake_run(t->fake);
+}
+
+static const char *const four[] = {"2001:db8::1", "2001:db8::2", "192.0.2.1", "192.0.2.2", NULL};
+static const char *const two[] = {"192.0.2.1", "192.0.2.2", NULL};
+static const char *const mixed[] = {"192.0.2.1", "2001:db8::1", NULL};
+
+static void test_order(void **state)
+{
+    static const char *const expected[] = {"2001:db8::1", "192.0.2.1", "2001:db8::2", "192.0.2.2"};
+    struct tester t;
+    (void)state;
+    tester_init(&t);
+    start_with(&t, four);
+    assert_string_equal(t.resolver.host, "example.test");
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(fake_conn_count(t.fake), i + 1);
+        assert_string_equal(fake_conn_at(t.fake, i)->address, expected[i]);
+        advance(&t, 240);
+        assert_int_equal(fake_conn_count(t.fake), i + 1);
+        advance(&t, 20);
+    }
+    assert_int_equal(fake_conn_count(t.fake), 4);
+    finish(&t, 3, 0);
+    assert_int_equal(t.done, 1);
+    assert_int_equal(t.result.code, 0);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_true(fake_conn_at(t.fake, i)->closed);
+    }
+    assert_false(fake_conn_at(t.fake, 3)->closed);
+    assert_true(t.result.resolved_ns != 0 && t.result.connected_ns > t.result.resolved_ns);
+    tester_fini(&t);
+}
+
+static void test_failure_moves_on(void **state)
+{
+    struct tester t;
+    (void)state;
+    tester_init(&t);
+    start_with(&t, four);
+    finish(&t, 0, -ECONNREFUSED);
+    assert_int_equal(fake_conn_count(t.fake), 2);
+    advance(&t, 240); /* the wait begins anew */
+    assert_int_equal(fake_conn_count(t.fake), 2);
+    advance(&t, 20);
+    assert_int_equal(fake_conn_count(t.fake), 3);
+    finish(&t, 2, -ECONNREFUSED); /* the second goes on meanwhile */
+    assert_int_equal(fake_conn_count(t.fake), 4);
+    finish(&t, 1, 0);
+    assert_int_equal(t.done, 1);
+    assert_int_equal(t.result.code, 0);
+    tester_fini(&t);
+}
+
+static void test_slow_wins(void **state)
+{
+    struct tester t;
+    (void)state;
+    tester_init(&t);
+    start_with(&t, two);
+    advance(&t, 260);
+    finish(&t, 1, -ECONNREFUSED);
+    advance(&t, 1000);
+    assert_int_equal(t.done, 0);
+    assert_false(fake_conn_at(t.fake, 0)->closing);
+    finish(&t, 0, 0);
+    assert_int_equal(t.done, 1);
+    assert_int_equal(t.result.code, 0);
+    tester_fini(&t);
+}
+
+static void test_delay_bounds(void **state)
+{
+    static const struct {
+        uint32_t asked;
+        uint64_t before, after;
+    } cases[] = {{1, 8, 14}, {100, 96, 108}, {60000, 1990, 2008}};
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        struct tester t;
+        tester_init(&t);
+        t.params.attempt_delay_ms = cases[i].asked;
+        start_with(&t, two);
+        advance(&t, cases[i].before);
+        assert_int_equal(fake_conn_count(t.fake), 1);
+        advance(&t, cases[i].after - cases[i].before);
+        assert_int_equal(fake_conn_count(t.fake), 2);
+        ad_dial_cancel(t.dial);
+        tester_fini(&t);
+    }
+}
+
+static void test_all_fail(void **state)
+{
+    struct tester t;
+    (void)state;
+    tester_init(&t);
+    t.params.host = "localhost";
+    t.params.port = 1;
+    start_with(&t, (const char *const[]){"::1", "127.0.0.1", NULL});
+    finish(&t, 0, -ECONNREFUSED);
+    finish(&t, 1, -ECONNREFUSED);
+    assert_int_equal(t.done, 1);
+    assert_int_equal(t.result.code, -ECONNREFUSED);
+    assert_null(t.result.stream);
+    assert_int_equal(t.result.error.code, -ECONNREFUSED);
+    assert_int_equal(t.result.error.os_code, ECONNREFUSED);
+    assert_int_equal(t.result.error.phase, AIODUCT_PHASE_CONNECT);
+    assert_int_equal(t.result.error.safe_to_retry, 1);
+    assert_string_equal(t.result.error.message,
+                        "connect to localhost port 1 (127.0.0.1): Connection refused");
+    tester_fini(&t);
+}
+
+static void test_telling_reason(void **state)
+{
+    struct tester t;
+    (void)state;
+    tester_init(&t);
+    start_with(&t, mixed);
+    finish(&t, 0, -ECONNREFUSED);
+    finish(&t, 1, -ENETUNREACH);
+    assert_string_equal(t.result.error.message,
+                        "connect to example.test port 443 (192.0.2.1): Connection refused");
+    tester_fini(&t);
+}
+
+static void test_refused_at_once(void **state)
+{
+    struct ad_addr addrs[2];
+    struct tester t;
+    (void)state;
+    tester_init(&t);
+    ad_addr_parse("192.0.2.1", 443, &addrs[0]);
+    ad_addr_parse("192.0.2.2", 443, &addrs[1]);
+    t.params.addrs = addrs;
+    t.params.addr_count = 2;
+    fake_connect_answer(t.fake, -ENETUNREACH);
+    start(&t); /* nothing is called inside start, even so */
+    fake_run(t.fake);
+    assert_int_equal(t.done, 1);
+    assert_int_equal(t.result.code, -ENETUNREACH);
+    assert_int_equal(t.resolver.started, 0);
+    tester_fini(&t);
+}
+
+static void test_override(void **state)
+{
+    struct ad_addr addr;
+    struct tester t;
+    (void)state;
+    tester_init(&t);
+    ad_addr_parse("127.0.0.1", 8080, &addr);
+    t.params.addrs = &addr;
+    t.params.addr_count = 1;
+    start(&t);
+    fake_run(t.fake);
+    assert_int_equal(fake_conn_count(t.fake), 1);
+    assert_string_equal(fake_conn_at(t.fake, 0)->address, "127.0.0.1");
+    finish(&t, 0, 0);
+    assert_int_equal(t.result.code, 0);
+    assert_int_equal(t.resolver.started, 0);
+    tester_fini(&t);
+}
+
+static void test_resolve_error(void **state)
+{
+    struct tester t;
+    (void)state;
+    tester_init(&t);
+    start(&t);
+    fake_resolver_fail(&t.resolver, AIODUCT_E_RESOLVE, "Name or service not known");
+    assert_int_equal(t.done, 1);
+    assert_int_equal(t.result.code, AIODUCT_E_RESOLVE);
+    assert_int_equal(t.result.error.phase, AIODUCT_PHASE_RESOLVE);
+    assert_string_equal(t.result.error.message, "look up example.test: Name or service not known");
+    tester_fini(&t);
+}
+
+static void test_families(void **state)
+{
+    struct aioduct_socket_options socket = {.local_address = "127.0.0.1"};
+    struct tester t;
+    (void)state;
+    tester_init(&t);
+    t.params.family = AIODUCT_FAMILY_IPV6;
+    start(&t);
+    assert_int_equal(t.resolver.family, AF_INET6);
+    ad_dial_cancel(t.dial);
+
+    t.params.family = AIODUCT_FAMILY_ANY;
+    t.params.socket = &socket;
+    start(&t);
+    assert_int_equal(t.resolver.family, AF_INET);
+    fake_resolver_answer(&t.resolver, mixed);
+    assert_int_equal(fake_conn_count(t.fake), 1);
+    assert_string_equal(fake_conn_at(t.fake, 0)->address, "192.0.2.1");
+    assert_string_equal(fake_conn_at(t.fake, 0)->local_address, "127.0.0.1");
+    finish(&t, 0, -ECONNREFUSED);
+    assert_int_equal(t.done, 1);
+
+    struct ad_addr addr;
+    ad_addr_parse("::1", 1, &addr);
+    t.params.addrs = &addr;
+    t.params.addr_count = 1;
+    t.done = 0;
+    start(&t);
+    fake_run(t.fake);
+    assert_int_equal(t.done, 1);
+    assert_int_equal(t.result.code, -EADDRNOTAVAIL);
+    assert_int_equal(t.result.error.phase, AIODUCT_PHASE_CONNECT);
+
+    socket.local_address = "not an address";
+    assert_int_equal(ad_dial_start(fake_loop(t.fake), &t.params, on_dialled, &t, &t.dial), -EINVAL);
+    tester_fini(&t);
+}
+
+/* C121: what the connector gets before it connects. */
+static void test_config(void **state)
+{
+    struct aioduct_socket_options socket = {.local_port_min = 1024,
+                                            .local_port_max = 2048,
+                                            .nodelay = AIODUCT_NO_LIMIT,
+                                            .keepalive_idle_s = AIODUCT_NO_LIMIT,
+                                            .keepalive_interval_s = 7,
+                                            .keepalive_count = 3,
+                                            .fast_open = 1,
+                                            .user_timeout_ms = 11,
+                                            .send_buffer_bytes = 12,
+                                            .recv_buffer_bytes = 13,
+                                            .mark = 14,
+                                            .tos = 15};
+    struct tester t;
+    (void)state;
+    tester_init(&t);
+    start_with(&t, two);
+    const struct aioduct_socket_config *c = &fake_conn_at(t.fake, 0)->config;
+    assert_int_equal(c->size, sizeof *c);
+    assert_int_equal(c->nodelay, 1);
+    assert_int_equal(c->keepalive_idle_s, 60);
+    assert_int_equal(c->keepalive_interval_s, 60);
+    assert_int_equal(c->keepalive_count, 0);
+    assert_int_equal(c->fast_open, 0);
+    assert_null(c->local_addr);
+    assert_null(c->device);
+    ad_dial_cancel(t.dial);
+    t.params.socket = &socket;
+    start_with(&t, two);
+    c = &fake_conn_at(t.fake, 1)->config;
+    assert_int_equal(c->nodelay, -1);
+    assert_int_equal(c->keepalive_idle_s, 0);
+    assert_int_equal(c->keepalive_interval_s, 7);
+    assert_int_equal(c->keepalive_count, 3);
+    assert_int_equal(c->local_port_min, 1024);
+    assert_int_equal(c->local_port_max, 2048);
+    assert_int_equal(c->fast_open, 1);
+    assert_int_equal(c->user_timeout_ms, 11);
+    assert_int_equal(c->send_buffer_bytes, 12);
+    assert_int_equal(c->recv_buffer_bytes, 13);
+    assert_int_equal(c->mark, 14);
+    assert_int_equal(c->tos, 15);
+    ad_dial_cancel(t.dial);
+    tester_fini(&t);
+}
+
+static void test_cancel(void **state)
+{
+    struct ad_addr addr;
+    struct tester t;
+    (void)state;
+    tester_init(&t);
+    start(&t); /* while it looks up */
+    ad_dial_cancel(t.dial);
+    assert_int_equal(t.resolver.cancelled, 1);
+    start_with(&t, two); /* while one connects */
+    ad_dial_cancel(t.dial);
+    start_with(&t, two); /* while two do */
+    advance(&t, 260);
+    ad_dial_cancel(t.dial);
+    ad_addr_parse("127.0.0.1", 1, &addr); /* before it began */
+    t.params.addrs = &addr;
+    t.params.addr_count = 1;
+    start(&t);
+    ad_dial_cancel(t.dial);
+    fake_run(t.fake);
+    assert_int_equal(fake_conn_count(t.fake), 3);
+    assert_int_equal(t.done, 0);
+    tester_fini(&t);
+}
+
+static void test_both_connect(void **state)
+{
+    struct tester t;
+    (void)state;
+    tester_init(&t);
+    start_with(&t, two);
+    advance(&t, 260);
+    fake_done(fake_conn_at(t.fake, 1), AIODUCT_OP_CONNECT, 0); /* in one turn */
+    fake_done(fake_conn_at(t.fake, 0), AIODUCT_OP_CONNECT, 0);
+    fake_run(t.fake);
+    assert_int_equal(t.done, 1);
+    assert_true(fake_conn_at(t.fake, 0)->closed);
+    assert_false(fake_conn_at(t.fake, 1)->closing);
+    tester_fini(&t);
+}
+
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    for (uint64_t nth = 1; nth < 12; nth++) {
+        struct tester t;
+        tester_init(&t);
+        ad_mem_fail_nth(nth);
+        int code = ad_dial_start(fake_loop(t.fake), &t.params, on_dialled, &t, &t.dial);
+        if (code == 0) {
+            fake_resolver_answer(&t.resolver, two);
+            for (unsigned i = 0; i < fake_conn_count(t.fake); i++) {
+                finish(&t, i, -ECONNREFUSED);
+            }
+            ad_mem_fail_nth(0);
+            assert_int_equal(t.done, 1);
+            assert_true(t.result.code == -ENOMEM || t.result.code == -ECONNREFUSED);
+        } else {
+            assert_int_equal(code, -ENOMEM);
+        }
+        ad_mem_fail_nth(0);
+        tester_fini(&t);
+    }
+}
+
+int main(void)
+{
+    static const struct CMUnitTest cases[] = {
+        {"families take turns, 250 ms apart, losers are closed (C55)", test_order, NULL, NULL,
+         NULL},
+        {"a failure starts the next at once; attempts under way go on", test_failure_moves_on, NULL,
+         NULL, NULL},
+        {"a slow address wins if the others are dead (C105)", test_slow_wins, NULL, NULL, NULL},
+        {"the delay is settable within bounds (C55)", test_delay_bounds, NULL, NULL, NULL},
+        {"when all fail the error names host, port, address and reason", test_all_fail, NULL, NULL,
+         NULL},
+        {"a peer's answer says more than a missing route", test_telling_reason, NULL, NULL, NULL},
+        {"refusals inside connect are told after start", test_refused_at_once, NULL, NULL, NULL},
+        {"given addresses need no look-up", test_override, NULL, NULL, NULL},
+        {"a failed look-up has its own phase", test_resolve_error, NULL, NULL, NULL},
+        {"a family and a local address choose addresses (C105)", test_families, NULL, NULL, NULL},
+        {"socket options reach the connector with their defaults (C121)", test_config, NULL, NULL,
+         NULL},
+        {"cancel is silent at each stage", test_cancel, NULL, NULL, NULL},
+        {"two that connect in one turn give one winner", test_both_connect, NULL, NULL, NULL},
+        {"each allocation may fail", test_out_of_memory, NULL, NULL, NULL},
+    };
+    return TAP_RUN(cases, NULL, NULL);
+}
