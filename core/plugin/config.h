@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * The configuration file: "key = value" lines, # comments. Keys: runtime, workers, plugin_directory
- * (repeatable, absolute), runtime.<name>.<option>. Anything else is an error with file and line
- * number.
+ * The configuration file: "key = value" lines; a # at the start of a line or after a blank begins a
+ * comment. Keys: runtime, workers, plugin_directory (repeatable, absolute),
+ * runtime.<name>.<option>. Anything else is an error with file and line number.
  */
 #ifndef AD_PLUGIN_CONFIG_H
 #define AD_PLUGIN_CONFIG_H
@@ -14,9 +14,10 @@ struct ad_config; /* immutable once read */
 /**
  * Read @path; or, if it is NULL, the file named by AIODUCT_CONFIG, else the user's
  * ($XDG_CONFIG_HOME/aioduct/aioduct.conf or ~/.config/aioduct/aioduct.conf), else
- * /etc/aioduct/aioduct.conf. "" reads none. A file that was named must exist; the user's and the
- * system's may be absent. Under AT_SECURE only the system's is read. Returns: 0 with *@out owned
- * (possibly an empty configuration) | -ENOMEM | AIODUCT_E_CONFIG | -errno
+ * /etc/aioduct/aioduct.conf. "", also as the value of AIODUCT_CONFIG, reads none. A file that was
+ * named must exist; the user's and the system's may be absent. Under AT_SECURE only the system's is
+ * read. Returns: 0 with *@out owned (possibly an empty configuration) | -ENOMEM | AIODUCT_E_CONFIG
+ * | -errno
  */
 int ad_config_read(const char *path, struct ad_config **out, struct aioduct_error *error);
 void ad_config_destroy(struct ad_config *config);

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+#include "plugin/find.h"
+
+#include "base/error.h"
+#include "plugin/load.h"
+#include "plugin/name.h"
+#include "plugin/place.h"
+#include "plugin/register.h"
+#include "plugin/text.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Names of runtimes that are installed, for the message that one is not. */
+struct known {
+    struct ad_text text;
+};
+
+static void add_known(struct known *known, const char *name)
+{
+    char word[AD_NAME_BYTES_MAX + 3];
+    snprintf(word, sizeof word, ", %s", name);
+    const char *at = strstr(known->text.buffer, word + 2);
+    /* Each name once: it is there already if it stands between separators. */
+    while (at != NULL) {
+        char after = at[strlen(name)];
+        if ((after == ',' || after == '\0') && (at == known->text.buffer || at[-1] == ' ')) {
+            return;
+        }
+        at = strstr(at + 1, word + 2);
+    }
+    ad_text_add(&known->text, "%s", known->text.bytes == 0 ? word + 2 : word);
+}
+
+static int on_known_file(const char *file, void *user)
+{
+    char name[AD_NAME_BYTES_MAX + 1];
+    struct ad_slice part = ad_name_of_file(file);
+    if (ad_name_valid(part)) {
+        memcpy(name, part.p, part.bytes);
+        name[part.bytes] = '\0';
+        add_known(user, name);
+    }
+    return 0;
+}
+
+static void list_known(const struct ad_places *places, char *out, size_t capacity)
+{
+    struct known known;
+    const struct ad_plugin *plugin;
+    ad_text_init(&known.text, out, capacity);
+    for (unsigned i = 0; (plugin = ad_registry_static(i)) != NULL; i++) {
+        add_known(&known, plugin->name);
+    }
+    for (unsigned i = 0; i < places->count; i++) {
+        ad_place_each(places->directories[i], on_known_file, &known);
+    }
+}
+
+static int not_found(const struct ad_places *places, const char *name, struct aioduct_error *error)
+{
+    char tried[360], known[80], path[PATH_MAX];
+    struct ad_text text;
+    list_known(places, known, sizeof known);
+    ad_text_init(&text, tried, sizeof tried);
+    ad_text_add(&text, "built in (no)");
+    for (unsigned i = 0; i < places->count; i++) {
+        ad_place_file(path, places->directories[i], name);
+        ad_text_add(&text, "; %s (no such file)", path);
+    }
+    ad_plugin_fail(error, AIODUCT_E_PLUGIN_NOT_FOUND,
+                   "runtime '%s' not found. Tried: %s%s. Known here: %s.", name, tried,
+                   text.full ? "; ..." : "", known[0] == '\0' ? "none" : known);
+    if (!ad_registry_loading()) {
+        ad_error_hint(error, "Loading plugin files is switched off here: choose a runtime that is "
+                             "built in or registered.");
+    } else if (strcmp(name, "uring") == 0 || strncmp(name, "libev", 5) == 0) {
+        ad_error_hint(error, "Install libaioduct-runtime-%s or set AIODUCT_PLUGIN_PATH.", name);
+    } else {
+        ad_error_hint(error, "Install its file, or set AIODUCT_PLUGIN_PATH.");
+    }
+    return AIODUCT_E_PLUGIN_NOT_FOUND;
+}
+
+int ad_find_by_name(const struct ad_places *places, const char *name, unsigned need,
+                    const struct ad_plugin **out, struct aioduct_error *error)
+{
+    char path[PATH_MAX];
+    *out = ad_registry_static_by_name(name);
+    if (*out != NULL) {
+        ad_plugin_trace("%s: %s", name, (*out)->origin);
+        return 0;
+    }
+    for (unsigned i = 0; i < places->count; i++) {
+        ad_place_file(path, places->directories[i], name);
+        int code = ad_load_file(path, false, need, out, error);
+        ad_plugin_trace("%s: %s", path,
+                        code == 0         ? "loaded"
+                        : code == -ENOENT ? "no such file"
+                                          : error->message);
+        if (code != -ENOENT) {
+            return code; /* the first file decides, also when it fails */
+        }
+    }
+    return not_found(places, name, error);
+}
+
+int ad_find_by_path(const char *path, bool named, unsigned need, const struct ad_plugin **out,
+                    struct aioduct_error *error)
+{
+    if (!ad_registry_loading()) {
+        ad_plugin_fail(error, AIODUCT_E_PLUGIN_NOT_FOUND,
+                       "%s not loaded: loading plugin files is "
+                       "switched off here",
+                       path);
+        ad_error_hint(error, "Choose a runtime that is built in or registered.");
+        return AIODUCT_E_PLUGIN_NOT_FOUND;
+    }
+    int code = ad_load_file(path, named, need, out, error);
+    if (code == -ENOENT) {
+        code = ad_plugin_fail(error, AIODUCT_E_PLUGIN_NOT_FOUND,
+                              "runtime plugin %s not found: no such file", path);
+        ad_error_hint(error, "Check the path.");
+    }
+    return code;
+}

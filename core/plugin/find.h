@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/** From the name or the path of a runtime to its record. */
+#ifndef AD_PLUGIN_FIND_H
+#define AD_PLUGIN_FIND_H
+
+#include "plugin/registry.h"
+
+#include <stdbool.h>
+
+struct ad_places;
+
+/**
+ * Linked in, else the first file of that name in @places, which decides, also when it fails.
+ * Returns: 0 | AIODUCT_E_PLUGIN_NOT_FOUND, @error saying where it was looked for | what loading
+ * gave
+ */
+int ad_find_by_name(const struct ad_places *places, const char *name, unsigned need,
+                    const struct ad_plugin **out, struct aioduct_error *error);
+/* @named: the program itself gave the path; see ad_place_check. */
+int ad_find_by_path(const char *path, bool named, unsigned need, const struct ad_plugin **out,
+                    struct aioduct_error *error);
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+#include "plugin/guard.h"
+
+#include "base/error.h"
+#include "plugin/text.h"
+
+#include <aioduct/plugin/plugin.h>
+#include <dlfcn.h>
+#include <link.h>
+#include <stdbool.h>
+
+/* A program that is not position-independent and takes a library function's address has that
+ * function live in its own linkage table, for everybody: a defined address, an undefined symbol.
+ * Which library is behind it cannot be told from the address. */
+static bool is_linkage_slot(const void *address, const char **out_object)
+{
+    Dl_info info;
+    const ElfW(Sym) *symbol = NULL;
+    if (dladdr1(address, &info, (void **)&symbol, RTLD_DL_SYMENT) == 0) {
+        *out_object = "another library";
+        return false;
+    }
+    *out_object = info.dli_fname;
+    return symbol != NULL && symbol->st_shndx == SHN_UNDEF;
+}
+
+/* The object that a linked-in plugin is part of; NULL if it cannot be told (a static program). */
+static void *handle_of(const struct aioduct_plugin *plugin)
+{
+    Dl_info info;
+    struct link_map *map = NULL;
+    if (dladdr1(plugin, &info, (void **)&map, RTLD_DL_LINKMAP) == 0 || map == NULL) {
+        return NULL;
+    }
+    return map->l_name[0] == '\0' ? dlopen(NULL, RTLD_LAZY)
+                                  : dlopen(map->l_name, RTLD_LAZY | RTLD_NOLOAD);
+}
+
+int ad_guard_check(const struct aioduct_plugin *plugin, void *handle, struct aioduct_error *error)
+{
+    const char *const *symbol = plugin->guard_symbols;
+    if (symbol == NULL) {
+        return 0;
+    }
+    if (handle == NULL && (handle = handle_of(plugin)) == NULL) {
+        return 0;
+    }
+    for (; *symbol != NULL; symbol++) {
+        void *seen = dlsym(RTLD_DEFAULT, *symbol), *own = dlsym(handle, *symbol);
+        const char *object;
+        if (seen == NULL || own == NULL || seen == own || is_linkage_slot(seen, &object)) {
+            continue;
+        }
+        ad_plugin_fail(
+            error, AIODUCT_E_CLASH,
+            "cannot use %s here: %s resolves to %s, already in the program's global scope",
+            plugin->name, *symbol, object);
+        ad_error_hint(error,
+                      "The program, or a library it was started with, links %s: choose the runtime "
+                      "that goes with it, or another.",
+                      object);
+        return AIODUCT_E_CLASH;
+    }
+    return 0;
+}

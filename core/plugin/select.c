@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+/* Whose word counts, which candidates it stands for, and what is said when one is passed over. */
+#include "base/environment.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "plugin/config.h"
+#include "plugin/find.h"
+#include "plugin/name.h"
+#include "plugin/place.h"
+#include "plugin/probe.h"
+#include "plugin/registry.h"
+#include "plugin/tables.h"
+#include "plugin/text.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+struct search {
+    const struct ad_selection *want;
+    const char *word;
+    char source[512]; /* whose word it is */
+    bool named;       /* the caller's own, so a path in it is the program's */
+    struct ad_choice choice;
+    struct ad_places places;
+};
+
+/* @name NULL: the path of the choice. */
+static int try(const struct search *s, const char *name, const struct ad_plugin **out,
+               struct aioduct_error *error)
+{
+    unsigned need = s->want->need;
+    int code = name == NULL ? ad_find_by_path(s->choice.path, s->named, need, out, error)
+                            : ad_find_by_name(&s->places, name, need, out, error);
+    code = code < 0 ? code : ad_tables_check_need((*out)->caps, need, (*out)->name, error);
+    return code < 0 ? code : ad_probe_check(*out, s->want->config, error);
+}
+
+/* ---- a list of them ---- */
+
+/* A line that was said before is not said again: programs that make many clients would repeat it.
+ */
+static bool say_once(const char *line)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static uint64_t said[32];
+    static unsigned next;
+    uint64_t hash = 14695981039346656037u;
+    for (const char *c = line; *c != '\0'; c++) {
+        hash = (hash ^ (unsigned char)*c) * 1099511628211u;
+    }
+    pthread_mutex_lock(&lock);
+    bool is_new = true;
+    for (unsigned i = 0; i < sizeof said / sizeof said[0]; i++) {
+        is_new = is_new && said[i] != hash;
+    }
+    if (is_new) {
+        said[next++ % (sizeof said / sizeof said[0])] = hash;
+    }
+    pthread_mutex_unlock(&lock);
+    return is_new;
+}
+
+struct passed_over {
+    struct ad_text text; /* "uring unavailable (why); libev not found" */
+    char buffer[420];
+    bool news; /* something other than "auto, and it is not installed" */
+    int code;  /* of the first that is installed, else not found */
+    char hint[256];
+};
+
+static void pass_over(struct passed_over *p, const struct search *s, const char *name,
+                      const struct aioduct_error *error)
+{
+    const char *separator = p->text.bytes == 0 ? "" : "; ";
+    bool absent = error->code == AIODUCT_E_PLUGIN_NOT_FOUND;
+    if (absent) {
+        ad_text_add(&p->text, "%s%s not found", separator, name);
+    } else if (error->code == AIODUCT_E_UNAVAILABLE) {
+        const char *colon = strstr(error->message, ": ");
+        ad_text_add(&p->text, "%s%s unavailable (%s)", separator, name,
+                    colon == NULL ? error->message : colon + 2);
+    } else {
+        ad_text_add(&p->text, "%s%s passed over (%s)", separator, name, error->message);
+        if (error->code != AIODUCT_E_PLUGIN_CAPABILITY && say_once(error->message)) {
+            ad_logf(AD_LOG_WARNING, "runtime '%s' passed over: %s", name, error->message);
+        }
+    }
+    p->news = p->news || !absent || !s->choice.automatic;
+    if (p->code == 0 || p->code == AIODUCT_E_PLUGIN_NOT_FOUND) {
+        p->code = error->code;
+        memcpy(p->hint, error->hint, sizeof p->hint);
+    }
+}
+
+static int none_can_run(const struct search *s, const struct passed_over *p,
+                        struct aioduct_error *error)
+{
+    char looked[300];
+    struct ad_text text;
+    ad_text_init(&text, looked, sizeof looked);
+    for (unsigned i = 0; i < s->places.count; i++) {
+        ad_text_add(&text, "%s%s", i == 0 ? "" : ", ", s->places.directories[i]);
+    }
+    ad_plugin_fail(error, p->code, "no runtime of '%s' (from %s) can be used: %s%s. Looked in: %s",
+                   s->word, s->source, p->buffer, p->text.full ? "; ..." : "",
+                   looked[0] == '\0' ? "no directory" : looked);
+    ad_error_hint(error, "%s", p->hint);
+    return p->code;
+}
+
+static void report_passed_over(struct passed_over *p, const char *chosen,
+                               struct aioduct_runtime_selection *report)
+{
+    if (p->text.bytes == 0) {
+        return;
+    }
+    snprintf(report->notice, sizeof report->notice, "%s%s; using %s", p->buffer,
+             p->text.full ? "; ..." : "", chosen);
+    if (p->news && say_once(report->notice)) {
+        ad_log(AD_LOG_NOTICE, report->notice);
+    }
+}
+
+/* The first that runs. */
+static int try_list(const struct search *s, const struct ad_plugin **out,
+                    struct aioduct_runtime_selection *report, struct aioduct_error *error)
+{
+    struct passed_over p = {.news = false};
+    ad_text_init(&p.text, p.buffer, sizeof p.buffer);
+    for (unsigned i = 0; i < s->choice.count; i++) {
+        struct aioduct_error why = {0};
+        int code = try(s, s->choice.names[i], out, &why);
+        if (code == 0) {
+            report_passed_over(&p, (*out)->name, report);
+            return 0;
+        }
+        if (code == -ENOMEM) {
+            *error = why;
+            return code;
+        }
+        pass_over(&p, s, s->choice.names[i], &why);
+    }
+    return none_can_run(s, &p, error);
+}
+
+/* ---- whose word ---- */
+
+static const char *whose_word(const struct ad_selection *want, char source[512])
+{
+    const char *word = ad_env_get("AIODUCT_RUNTIME");
+    unsigned line = 0;
+    if (want->option != NULL) {
+        snprintf(source, 512, "option");
+        return want->option;
+    }
+    if (word != NULL && word[0] != '\0') { /* empty is how a shell unsets one for a command */
+        snprintf(source, 512, "AIODUCT_RUNTIME");
+        return word;
+    }
+    word = ad_config_runtime(want->config, &line);
+    if (word != NULL) {
+        snprintf(source, 512, "%.490s:%u", ad_config_path(want->config), line);
+        return word;
+    }
+    snprintf(source, 512, "automatic");
+    return "auto";
+}
+
+static void fill_report(struct aioduct_runtime_selection *report, const struct ad_plugin *plugin,
+                        const char *source)
+{
+    report->size = sizeof *report;
+    ad_text_copy(report->name, sizeof report->name, plugin->name);
+    ad_text_copy(report->origin, sizeof report->origin, plugin->origin);
+    ad_text_copy(report->version, sizeof report->version, plugin->descriptor->version);
+    snprintf(report->abi, sizeof report->abi, "%u.%u", plugin->descriptor->abi_major,
+             plugin->descriptor->abi_minor_built);
+    ad_text_copy(report->source, sizeof report->source, source);
+    ad_logf(AD_LOG_INFO, "runtime %s%s%s (from %s; %s; abi %s)", report->name,
+            report->version[0] == '\0' ? "" : " ", report->version, source, plugin->origin,
+            report->abi);
+}
+
+static int choose(struct search *s, const struct ad_plugin **out,
+                  struct aioduct_runtime_selection *report, struct aioduct_error *error)
+{
+    const struct ad_plugin *plugin = NULL;
+    int code;
+    if (s->choice.order) {
+        code = try(s, s->choice.path != NULL ? NULL : s->choice.names[0], &plugin, error);
+    } else {
+        code = try_list(s, &plugin, report, error);
+    }
+    if (code == 0) {
+        fill_report(report, plugin, s->source);
+        *out = plugin;
+    }
+    return code;
+}
+
+int ad_runtime_choose(const struct ad_selection *want, const struct ad_plugin **out,
+                      struct aioduct_runtime_selection *report, struct aioduct_error *error)
+{
+    struct aioduct_runtime_selection made = {0};
+    struct aioduct_error why = {0};
+    struct search s = {.want = want, .named = want->option != NULL};
+    if (ad_env_read() < 0) {
+        return ad_plugin_fail_memory(error);
+    }
+    s.word = whose_word(want, s.source);
+    ad_plugin_trace("selecting '%s' (from %s)", s.word, s.source);
+    int code = ad_choice_parse(s.word, &s.choice, &why);
+    if (code < 0) {
+        /* Told apart from what the program itself asked for. */
+        char hint[sizeof why.hint];
+        memcpy(hint, why.hint, sizeof hint);
+        ad_plugin_fail(&why, code, "%s: %s", s.source, why.message);
+        ad_error_hint(&why, "%s", hint);
+    } else {
+        code = ad_places_init(&s.places, want->config, &why);
+    }
+    if (code == 0) {
+        code = choose(&s, out, &made, &why);
+        ad_places_fini(&s.places);
+    }
+    if (code < 0 && error != NULL) {
+        *error = why;
+    }
+    if (code == 0 && report != NULL) {
+        *report = made;
+    }
+    return code;
+}
+
+int aioduct_runtime_select(const char *value, struct aioduct_runtime_selection *out,
+                           struct aioduct_error *error)
+{
+    struct aioduct_runtime_selection made;
+    struct ad_config *config = NULL;
+    const struct ad_plugin *plugin;
+    if (out == NULL || out->size <= offsetof(struct aioduct_runtime_selection, name)) {
+        return ad_plugin_fail(error, -EINVAL,
+                              "the selection's size is not sizeof(struct "
+                              "aioduct_runtime_selection)");
+    }
+    int code = ad_config_read(NULL, &config, error);
+    if (code < 0) {
+        return code;
+    }
+    struct ad_selection want = {.option = value, .config = config};
+    code = ad_runtime_choose(&want, &plugin, &made, error);
+    ad_config_destroy(config);
+    if (code == 0) {
+        size_t size = out->size < sizeof made ? out->size : sizeof made;
+        memcpy(out, &made, size);
+        out->size = size;
+    }
+    return code;
+}

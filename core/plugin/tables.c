@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: MIT */
+/* Each table is described by a list of its function members: name, offset, and what stands in for
+ * it if the plugin has none; NULL there means that a plugin without it is refused. */
+#include "plugin/tables.h"
+
+#include "base/error.h"
+#include "plugin/note.h"
+#include "plugin/text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    /* Layouts are co-allocated with every task, timer and stream: more than this is a wrong number.
+     */
+    LAYOUT_BYTES_MAX = 1 << 20,
+    LAYOUT_ALIGN_MAX = 4096,
+    /* What ABI 1.0 had; a shorter descriptor was never built from any header. */
+    DESCRIPTOR_BYTES_MIN = offsetof(struct aioduct_plugin, get_interface) + sizeof(void *)
+};
+
+/* ---- stubs for optional members ---- */
+
+static int no_turn(void *rt, int64_t timeout_ns)
+{
+    (void)rt;
+    (void)timeout_ns;
+    return AIODUCT_E_UNSUPPORTED;
+}
+
+static int no_poll_fd(void *rt)
+{
+    (void)rt;
+    return AIODUCT_E_UNSUPPORTED;
+}
+
+static int no_after_fork_child(void *rt)
+{
+    (void)rt;
+    return AIODUCT_E_FORKED;
+}
+
+static int no_stream_info(void *state, struct aioduct_stream_info *info)
+{
+    (void)state;
+    (void)info;
+    return AIODUCT_E_UNSUPPORTED;
+}
+
+/* ---- what the tables look like ---- */
+
+typedef void (*any_fn)(void); /* function pointers of all types are stored alike */
+
+struct member {
+    const char *name;
+    size_t offset;
+    any_fn stub;
+};
+
+struct table {
+    const char *id;
+    unsigned cap;
+    size_t offset, bytes;  /* of our copy in struct ad_plugin */
+    const size_t *layouts; /* offsets in the table */
+    size_t layout_count;
+    const struct member *members;
+    size_t member_count;
+};
+
+#define REQUIRED(type, member)                \
+    {                                         \
+#member, offsetof(type, member), NULL \
+    }
+#define OPTIONAL(type, member, stub)                  \
+    {                                                 \
+#member, offsetof(type, member), (any_fn)stub \
+    }
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static const size_t runtime_layouts[] = {offsetof(struct aioduct_runtime, rt),
+                                         offsetof(struct aioduct_runtime, task)};
+static const struct member runtime_members[] = {
+    REQUIRED(struct aioduct_runtime, open),
+    REQUIRED(struct aioduct_runtime, close),
+    REQUIRED(struct aioduct_runtime, block_on),
+    REQUIRED(struct aioduct_runtime, wake),
+    REQUIRED(struct aioduct_runtime, now_ns),
+    OPTIONAL(struct aioduct_runtime, turn, no_turn),
+    OPTIONAL(struct aioduct_runtime, poll_fd, no_poll_fd),
+    OPTIONAL(struct aioduct_runtime, after_fork_child, no_after_fork_child),
+};
+
+static const size_t poll_layouts[] = {offsetof(struct aioduct_runtime_poll, timer)};
+static const struct member poll_members[] = {
+    REQUIRED(struct aioduct_runtime_poll, spawn_send),
+    REQUIRED(struct aioduct_runtime_poll, sleep),
+    REQUIRED(struct aioduct_runtime_poll, sleep_cancel),
+};
+
+static const size_t local_layouts[] = {offsetof(struct aioduct_runtime_local, timer)};
+static const struct member local_members[] = {
+    REQUIRED(struct aioduct_runtime_local, spawn_local),
+    REQUIRED(struct aioduct_runtime_local, sleep),
+    REQUIRED(struct aioduct_runtime_local, sleep_cancel),
+};
+
+static const size_t connector_layouts[] = {offsetof(struct aioduct_connector, cx),
+                                           offsetof(struct aioduct_connector, stream)};
+static const struct member connector_members[] = {
+    REQUIRED(struct aioduct_connector, open),
+    REQUIRED(struct aioduct_connector, close),
+    REQUIRED(struct aioduct_connector, connect),
+    REQUIRED(struct aioduct_connector, recv_start),
+    REQUIRED(struct aioduct_connector, recv_stop),
+    REQUIRED(struct aioduct_connector, send),
+    REQUIRED(struct aioduct_connector, shutdown),
+    REQUIRED(struct aioduct_connector, cancel),
+    REQUIRED(struct aioduct_connector, stream_close),
+    OPTIONAL(struct aioduct_connector, stream_info, no_stream_info),
+};
+
+#define TABLE(id, cap, member)                                                                   \
+    {                                                                                            \
+        id, cap, offsetof(struct ad_plugin, member), sizeof(((struct ad_plugin *)0)->member),    \
+            member##_layouts, COUNT(member##_layouts), member##_members, COUNT(member##_members) \
+    }
+static const struct table tables[] = {
+    TABLE(AIODUCT_IFACE_RUNTIME, AD_CAP_RUNTIME, runtime),
+    TABLE(AIODUCT_IFACE_POLL, AD_CAP_POLL, poll),
+    TABLE(AIODUCT_IFACE_LOCAL, AD_CAP_LOCAL, local),
+    TABLE(AIODUCT_IFACE_CONNECTOR, AD_CAP_CONNECTOR, connector),
+};
+
+/* ---- descriptor ---- */
+
+int ad_tables_check_abi(unsigned major, unsigned minor_needed, unsigned minor_built,
+                        const char *where, struct aioduct_error *error)
+{
+    if (major != AIODUCT_ABI_MAJOR) {
+        ad_plugin_fail(error, AIODUCT_E_PLUGIN_ABI,
+                       "%s was built for aioduct ABI %u; this library speaks %d", where, major,
+                       AIODUCT_ABI_MAJOR);
+        ad_error_hint(error, "Install a build of the plugin for ABI %d%s.", AIODUCT_ABI_MAJOR,
+                      major > AIODUCT_ABI_MAJOR ? ", or upgrade libaioduct" : "");
+        return AIODUCT_E_PLUGIN_ABI;
+    }
+    if (minor_needed > AIODUCT_ABI_MINOR) {
+        ad_plugin_fail(error, AIODUCT_E_PLUGIN_ABI,
+                       "%s needs ABI %u.%u (built with %u.%u); this library has %d.%d", where,
+                       major, minor_needed, major, minor_built, AIODUCT_ABI_MAJOR,
+                       AIODUCT_ABI_MINOR);
+        ad_error_hint(error, "Upgrade libaioduct.");
+        return AIODUCT_E_PLUGIN_ABI;
+    }
+    return 0;
+}
+
+static int check_name(const struct aioduct_plugin *d, const char *where, const struct ad_note *note,
+                      struct aioduct_error *error)
+{
+    char shown[64];
+    ad_text_copy(shown, sizeof shown, d->name == NULL ? "(none)" : d->name);
+    if (d->name == NULL ||
+        !ad_name_valid((struct ad_slice){d->name, strnlen(d->name, AD_NAME_BYTES_MAX + 1)})) {
+        return ad_plugin_fail(error, AIODUCT_E_PLUGIN_INVALID,
+                              "%s: the descriptor's name '%s' is malformed", where, shown);
+    }
+    if (note != NULL && strcmp(d->name, note->name) != 0) {
+        const char *file = strrchr(where, '/');
+        return ad_plugin_fail(error, AIODUCT_E_PLUGIN_INVALID,
+                              "%s: the names disagree: file %s, note '%s', descriptor '%s'", where,
+                              file == NULL ? where : file + 1, note->name, shown);
+    }
+    return 0;
+}
+
+int ad_tables_check_descriptor(const struct aioduct_plugin *d, const char *where,
+                               const struct ad_note *note, struct aioduct_error *error)
+{
+    if (d->magic != AIODUCT_PLUGIN_MAGIC) {
+        return ad_plugin_fail(error, AIODUCT_E_PLUGIN_INVALID,
+                              "%s: the descriptor's magic is %#x, not %#x", where, d->magic,
+                              AIODUCT_PLUGIN_MAGIC);
+    }
+    if (d->size < DESCRIPTOR_BYTES_MIN) {
+        return ad_plugin_fail(error, AIODUCT_E_PLUGIN_INVALID,
+                              "%s: the descriptor has %u bytes; ABI 1.0 has %d", where, d->size,
+                              (int)DESCRIPTOR_BYTES_MIN);
+    }
+    int code =
+        ad_tables_check_abi(d->abi_major, d->abi_minor_needed, d->abi_minor_built, where, error);
+    code = code < 0 ? code : check_name(d, where, note, error);
+    if (code == 0 && d->get_interface == NULL) {
+        code = ad_plugin_fail(error, AIODUCT_E_PLUGIN_INVALID,
+                              "%s: the descriptor has no get_interface", where);
+    }
+    return code;
+}
+
+/* ---- tables ---- */
+
+static any_fn get_member(const uint8_t *table, size_t offset)
+{
+    any_fn fn;
+    memcpy(&fn, table + offset, sizeof fn);
+    return fn;
+}
+
+static void set_member(uint8_t *table, size_t offset, any_fn fn)
+{
+    memcpy(table + offset, &fn, sizeof fn);
+}
+
+static int fix_members(const struct table *t, uint8_t *copy, size_t known, const char *where,
+                       struct aioduct_error *error)
+{
+    for (size_t i = 0; i < t->member_count; i++) {
+        const struct member *m = &t->members[i];
+        if (m->offset + sizeof(any_fn) <= known && get_member(copy, m->offset) != NULL) {
+            continue;
+        }
+        if (m->stub == NULL) {
+            return ad_plugin_fail(error, AIODUCT_E_PLUGIN_INVALID, "%s offers %s without %s", where,
+                                  t->id, m->name);
+        }
+        set_member(copy, m->offset, m->stub);
+    }
+    return 0;
+}
+
+/* No state at all is written {0, 0}; allocators want at least one byte and alignment. */
+static int fix_layouts(const struct table *t, uint8_t *copy, const char *where,
+                       struct aioduct_error *error)
+{
+    for (size_t i = 0; i < t->layout_count; i++) {
+        struct aioduct_layout layout;
+        memcpy(&layout, copy + t->layouts[i], sizeof layout);
+        if (layout.bytes > LAYOUT_BYTES_MAX || layout.align > LAYOUT_ALIGN_MAX ||
+            (layout.align & (layout.align - 1)) != 0) {
+            return ad_plugin_fail(error, AIODUCT_E_PLUGIN_INVALID,
+                                  "%s offers %s with a layout of %u bytes aligned to %u", where,
+                                  t->id, layout.bytes, layout.align);
+        }
+        layout.bytes += layout.bytes == 0;
+        layout.align += layout.align == 0;
+        memcpy(copy + t->layouts[i], &layout, sizeof layout);
+    }
+    return 0;
+}
+
+static int copy_table(const struct table *t, struct ad_plugin *out, const void *from,
+                      const char *where, struct aioduct_error *error)
+{
+    uint8_t *copy = (uint8_t *)out + t->offset;
+    uint32_t size;
+    memcpy(&size, from, sizeof size);
+    size_t known = size < t->bytes ? size : t->bytes;
+    memset(copy, 0, t->bytes);
+    memcpy(copy, from, known);
+    int code = fix_members(t, copy, known, where, error);
+    code = code < 0 ? code : fix_layouts(t, copy, where, error);
+    size = (uint32_t)t->bytes;
+    memcpy(copy, &size, sizeof size);
+    return code;
+}
+
+static int check_connector(const struct ad_plugin *p, const char *where,
+                           struct aioduct_error *error)
+{
+    unsigned bind = p->connector.flags & (AIODUCT_BIND_SEND | AIODUCT_BIND_LOCAL);
+    if (bind != AIODUCT_BIND_SEND && bind != AIODUCT_BIND_LOCAL) {
+        return ad_plugin_fail(error, AIODUCT_E_PLUGIN_INVALID,
+                              "%s offers %s flagged %s of send and local", where,
+                              AIODUCT_IFACE_CONNECTOR, bind == 0 ? "neither" : "both");
+    }
+    return 0;
+}
+
+static void caps_words(unsigned caps, char out[40])
+{
+    struct ad_text text;
+    ad_text_init(&text, out, 40);
+    static const char *const words[] = {"runtime", "poll", "local", "connector"};
+    for (unsigned i = 0; i < COUNT(words); i++) {
+        if (caps & (1u << i)) {
+            ad_text_add(&text, "%s%s", text.bytes == 0 ? "" : ",", words[i]);
+        }
+    }
+}
+
+void ad_tables_caps_text(unsigned caps, char out[40])
+{
+    caps_words(caps & ~(unsigned)AD_CAP_RUNTIME, out);
+}
+
+static int check_promise(unsigned caps, const struct ad_note *note, const char *where,
+                         struct aioduct_error *error)
+{
+    char promised[40], offered[40];
+    if (note == NULL || caps == note->caps) {
+        return 0;
+    }
+    caps_words(note->caps, promised);
+    caps_words(caps, offered);
+    return ad_plugin_fail(error, AIODUCT_E_PLUGIN_INVALID,
+                          "%s: the note says caps=%s, the tables offer %s", where, promised,
+                          caps == 0 ? "nothing" : offered);
+}
+
+int ad_tables_copy(struct ad_plugin *out, const struct aioduct_plugin *d, const char *where,
+                   const struct ad_note *note, struct aioduct_error *error)
+{
+    struct ad_plugin plugin = {.descriptor = d, .name = d->name};
+    int code = 0;
+    for (size_t i = 0; code == 0 && i < COUNT(tables); i++) {
+        const void *from = d->get_interface(tables[i].id);
+        if (from != NULL) {
+            plugin.caps |= tables[i].cap;
+            code = copy_table(&tables[i], &plugin, from, where, error);
+        }
+    }
+    if (code == 0 && (plugin.caps & AD_CAP_CONNECTOR)) {
+        code = check_connector(&plugin, where, error);
+    }
+    code = code < 0 ? code : check_promise(plugin.caps, note, where, error);
+    if (code == 0) {
+        *out = plugin;
+    }
+    return code;
+}
+
+/* ---- needs ---- */
+
+int ad_tables_check_need(unsigned caps, unsigned need, const char *name,
+                         struct aioduct_error *error)
+{
+    char offered[40];
+    const unsigned any_timer = AD_CAP_POLL | AD_CAP_LOCAL;
+    ad_tables_caps_text(caps, offered);
+    const char *asked = NULL, *hint = "";
+    if (!(caps & AD_CAP_RUNTIME)) {
+        asked = "a runtime";
+    } else if ((need & AD_CAP_POLL) && !(caps & AD_CAP_POLL)) {
+        asked = "send (submit from any thread)";
+        hint = "Give the client workers, or choose a poll runtime: libev, libevent, epoll.";
+    } else if ((need & AD_CAP_LOCAL) && !(caps & AD_CAP_LOCAL)) {
+        asked = "local (bound to one thread)";
+        hint = "Choose a local runtime: uring.";
+    } else if (!(caps & any_timer)) {
+        asked = "tasks and timers (poll or local)";
+    } else if (!(caps & AD_CAP_CONNECTOR)) {
+        asked = "a connector";
+    } else {
+        return 0;
+    }
+    ad_plugin_fail(error, AIODUCT_E_PLUGIN_CAPABILITY,
+                   "runtime '%s' offers %s; this client asked for %s", name,
+                   offered[0] == '\0' ? "no capability beside block_on" : offered, asked);
+    ad_error_hint(error, "%s", hint);
+    return AIODUCT_E_PLUGIN_CAPABILITY;
+}
