@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Receive buffers that the kernel picks from, so that an idle connection owns none. With a buffer
+ * ring a buffer goes back by a store into shared memory; without, by a submission. A slice is lent
+ * to the core only while on_data runs, so every buffer is back before the next one is looked at,
+ * and the kernel can run out only of what one batch of completions brought.
+ */
+#include "uring/uring.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+static void *map(size_t bytes)
+{
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+static uint8_t *address_of(const struct ad_uring_buffers *b, unsigned id)
+{
+    return b->memory + (size_t)id * b->bytes;
+}
+
+static size_t ring_bytes(const struct ad_uring_buffers *b)
+{
+    return b->count * sizeof(struct io_uring_buf);
+}
+
+static void unmap_ring(struct ad_uring_buffers *b)
+{
+    if (b->ring != NULL) {
+        munmap(b->ring, ring_bytes(b));
+        b->ring = NULL;
+    }
+}
+
+/* -> 0; -EINVAL: the kernel has no buffer rings; other -errno */
+static int register_ring(struct ad_uring *u)
+{
+    struct ad_uring_buffers *b = &u->buffers;
+    b->ring = map(ring_bytes(b));
+    if (b->ring == NULL) {
+        return -ENOMEM;
+    }
+    /* The kernel reads the very pages: a fork must not give us copies to write to instead. */
+    if (madvise(b->ring, ring_bytes(b), MADV_DONTFORK) < 0) {
+        return -errno;
+    }
+    struct io_uring_buf_reg reg = {
+        .ring_addr = (uintptr_t)b->ring, .ring_entries = b->count, .bgid = AD_URING_BUFFER_GROUP};
+    return io_uring_register_buf_ring(&u->ring, &reg, 0);
+}
+
+int ad_uring_buffers_open(struct ad_uring *u)
+{
+    struct ad_uring_buffers *b = &u->buffers;
+    b->count = u->options.buffers;
+    b->bytes = u->options.buffer_bytes;
+    b->memory = map((size_t)b->count * b->bytes);
+    b->next = u->host->alloc(u->host->ctx, NULL, b->count * sizeof *b->next, 0);
+    if (b->memory == NULL || b->next == NULL) {
+        return -ENOMEM;
+    }
+    if ((u->options.without & AD_URING_NO_BUFFER_RING) == 0) {
+        int code = register_ring(u);
+        if (code < 0 && code != -EINVAL) {
+            return code;
+        }
+        if (code == -EINVAL) {
+            unmap_ring(b);
+            u->options.without |= AD_URING_NO_BUFFER_RING | AD_URING_NO_BUNDLES;
+        }
+    }
+    if (b->ring != NULL) {
+        io_uring_buf_ring_init(b->ring);
+    }
+    for (unsigned id = 0; id < b->count; id++) {
+        ad_uring_buffer_return(b, (uint16_t)id);
+    }
+    return 0;
+}
+
+void ad_uring_buffers_close(struct ad_uring *u)
+{
+    struct ad_uring_buffers *b = &u->buffers;
+    unmap_ring(b);
+    if (b->memory != NULL) {
+        munmap(b->memory, (size_t)b->count * b->bytes);
+        b->memory = NULL;
+    }
+    if (b->next != NULL) {
+        u->host->alloc(u->host->ctx, b->next, 0, 0);
+        b->next = NULL;
+    }
+}
+
+void ad_uring_buffer_return(struct ad_uring_buffers *b, uint16_t id)
+{
+    if (b->ring == NULL) {
+        b->next[b->spare++] = id;
+        return;
+    }
+    io_uring_buf_ring_add(b->ring, address_of(b, id), b->bytes, id,
+                          io_uring_buf_ring_mask(b->count), 0);
+    io_uring_buf_ring_advance(b->ring, 1);
+    b->next[b->last] = id;
+    b->last = id;
+}
+
+bool ad_uring_buffers_flush(struct ad_uring *u)
+{
+    struct ad_uring_buffers *b = &u->buffers;
+    while (b->ring == NULL && b->spare > 0) {
+        struct io_uring_sqe *sqe = ad_uring_ring_sqe(&u->ring);
+        if (sqe == NULL) {
+            return false;
+        }
+        /* Neighbours that wait together go together: at the start that is all of them. */
+        uint16_t id = b->next[--b->spare];
+        unsigned run = 1;
+        while (b->spare > 0 && b->next[b->spare - 1] == id - 1) {
+            id = b->next[--b->spare];
+            run++;
+        }
+        io_uring_prep_provide_buffers(sqe, address_of(b, id), (int)b->bytes, (int)run,
+                                      AD_URING_BUFFER_GROUP, id);
+        sqe->user_data = AD_URING_PROVIDE | (uint64_t)id << 16 | (uint64_t)run << 32;
+        sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    }
+    return true;
+}
+
+/* Those that the kernel did not take, for want of memory, are offered again. */
+void ad_uring_buffers_provided(struct ad_uring_buffers *b, uint64_t user_data, int result)
+{
+    unsigned id = (user_data >> 16) & 0xffff;
+    unsigned run = (unsigned)(user_data >> 32);
+    for (unsigned i = 0; result < 0 && i < run; i++) {
+        b->next[b->spare++] = (uint16_t)(id + i);
+    }
+}
+
+void ad_uring_buffers_deliver(struct ad_uring *u, struct ad_uring_stream *s, uint16_t id,
+                              size_t bytes)
+{
+    struct ad_uring_buffers *b = &u->buffers;
+    while (bytes > 0) {
+        /* A bundle fills buffers in the order in which they were handed over. Those that are
+         * neighbours in memory as well make one slice. */
+        uint16_t last = id;
+        size_t filled = b->bytes;
+        while (filled < bytes && b->next[last] == last + 1) {
+            last++;
+            filled += b->bytes;
+        }
+        uint16_t after = b->next[last];
+        size_t slice = filled < bytes ? filled : bytes;
+        if (!s->closing) {
+            u->host->on_data(u->host->ctx, s->core, address_of(b, id), slice);
+        }
+        for (unsigned i = id; i <= last; i++) {
+            ad_uring_buffer_return(b, (uint16_t)i);
+        }
+        bytes -= slice;
+        id = after;
+    }
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Receiving. One multishot receive serves a connection until its end: the kernel picks a buffer for
+ * each slice (or, with bundles, a run of them) and goes on. Where it stops by itself (out of
+ * buffers, completions overflown, or a kernel without multishot) the receive is started again; the
+ * core sees one operation all the time.
+ */
+#include "uring/uring.h"
+
+#include <errno.h>
+
+#ifndef IORING_RECVSEND_BUNDLE
+#define IORING_RECVSEND_BUNDLE (1u << 4)
+#endif
+
+int ad_uring_recv_start(void *state)
+{
+    struct ad_uring_stream *s = state;
+    if (!s->connected || s->closing) {
+        return -ENOTCONN;
+    }
+    if (s->pending & AIODUCT_OP_RECV) {
+        return -EBUSY;
+    }
+    s->pending |= AIODUCT_OP_RECV;
+    ad_uring_stream_wish(s, AIODUCT_OP_RECV);
+    return 0;
+}
+
+void ad_uring_recv_stop(void *state)
+{
+    ad_uring_cancel(state, AIODUCT_OP_RECV);
+}
+
+void ad_uring_recv_prepare(struct ad_uring_stream *s, struct io_uring_sqe *sqe)
+{
+    const struct ad_uring_options *options = &s->u->options;
+    if (options->without & AD_URING_NO_MULTISHOT) {
+        /* The length is the buffer's: old kernels take 0 for an empty receive. */
+        io_uring_prep_recv(sqe, s->fd, NULL, options->buffer_bytes, 0);
+    } else {
+        io_uring_prep_recv_multishot(sqe, s->fd, NULL, 0, 0);
+        if ((options->without & AD_URING_NO_BUNDLES) == 0) {
+            sqe->ioprio |= IORING_RECVSEND_BUNDLE;
+        }
+    }
+    sqe->flags |= IOSQE_BUFFER_SELECT;
+    sqe->buf_group = AD_URING_BUFFER_GROUP;
+}
+
+/* Should the receive be started again after @result, which ended it? */
+static bool goes_on(struct ad_uring_stream *s, int result)
+{
+    switch (result) {
+    case 0:
+        return false;
+    case -ENOBUFS: /* all are back by now */
+    case -EINTR:
+    case -EAGAIN:
+        return true;
+    case -ENOTCONN:
+        s->recv_held = s->early_data;
+        return s->early_data;
+    case -EINVAL:
+        /* A kernel without multishot says so when it is first tried, and only then. */
+        if (s->u->multishot_seen || (s->u->options.without & AD_URING_NO_MULTISHOT)) {
+            return false;
+        }
+        s->u->options.without |= AD_URING_NO_MULTISHOT | AD_URING_NO_BUNDLES;
+        return true;
+    default:
+        return result > 0;
+    }
+}
+
+void ad_uring_recv_complete(struct ad_uring_stream *s, int result, unsigned flags)
+{
+    bool more = (flags & IORING_CQE_F_MORE) != 0;
+    if (!more) {
+        s->on_ring &= (uint16_t)~AIODUCT_OP_RECV;
+    } else {
+        s->u->multishot_seen = true;
+    }
+    if (result > 0) {
+        ad_uring_buffers_deliver(s->u, s, (uint16_t)(flags >> IORING_CQE_BUFFER_SHIFT),
+                                 (size_t)result);
+    } else if (flags & IORING_CQE_F_BUFFER) {
+        ad_uring_buffer_return(&s->u->buffers, (uint16_t)(flags >> IORING_CQE_BUFFER_SHIFT));
+    }
+    /* It may be that on_data has just stopped a receive that had ended: then a report follows. */
+    if (more || (s->report & AIODUCT_OP_RECV) != 0) {
+        return;
+    }
+    if (!goes_on(s, result)) {
+        ad_uring_stream_done(s, AIODUCT_OP_RECV, result, 0);
+    } else if (s->cancelled & AIODUCT_OP_RECV) {
+        ad_uring_stream_done(s, AIODUCT_OP_RECV, -ECANCELED, 0);
+    } else if (!s->recv_held) {
+        ad_uring_stream_wish(s, AIODUCT_OP_RECV);
+    }
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sending. The pieces' array is copied, their bytes are not. MSG_WAITALL lets the kernel go on by
+ * itself when the socket's buffer was full; what is left all the same is submitted again until the
+ * last byte is taken or an error says why not.
+ */
+#include "uring/uring.h"
+
+#include <errno.h>
+#include <limits.h>
+
+/* A completion counts in an int. */
+#define PIECE_MAX ((size_t)1 << 30)
+
+static void *alloc(struct ad_uring_stream *s, void *old, size_t bytes)
+{
+    return s->u->host->alloc(s->u->host->ctx, old, bytes, 0);
+}
+
+/* Copy the pieces that have bytes. -> their number or -ENOMEM */
+static int take(struct ad_uring_stream *s, const struct iovec *pieces, unsigned count)
+{
+    unsigned used = 0;
+    for (unsigned i = 0; i < count; i++) {
+        used += pieces[i].iov_len > 0;
+    }
+    s->iov = s->iov_inline;
+    s->iov_block = NULL;
+    if (used > AD_URING_IOV_INLINE) {
+        s->iov = s->iov_block = alloc(s, NULL, used * sizeof *s->iov);
+        if (s->iov == NULL) {
+            return -ENOMEM;
+        }
+    }
+    used = 0;
+    for (unsigned i = 0; i < count; i++) {
+        if (pieces[i].iov_len > 0) {
+            s->iov[used++] = pieces[i];
+        }
+    }
+    return (int)used;
+}
+
+int ad_uring_send(void *state, const struct iovec *pieces, unsigned count)
+{
+    struct ad_uring_stream *s = state;
+    if (!s->connected || s->closing) {
+        return -ENOTCONN;
+    }
+    if (s->ended) {
+        return -EPIPE;
+    }
+    if (s->pending & AIODUCT_OP_SEND) {
+        return -EBUSY;
+    }
+    int used = take(s, pieces, count);
+    if (used <= 0) {
+        return used < 0 ? used : AIODUCT_DONE;
+    }
+    s->iov_count = (unsigned)used;
+    s->sent = 0;
+    s->pending |= AIODUCT_OP_SEND;
+    ad_uring_stream_wish(s, AIODUCT_OP_SEND);
+    return AIODUCT_PENDING;
+}
+
+void ad_uring_send_prepare(struct ad_uring_stream *s, struct io_uring_sqe *sqe)
+{
+    if (s->iov_count == 1) {
+        size_t bytes = s->iov->iov_len < PIECE_MAX ? s->iov->iov_len : PIECE_MAX;
+        io_uring_prep_send(sqe, s->fd, s->iov->iov_base, bytes, MSG_NOSIGNAL | MSG_WAITALL);
+        return;
+    }
+    s->message.msg_iov = s->iov;
+    s->message.msg_iovlen = s->iov_count < IOV_MAX ? s->iov_count : IOV_MAX;
+    io_uring_prep_sendmsg(sqe, s->fd, &s->message, MSG_NOSIGNAL | MSG_WAITALL);
+}
+
+/* @bytes of what is left are gone. */
+static void advance(struct ad_uring_stream *s, size_t bytes)
+{
+    s->sent += bytes;
+    while (s->iov_count > 0 && bytes >= s->iov->iov_len) {
+        bytes -= s->iov->iov_len;
+        s->iov++;
+        s->iov_count--;
+    }
+    if (bytes > 0) {
+        s->iov->iov_base = (char *)s->iov->iov_base + bytes;
+        s->iov->iov_len -= bytes;
+    }
+}
+
+/* A shutdown that came behind the send: run it if every byte is out. */
+static void follow_with_shutdown(struct ad_uring_stream *s, int code)
+{
+    if ((s->pending & AIODUCT_OP_SHUTDOWN) == 0 || (s->cancelled & AIODUCT_OP_SHUTDOWN) != 0) {
+        return;
+    }
+    s->shutdown_code = code;
+    if (code == 0 && shutdown(s->fd, SHUT_WR) < 0) {
+        s->shutdown_code = -errno;
+    }
+    s->cancelled |= AIODUCT_OP_SHUTDOWN; /* too late to cancel */
+    ad_uring_stream_report(s, AIODUCT_OP_SHUTDOWN);
+}
+
+void ad_uring_send_done(struct ad_uring_stream *s, int code)
+{
+    if (s->iov_block != NULL) {
+        alloc(s, s->iov_block, 0);
+        s->iov_block = NULL;
+    }
+    if (s->recv_held && s->sent > 0) {
+        s->recv_held = false;
+        ad_uring_stream_wish(s, AIODUCT_OP_RECV);
+    }
+    follow_with_shutdown(s, code);
+    ad_uring_stream_done(s, AIODUCT_OP_SEND, code, s->sent);
+}
+
+void ad_uring_send_complete(struct ad_uring_stream *s, int result)
+{
+    if (result > 0) {
+        s->early_data = false;
+        advance(s, (size_t)result);
+        if (s->iov_count == 0) {
+            ad_uring_send_done(s, 0);
+            return;
+        }
+    } else if (result != -EINTR && result != -EAGAIN && result != -EINPROGRESS) {
+        ad_uring_send_done(s, result < 0 ? result : -EIO);
+        return;
+    }
+    if (s->cancelled & AIODUCT_OP_SEND) {
+        ad_uring_send_done(s, -ECANCELED);
+    } else {
+        ad_uring_stream_wish(s, AIODUCT_OP_SEND);
+    }
+}

@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: MIT */
+/* Streams of the ring against a peer that the test plays, on every path of receiving that the
+ * plugin has: what this kernel offers can be left out by option. */
+#include "uring_rig.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static uint8_t pattern(size_t i)
+{
+    return (uint8_t)(i * 31 + (i >> 8) * 7 + (i >> 16));
+}
+
+static uint8_t *make_pattern(size_t bytes)
+{
+    uint8_t *data = malloc(bytes);
+    assert_non_null(data);
+    for (size_t i = 0; i < bytes; i++) {
+        data[i] = pattern(i);
+    }
+    return data;
+}
+
+/* A peer that blocks, so it needs a thread. */
+struct peer {
+    pthread_t thread;
+    int fd;
+    size_t bytes; /* to write, or read */
+    size_t wrong; /* bytes that were not the pattern's */
+    bool end;     /* shut down after writing */
+};
+
+static void *peer_write(void *arg)
+{
+    struct peer *peer = arg;
+    uint8_t *data = make_pattern(peer->bytes);
+    size_t sent = 0;
+    while (sent < peer->bytes) {
+        ssize_t n = send(peer->fd, data + sent, peer->bytes - sent, MSG_NOSIGNAL);
+        if (n <= 0) {
+            break;
+        }
+        sent += (size_t)n;
+    }
+    if (peer->end) {
+        shutdown(peer->fd, SHUT_WR);
+    }
+    free(data);
+    return NULL;
+}
+
+static void *peer_read(void *arg)
+{
+    struct peer *peer = arg;
+    uint8_t data[8192];
+    size_t got = 0;
+    ssize_t n;
+    while ((n = recv(peer->fd, data, sizeof data, 0)) > 0) {
+        for (ssize_t i = 0; i < n; i++) {
+            peer->wrong += data[i] != pattern(got++);
+        }
+    }
+    peer->bytes = got;
+    return NULL;
+}
+
+static void check_pattern(const struct aioduct_stream *s, size_t bytes)
+{
+    assert_int_equal(s->bytes, bytes);
+    for (size_t i = 0; i < bytes; i++) {
+        if (s->data[i] != pattern(i)) {
+            fail_msg("byte %zu of %zu is wrong", i, bytes);
+        }
+    }
+}
+
+static struct rig rig;
+
+static int open_variant(void **state)
+{
+    const struct rig_variant *variant = *state;
+    return rig_open(&rig, variant->options);
+}
+
+static int close_variant(void **state)
+{
+    (void)state;
+    rig_close(&rig);
+    return 0;
+}
+
+static void test_large_body(void **state)
+{
+    (void)state;
+    struct aioduct_stream s;
+    struct peer peer = {.bytes = 8u << 20, .end = true};
+    rig_connect(&rig, &s);
+    peer.fd = s.peer;
+    assert_int_equal(ad_uring_recv_start(s.state), 0);
+    assert_int_equal(pthread_create(&peer.thread, NULL, peer_write, &peer), 0);
+    rig_wait_done(&s, AIODUCT_OP_RECV);
+    pthread_join(peer.thread, NULL);
+    assert_int_equal(s.done[AIODUCT_OP_RECV].code, 0);
+    check_pattern(&s, 8u << 20);
+    rig_disconnect(&s);
+}
+
+static void test_many_at_once(void **state)
+{
+    enum { STREAMS = 40, BYTES = 100000 };
+    static struct aioduct_stream s[STREAMS];
+    static struct peer peers[STREAMS];
+    (void)state;
+    for (int i = 0; i < STREAMS; i++) {
+        rig_connect(&rig, &s[i]);
+        assert_int_equal(ad_uring_recv_start(s[i].state), 0);
+    }
+    for (int i = 0; i < STREAMS; i++) {
+        peers[i] = (struct peer){.fd = s[i].peer, .bytes = BYTES, .end = true};
+        assert_int_equal(pthread_create(&peers[i].thread, NULL, peer_write, &peers[i]), 0);
+    }
+    for (int i = 0; i < STREAMS; i++) {
+        rig_wait_done(&s[i], AIODUCT_OP_RECV);
+        assert_int_equal(s[i].done[AIODUCT_OP_RECV].code, 0);
+        check_pattern(&s[i], BYTES);
+        pthread_join(peers[i].thread, NULL);
+    }
+    for (int i = 0; i < STREAMS; i++) {
+        rig_disconnect(&s[i]);
+    }
+}
+
+/* More submissions at once than the smallest queue takes, more completions than its ring holds. */
+static void test_more_than_the_queues_hold(void **state)
+{
+    enum { STREAMS = 200 };
+    static struct aioduct_stream s[STREAMS];
+    (void)state;
+    for (int i = 0; i < STREAMS; i++) {
+        rig_connect(&rig, &s[i]);
+        assert_int_equal(ad_uring_recv_start(s[i].state), 0);
+    }
+    for (int round = 0; round < 5; round++) {
+        char byte = (char)('a' + round);
+        for (int i = 0; i < STREAMS; i++) {
+            memset(s[i].done, 0, sizeof s[i].done);
+            assert_int_equal(ad_uring_send(s[i].state, &(struct iovec){&byte, 1}, 1),
+                             AIODUCT_PENDING);
+        }
+        for (int i = 0; i < STREAMS; i++) {
+            char got = 0;
+            rig_wait_done(&s[i], AIODUCT_OP_SEND);
+            assert_int_equal(recv(s[i].peer, &got, 1, 0), 1);
+            assert_int_equal(got, byte);
+            assert_int_equal(send(s[i].peer, &byte, 1, 0), 1);
+        }
+        for (int i = 0; i < STREAMS; i++) {
+            rig_wait_bytes(&s[i], (size_t)round + 1);
+        }
+    }
+    for (int i = 0; i < STREAMS; i++) {
+        assert_memory_equal(s[i].data, "abcde", 5);
+        ad_uring_stream_close(s[i].state);
+    }
+    for (int i = 0; i < STREAMS; i++) {
+        rig_wait_closed(&s[i]);
+        rig_disconnect(&s[i]);
+    }
+}
+
+static void test_large_send(void **state)
+{
+    enum { BYTES = 8 << 20, PIECES = 3000 };
+    (void)state;
+    struct aioduct_stream s;
+    struct peer peer = {0};
+    struct iovec pieces[PIECES];
+    uint8_t *data = make_pattern(BYTES);
+    size_t each = BYTES / PIECES, at = 0;
+    for (int i = 0; i < PIECES; i++) {
+        size_t bytes = i == PIECES - 1 ? BYTES - at : each * (size_t)(i % 3); /* some are empty */
+        pieces[i] = (struct iovec){data + at, bytes};
+        at += bytes;
+    }
+    rig_connect(&rig, &s);
+    peer.fd = s.peer;
+    assert_int_equal(pthread_create(&peer.thread, NULL, peer_read, &peer), 0);
+    assert_int_equal(ad_uring_send(s.state, pieces, PIECES), AIODUCT_PENDING);
+    memset(pieces, 0, sizeof pieces); /* the array is ours again */
+    assert_int_equal(ad_uring_send(s.state, pieces, 1), -EBUSY);
+    assert_int_equal(ad_uring_shutdown(s.state), AIODUCT_PENDING); /* behind the bytes */
+    assert_int_equal(ad_uring_send(s.state, pieces, 1), -EPIPE);
+    rig_wait_done(&s, AIODUCT_OP_SEND);
+    rig_wait_done(&s, AIODUCT_OP_SHUTDOWN);
+    pthread_join(peer.thread, NULL);
+    assert_int_equal(s.done[AIODUCT_OP_SEND].code, 0);
+    assert_int_equal(s.done[AIODUCT_OP_SEND].bytes, BYTES);
+    assert_int_equal(s.done[AIODUCT_OP_SHUTDOWN].code, 0);
+    assert_int_equal(peer.bytes, BYTES);
+    assert_int_equal(peer.wrong, 0);
+    free(data);
+    rig_disconnect(&s);
+}
+
+static void test_stop_and_restart(void **state)
+{
+    (void)state;
+    struct aioduct_stream s;
+    rig_connect(&rig, &s);
+    assert_int_equal(ad_uring_recv_start(s.state), 0);
+    assert_int_equal(ad_uring_recv_start(s.state), -EBUSY);
+    assert_int_equal(send(s.peer, "one", 3, 0), 3);
+    rig_wait_bytes(&s, 3);
+    ad_uring_recv_stop(s.state);
+    ad_uring_recv_stop(s.state);
+    rig_wait_done(&s, AIODUCT_OP_RECV);
+    assert_int_equal(s.done[AIODUCT_OP_RECV].code, -ECANCELED);
+    assert_int_equal(send(s.peer, "two", 3, 0), 3);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(ad_uring_turn(rig.u, 2000000), 0);
+    }
+    assert_int_equal(s.bytes, 3); /* nobody listens */
+    memset(s.done, 0, sizeof s.done);
+    assert_int_equal(ad_uring_recv_start(s.state), 0);
+    rig_wait_bytes(&s, 6);
+    assert_memory_equal(s.data, "onetwo", 6);
+    assert_int_equal(s.done[AIODUCT_OP_RECV].count, 0);
+
+    /* Stopped before the ring ever saw it. */
+    ad_uring_recv_stop(s.state);
+    rig_wait_done(&s, AIODUCT_OP_RECV);
+    memset(s.done, 0, sizeof s.done);
+    assert_int_equal(ad_uring_recv_start(s.state), 0);
+    ad_uring_recv_stop(s.state);
+    assert_int_equal(ad_uring_recv_start(s.state), -EBUSY);
+    assert_int_equal(s.done[AIODUCT_OP_RECV].count, 0);
+    rig_wait_done(&s, AIODUCT_OP_RECV);
+    assert_int_equal(s.done[AIODUCT_OP_RECV].count, 1);
+    assert_int_equal(s.done[AIODUCT_OP_RECV].code, -ECANCELED);
+    rig_disconnect(&s);
+}
+
+static void on_data_close(struct aioduct_stream *s)
+{
+    ad_uring_stream_close(s->state);
+}
+
+static void test_close_inside_on_data(void **state)
+{
+    (void)state;
+    struct aioduct_stream s;
+    struct peer peer = {.bytes = 300000};
+    rig_connect(&rig, &s);
+    peer.fd = s.peer;
+    s.on_data = on_data_close;
+    assert_int_equal(pthread_create(&peer.thread, NULL, peer_write, &peer), 0);
+    struct pollfd ready = {.fd = s.state->fd, .events = POLLIN};
+    assert_int_equal(poll(&ready, 1, 5000), 1);
+    assert_int_equal(ad_uring_recv_start(s.state), 0);
+    rig_wait_closed(&s);
+    rig_disconnect(&s);
+    assert_int_equal(s.slices, 1); /* none after the close */
+    assert_int_equal(s.done[AIODUCT_OP_RECV].count, 1);
+    pthread_join(peer.thread, NULL);
+}
+
+static void test_close_with_everything_pending(void **state)
+{
+    (void)state;
+    struct aioduct_stream s;
+    size_t bytes = 16u << 20;
+    uint8_t *data = make_pattern(bytes);
+    rig_connect(&rig, &s);
+    assert_int_equal(ad_uring_recv_start(s.state), 0);
+    assert_int_equal(ad_uring_send(s.state, &(struct iovec){data, bytes}, 1), AIODUCT_PENDING);
+    assert_int_equal(ad_uring_shutdown(s.state), AIODUCT_PENDING);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(ad_uring_turn(rig.u, 1000000), 0);
+    }
+    assert_int_equal(s.done[AIODUCT_OP_SEND].count, 0);
+    ad_uring_stream_close(s.state);
+    assert_int_equal(s.closed, 0);
+    rig_disconnect(&s);
+    assert_int_equal(s.done[AIODUCT_OP_RECV].count, 1);
+    assert_int_equal(s.done[AIODUCT_OP_RECV].code, -ECANCELED);
+    assert_int_equal(s.done[AIODUCT_OP_SEND].count, 1);
+    assert_int_equal(s.done[AIODUCT_OP_SEND].code, -ECANCELED);
+    assert_true(s.done[AIODUCT_OP_SEND].bytes > 0 && s.done[AIODUCT_OP_SEND].bytes < bytes);
+    assert_int_equal(s.done[AIODUCT_OP_SHUTDOWN].count, 1);
+    assert_int_equal(s.done[AIODUCT_OP_SHUTDOWN].code, -ECANCELED);
+    free(data);
+}
+
+static void test_bytes_then_end_between_turns(void **state)
+{
+    (void)state;
+    struct aioduct_stream s;
+    rig_connect(&rig, &s);
+    assert_int_equal(ad_uring_recv_start(s.state), 0);
+    assert_int_equal(ad_uring_turn(rig.u, 0), 0);
+    assert_int_equal(send(s.peer, "last", 4, 0), 4);
+    shutdown(s.peer, SHUT_WR);
+    rig_wait_done(&s, AIODUCT_OP_RECV);
+    assert_int_equal(s.done[AIODUCT_OP_RECV].code, 0);
+    assert_memory_equal(s.data, "last", 4);
+    rig_disconnect(&s);
+}
+
+static void test_bytes_then_reset_between_turns(void **state)
+{
+    (void)state;
+    struct aioduct_stream s;
+    struct linger now = {.l_onoff = 1, .l_linger = 0};
+    rig_connect(&rig, &s);
+    assert_int_equal(ad_uring_recv_start(s.state), 0);
+    assert_int_equal(ad_uring_turn(rig.u, 0), 0);
+    assert_int_equal(send(s.peer, "last", 4, 0), 4);
+    setsockopt(s.peer, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    close(s.peer);
+    s.peer = -1;
+    rig_wait_done(&s, AIODUCT_OP_RECV);
+    assert_int_equal(s.done[AIODUCT_OP_RECV].code, -ECONNRESET);
+    memset(s.done, 0, sizeof s.done);
+    assert_int_equal(ad_uring_send(s.state, &(struct iovec){(char *)"x", 1}, 1), AIODUCT_PENDING);
+    rig_wait_done(&s, AIODUCT_OP_SEND);
+    assert_int_equal(s.done[AIODUCT_OP_SEND].code, -EPIPE);
+    rig_disconnect(&s);
+}
+
+static void test_refused(void **state)
+{
+    (void)state;
+    struct aioduct_stream s;
+    struct aioduct_socket_config config = {.size = sizeof config, .host = "127.0.0.1"};
+    int fd = socket(AF_INET, SOCK_STREAM, 0); /* bound, not listening: nobody else takes it */
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t bytes = sizeof address;
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &bytes), 0);
+    config.port = ntohs(address.sin_port);
+    assert_int_equal(rig_dial(&rig, &s, &config), AIODUCT_PENDING);
+    assert_int_equal(ad_uring_recv_start(s.state), -ENOTCONN);
+    rig_wait_done(&s, AIODUCT_OP_CONNECT);
+    assert_int_equal(s.done[AIODUCT_OP_CONNECT].code, -ECONNREFUSED);
+    assert_int_equal(ad_uring_send(s.state, NULL, 0), -ENOTCONN);
+    rig_disconnect(&s);
+    close(fd);
+}
+
+static void test_close_while_connecting(void **state)
+{
+    (void)state;
+    struct aioduct_stream s;
+    struct aioduct_stream never;
+    struct aioduct_stream none;
+    /* Nothing answers at this address, which is reserved for documentation; where there is no route
+     * at all, the answer is an error that comes at once. */
+    struct aioduct_socket_config config = {.size = sizeof config, .host = "192.0.2.1", .port = 9};
+    assert_int_equal(rig_dial(&rig, &s, &config), AIODUCT_PENDING);
+    assert_int_equal(ad_uring_turn(rig.u, 0), 0);
+    rig_disconnect(&s);
+    assert_int_equal(s.done[AIODUCT_OP_CONNECT].count, 1);
+    assert_true(s.done[AIODUCT_OP_CONNECT].code < 0);
+
+    assert_int_equal(rig_dial(&rig, &never, &config), AIODUCT_PENDING);
+    rig_disconnect(&never); /* the ring never saw it */
+    assert_int_equal(never.done[AIODUCT_OP_CONNECT].count, 1);
+    assert_int_equal(never.done[AIODUCT_OP_CONNECT].code, -ECANCELED);
+
+    config.host = "not a number";
+    assert_true(rig_dial(&rig, &none, &config) < 0);
+    assert_non_null(strstr(rig.error, "not a number"));
+    free(none.state);
+}
+
+static void test_no_memory_for_pieces(void **state)
+{
+    (void)state;
+    struct aioduct_stream s;
+    struct iovec pieces[AD_URING_IOV_INLINE + 1];
+    for (unsigned i = 0; i < AD_URING_IOV_INLINE + 1; i++) {
+        pieces[i] = (struct iovec){(char *)"x", 1};
+    }
+    rig_connect(&rig, &s);
+    rig.allocs_left = 1;
+    assert_int_equal(ad_uring_send(s.state, pieces, AD_URING_IOV_INLINE + 1), -ENOMEM);
+    rig.allocs_left = 0;
+    assert_int_equal(ad_uring_send(s.state, pieces, AD_URING_IOV_INLINE + 1), AIODUCT_PENDING);
+    rig_wait_done(&s, AIODUCT_OP_SEND);
+    assert_int_equal(s.done[AIODUCT_OP_SEND].bytes, AD_URING_IOV_INLINE + 1);
+    assert_int_equal(ad_uring_send(s.state, pieces, 0), AIODUCT_DONE);
+    rig_disconnect(&s);
+}
+
+static void test_fast_open(void **state)
+{
+    (void)state;
+    struct aioduct_socket_config config = {.size = sizeof config, .fast_open = 1};
+    int queue = 16;
+    for (int round = 0; round < 3; round++) { /* the first brings the cookie, if any */
+        struct aioduct_stream s;
+        char byte = 0;
+        if (round == 0) {
+            rig_connect(&rig, &s); /* makes the listener */
+            setsockopt(rig.listener, IPPROTO_TCP, 23 /* TCP_FASTOPEN */, &queue, sizeof queue);
+            rig_disconnect(&s);
+        }
+        config.host = "127.0.0.1";
+        config.port = rig.port;
+        assert_int_equal(rig_dial(&rig, &s, &config), AIODUCT_PENDING);
+        rig_wait_done(&s, AIODUCT_OP_CONNECT);
+        assert_int_equal(s.done[AIODUCT_OP_CONNECT].code, 0);
+        assert_int_equal(ad_uring_recv_start(s.state), 0); /* before there is a connection */
+        for (int i = 0; i < 3; i++) {
+            assert_int_equal(ad_uring_turn(rig.u, 1000000), 0);
+        }
+        assert_int_equal(s.done[AIODUCT_OP_RECV].count, 0);
+        assert_int_equal(ad_uring_send(s.state, &(struct iovec){(char *)"?", 1}, 1),
+                         AIODUCT_PENDING);
+        rig_wait_done(&s, AIODUCT_OP_SEND);
+        assert_int_equal(s.done[AIODUCT_OP_SEND].code, 0);
+        s.peer = accept(rig.listener, NULL, NULL);
+        assert_int_equal(recv(s.peer, &byte, 1, 0), 1);
+        assert_int_equal(send(s.peer, "!", 1, 0), 1);
+        rig_wait_bytes(&s, 1);
+        rig_disconnect(&s);
+    }
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_large_body),
+    cmocka_unit_test(test_many_at_once),
+    cmocka_unit_test(test_more_than_the_queues_hold),
+    cmocka_unit_test(test_large_send),
+    cmocka_unit_test(test_stop_and_restart),
+    cmocka_unit_test(test_close_inside_on_data),
+    cmocka_unit_test(test_close_with_everything_pending),
+    cmocka_unit_test(test_bytes_then_end_between_turns),
+    cmocka_unit_test(test_bytes_then_reset_between_turns),
+    cmocka_unit_test(test_refused),
+    cmocka_unit_test(test_close_while_connecting),
+    cmocka_unit_test(test_no_memory_for_pieces),
+    cmocka_unit_test(test_fast_open),
+};
+
+static const char *const names[] = {
+    "a large body arrives whole, then its end",
+    "forty connections receive at once",
+    "two hundred connections send, receive and close at once",
+    "three thousand pieces are sent whole, and shutdown comes behind them",
+    "a receive stops, restarts and stops unseen",
+    "a stream closed inside on_data gets no further slice",
+    "closing completes everything that is pending once",
+    "bytes and end that come between two turns are both seen",
+    "bytes and reset that come between two turns are both seen",
+    "a refused connection is told as such",
+    "a stream is closed while it connects",
+    "a send without memory takes nothing",
+    "fast open receives only after the first send",
+};
+
+int main(void)
+{
+    enum { TESTS = sizeof tests / sizeof tests[0] };
+    static struct CMUnitTest cases[TESTS * 16];
+    static char titles[TESTS * 16][RIG_TITLE_BYTES];
+    size_t count = 0;
+    for (unsigned v = 0; v < rig_variant_count; v++) {
+        for (size_t t = 0; t < TESTS; t++, count++) {
+            rig_variant_case(&cases[count], titles[count], &tests[t], names[t], v, open_variant,
+                             close_variant);
+        }
+    }
+    return tap_run(cases, count, rig_require_uring, NULL);
+}
