@@ -242,7 +242,9 @@ int ad_uring_block_on(void *rt, struct aioduct_task *root, void *root_state)
     while (code == 0 && !ad_tasks_root_ready(&u->tasks)) {
         code = run_turn(u, -1);
     }
-    ad_tasks_root_clear(&u->tasks);
+    if (!ad_tasks_root_ready(&u->tasks)) {
+        ad_tasks_root_drop(&u->tasks, root_state);
+    }
     leave(u);
     return code;
 }
