@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * readiness.h - makes a runtime out of "tell me when this descriptor is ready".
+ *
+ * A runtime (the backend) embeds `struct ad_readiness` as the first member of its own state and
+ * gives two functions: watch a descriptor, and wait. From these come block_on, turn, tasks, timers
+ * and all operations of a stream. Level-triggered: a descriptor that stays ready is reported again.
+ *
+ * One turn: wait -> ad_readiness_ready for each descriptor -> timers -> completions that were put
+ * off -> a batch of tasks -> host->turn_end. In a loop that the application owns and runs, the
+ * same happens piece by piece: each report is a turn's beginning, ad_readiness_round its end.
+ *
+ * All of it belongs to the loop's thread, but for ad_readiness_wake and ad_readiness_spawn [any].
+ *
+ * Reading order: this file, loop.c (turns), stream.c (operations).
+ */
+#ifndef AD_READINESS_READINESS_H
+#define AD_READINESS_READINESS_H
+
+#include "tasks/tasks.h"
+#include "tasks/timers.h"
+
+#include <aioduct/plugin/plugin.h>
+#include <stdbool.h>
+#include <sys/uio.h>
+
+struct ad_readiness;
+
+enum { AD_READ = 1, AD_WRITE = 2 };
+
+/* A descriptor that the backend watches. */
+struct ad_watch {
+    int fd;
+    uint8_t events; /* AD_READ | AD_WRITE: what the backend reports now; 0: not watched */
+    void *backend;  /* the backend's own memory beside it, zeroed at first */
+    void (*ready)(struct ad_readiness *loop, struct ad_watch *watch, unsigned events);
+};
+
+struct ad_readiness_ops {
+    size_t stream_watcher; /* where the backend's memory lies in its struct for streams */
+    /* Report @events from now on, no longer watch->events; errors and hang-ups as both. -> 0 or
+     * -errno */
+    int (*watch)(struct ad_readiness *loop, struct ad_watch *watch, unsigned events);
+    /* Report what is ready; wait for it until @deadline_ns (0: do not wait, UINT64_MAX: for ever).
+     * Early returns are fine. -> 0 or -errno */
+    int (*wait)(struct ad_readiness *loop, uint64_t deadline_ns);
+    /* For adopted loops, else NULL: see that the loop comes round at @deadline_ns (UINT64_MAX:
+     * whenever). */
+    void (*arm)(struct ad_readiness *loop, uint64_t deadline_ns);
+    /* For adopted loops that do not tell when they are about to wait, else NULL: see that
+     * ad_readiness_round is called before this one does. */
+    void (*come_round)(struct ad_readiness *loop);
+};
+
+struct ad_readiness {
+    const struct ad_readiness_ops *ops;
+    const struct aioduct_host *host;
+    struct ad_tasks tasks;
+    struct ad_timers timers;
+    uint64_t now_ns;       /* of this turn; 0: to be read */
+    struct ad_watch wake;  /* eventfd: another thread, or work left over */
+    struct ad_watch clock; /* timerfd, only once an application polls our descriptor; else -1 */
+    uint64_t clock_ns;     /* what it is set to */
+    bool polled;           /* the application waits for our descriptor between turns */
+    bool unsettled;        /* the backend takes notice of a watch only when it waits next */
+    struct ad_readiness_stream *due, **due_end; /* streams with something put off */
+    uint8_t *scratch;                           /* what every receive reads into */
+    size_t scratch_bytes;
+    unsigned full_reads;
+};
+
+/**
+ * @loop is zeroed but for the backend pointers of wake and clock. Opens and watches the eventfd.
+ * Returns: 0 | -errno, and nothing is left open
+ */
+int ad_readiness_open(struct ad_readiness *loop, const struct ad_readiness_ops *ops,
+                      const struct aioduct_host *host);
+void ad_readiness_close(struct ad_readiness *loop);
+
+/* The backend tells of a descriptor. In an adopted loop this counts as a callback of its own. */
+void ad_readiness_ready(struct ad_readiness *loop, struct ad_watch *watch, unsigned events);
+/* End a turn of an adopted loop that the application runs; nothing inside block_on and turn. */
+void ad_readiness_round(struct ad_readiness *loop);
+/* From now on our descriptor polls readable whenever turn(0) has work. -> 0 or -errno */
+int ad_readiness_be_polled(struct ad_readiness *loop);
+/* In the child: descriptors that are shared with the parent are replaced. The backend's kernel
+ * object is its own again when this is called. -> 0 or -errno */
+int ad_readiness_after_fork(struct ad_readiness *loop);
+/* The epoll descriptor in which the eventfd is watched, asked of the kernel because libraries do
+ * not tell. -> descriptor or AIODUCT_E_UNSUPPORTED */
+int ad_readiness_find_epoll(const struct ad_readiness *loop);
+uint64_t ad_readiness_clock_ns(void);
+
+/* ---- members of the tables; @rt is a struct ad_readiness ---- */
+
+int ad_readiness_block_on(void *rt, struct aioduct_task *root, void *root_state);
+int ad_readiness_turn(void *rt, int64_t timeout_ns);
+void ad_readiness_wake(void *rt, struct aioduct_task *task, void *task_state);
+uint64_t ad_readiness_now_ns(void *rt);
+int ad_readiness_spawn(void *rt, struct aioduct_task *task, void *task_state);
+int ad_readiness_sleep(void *rt, struct aioduct_timer *timer, void *timer_state,
+                       uint64_t deadline_ns);
+void ad_readiness_sleep_cancel(void *rt, struct aioduct_timer *timer, void *timer_state);
+
+/* All of aioduct.runtime.poll/1. */
+#define AD_READINESS_POLL_TABLE                                                \
+    {                                                                          \
+        .size = sizeof(struct aioduct_runtime_poll), .timer = AD_TIMER_LAYOUT, \
+        .spawn_send = ad_readiness_spawn, .sleep = ad_readiness_sleep,         \
+        .sleep_cancel = ad_readiness_sleep_cancel                              \
+    }
+
+/* ---- streams ---- */
+
+struct ad_readiness_cx {
+    struct ad_readiness *loop;
+    const struct aioduct_host *host;
+};
+
+/* More pieces than this of a send that did not finish are kept in allocated memory. */
+#define AD_READINESS_PIECES 2
+
+/* A connector's half of a stream; the backend's own memory follows it. */
+struct ad_readiness_stream {
+    struct ad_watch watch;
+    struct ad_readiness_cx *cx;
+    struct aioduct_stream *stream;
+    struct ad_readiness_stream *next_due;
+    uint8_t phase;    /* enum in stream.c */
+    uint8_t inflight; /* AIODUCT_OP_* that the core waits for */
+    uint8_t decided;  /* of these, whose result is known and put off */
+    bool shut;        /* our side has ended, or will after the send in flight */
+    bool closing, listed;
+    int codes[4]; /* results, by operation */
+    uint32_t piece_first, piece_count;
+    struct iovec *pieces; /* what the send in flight has still to write */
+    struct iovec few[AD_READINESS_PIECES];
+    size_t sent;
+};
+
+int ad_readiness_cx_open(void *cx, const struct aioduct_host *host, void *rt);
+void ad_readiness_cx_close(void *cx);
+int ad_readiness_connect(void *cx, struct aioduct_stream *stream, void *state,
+                         const struct aioduct_socket_config *config);
+int ad_readiness_recv_start(void *state);
+void ad_readiness_recv_stop(void *state);
+int ad_readiness_send(void *state, const struct iovec *pieces, unsigned count);
+int ad_readiness_shutdown(void *state);
+void ad_readiness_cancel(void *state, unsigned ops);
+void ad_readiness_stream_close(void *state);
+int ad_readiness_stream_info(void *state, struct aioduct_stream_info *info);
+
+/* All of aioduct.connector/1; @TYPE is the backend's struct for streams. */
+#define AD_READINESS_CONNECTOR_TABLE(TYPE)                                          \
+    {                                                                               \
+        .size = sizeof(struct aioduct_connector), .flags = AIODUCT_BIND_SEND,       \
+        .cx = {sizeof(struct ad_readiness_cx), _Alignof(struct ad_readiness_cx)},   \
+        .stream = {sizeof(TYPE), _Alignof(TYPE)}, .open = ad_readiness_cx_open,     \
+        .close = ad_readiness_cx_close, .connect = ad_readiness_connect,            \
+        .recv_start = ad_readiness_recv_start, .recv_stop = ad_readiness_recv_stop, \
+        .send = ad_readiness_send, .shutdown = ad_readiness_shutdown,               \
+        .cancel = ad_readiness_cancel, .stream_close = ad_readiness_stream_close,   \
+        .stream_info = ad_readiness_stream_info                                     \
+    }
+
+/* ---- inside the room ---- */
+
+/* Set what is watched, if it differs. -> 0 or -errno */
+int ad_readiness_watch(struct ad_readiness *loop, struct ad_watch *watch, unsigned events);
+/* Something was put off: the loop must not wait, and must come round if nobody drives it. */
+void ad_readiness_nudge(struct ad_readiness *loop);
+/* Deliver what was put off before this call. */
+void ad_readiness_deliver(struct ad_readiness *loop);
+
+#endif

@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: MIT */
+/* The operations of a stream over a non-blocking socket. A result that is known inside the call
+ * that asked for it is put off: the stream is listed, and ad_readiness_deliver tells the core. */
+#include "readiness/readiness.h"
+#include "socket/socket.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PHASE_NEW, PHASE_CONNECTING, PHASE_OPEN, PHASE_DEAD /* connect failed */ };
+
+/* A flow that fills the buffer this often is worth a larger one, up to where more gains nothing. */
+enum { FULL_READS = 2, SCRATCH_BYTES_MAX = 262144 };
+/* One stream reads at most this much before others have their turn. */
+enum { READ_BYTES_A_TURN = 1048576 };
+
+static struct ad_readiness_stream *stream_of(struct ad_watch *watch)
+{
+    return (struct ad_readiness_stream *)(void *)((char *)watch -
+                                                  offsetof(struct ad_readiness_stream, watch));
+}
+
+/* ---- results ---- */
+
+static int index_of(int op)
+{
+    return __builtin_ctz((unsigned)op);
+}
+
+static void list(struct ad_readiness_stream *s)
+{
+    struct ad_readiness *loop = s->cx->loop;
+    if (s->listed) {
+        return;
+    }
+    s->listed = true;
+    s->next_due = NULL;
+    *loop->due_end = s;
+    loop->due_end = &s->next_due;
+    ad_readiness_nudge(loop);
+}
+
+/* The result of @op is known; the core learns it later. The first result stands. */
+static void decide(struct ad_readiness_stream *s, int op, int code)
+{
+    if ((s->inflight & op) && !(s->decided & op)) {
+        s->decided |= (uint8_t)op;
+        s->codes[index_of(op)] = code;
+        list(s);
+    }
+}
+
+/* Is @op in flight, and does its result still depend on the descriptor? */
+static bool waits(const struct ad_readiness_stream *s, int op)
+{
+    return (s->inflight & ~s->decided & op) != 0;
+}
+
+static void free_pieces(struct ad_readiness_stream *s)
+{
+    if (s->pieces != NULL && s->pieces != s->few) {
+        s->cx->host->alloc(s->cx->host->ctx, s->pieces, 0, 0);
+    }
+    s->pieces = NULL;
+    s->piece_count = 0;
+}
+
+static int end_our_side(struct ad_readiness_stream *s)
+{
+    return shutdown(s->watch.fd, SHUT_WR) < 0 ? -errno : 0;
+}
+
+static void complete(struct ad_readiness_stream *s, int op, int code)
+{
+    const struct aioduct_host *host = s->cx->host;
+    size_t bytes = 0;
+    s->inflight &= (uint8_t)~op;
+    s->decided &= (uint8_t)~op;
+    if (op == AIODUCT_OP_CONNECT) {
+        s->phase = code == 0 ? PHASE_OPEN : PHASE_DEAD;
+    }
+    if (op == AIODUCT_OP_SEND) {
+        bytes = s->sent;
+        free_pieces(s);
+    }
+    host->on_done(host->ctx, s->stream, op, code, bytes);
+    if (op == AIODUCT_OP_SEND && waits(s, AIODUCT_OP_SHUTDOWN)) {
+        complete(s, AIODUCT_OP_SHUTDOWN, end_our_side(s));
+    }
+}
+
+/* ---- the descriptor is ready ---- */
+
+static void finish_connect(struct ad_readiness_stream *s)
+{
+    int error = 0;
+    socklen_t bytes = sizeof error;
+    struct sockaddr_storage peer;
+    if (getsockopt(s->watch.fd, SOL_SOCKET, SO_ERROR, &error, &bytes) < 0) {
+        error = errno;
+    }
+    bytes = sizeof peer;
+    if (error == 0 && getpeername(s->watch.fd, (struct sockaddr *)&peer, &bytes) < 0) {
+        return; /* libraries may report a descriptor for no reason */
+    }
+    complete(s, AIODUCT_OP_CONNECT, -error);
+}
+
+static void grow_scratch(struct ad_readiness *loop)
+{
+    if (++loop->full_reads < FULL_READS || loop->scratch_bytes >= SCRATCH_BYTES_MAX) {
+        return;
+    }
+    loop->full_reads = 0;
+    void *larger = loop->host->alloc(loop->host->ctx, loop->scratch, loop->scratch_bytes * 2, 0);
+    if (larger != NULL) {
+        loop->scratch = larger;
+        loop->scratch_bytes *= 2;
+    }
+}
+
+/* A short read is the last one: the socket is empty, and asking it again would cost a call. */
+static void receive(struct ad_readiness_stream *s)
+{
+    struct ad_readiness *loop = s->cx->loop;
+    const struct aioduct_host *host = s->cx->host;
+    for (size_t total = 0; total < READ_BYTES_A_TURN && waits(s, AIODUCT_OP_RECV);) {
+        ssize_t got = recv(s->watch.fd, loop->scratch, loop->scratch_bytes, 0);
+        if (got < 0) {
+            if (errno != EAGAIN && errno != EINTR) {
+                complete(s, AIODUCT_OP_RECV, -errno);
+            }
+            return;
+        }
+        if (got == 0) {
+            complete(s, AIODUCT_OP_RECV, 0);
+            return;
+        }
+        bool was_full = (size_t)got == loop->scratch_bytes;
+        host->on_data(host->ctx, s->stream, loop->scratch, (size_t)got);
+        if (!was_full) {
+            loop->full_reads = 0;
+            return;
+        }
+        grow_scratch(loop);
+        total += (size_t)got;
+    }
+}
+
+/* Write until the socket is full. Counts whole pieces in *@done, and in *@offset the bytes that
+ * went of the next. -> 0 all | -EAGAIN the rest has to wait | why no more can be written */
+static int write_pieces(struct ad_readiness_stream *s, const struct iovec *pieces, uint32_t count,
+                        uint32_t *done, size_t *offset)
+{
+    *done = 0;
+    *offset = 0;
+    while (*done < count) {
+        const struct iovec *first = pieces + *done;
+        uint32_t batch = count - *done < IOV_MAX ? count - *done : IOV_MAX;
+        struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)first, .msg_iovlen = batch};
+        ssize_t took = sendmsg(s->watch.fd, &message, MSG_NOSIGNAL);
+        if (took < 0 && errno == EINTR) {
+            continue;
+        }
+        if (took < 0) {
+            return -errno;
+        }
+        s->sent += (size_t)took;
+        size_t left = (size_t)took;
+        uint32_t whole = 0;
+        while (whole < batch && left >= first[whole].iov_len) {
+            left -= first[whole++].iov_len;
+        }
+        *done += whole;
+        if (whole < batch) {
+            *offset = left;
+            return -EAGAIN;
+        }
+    }
+    return 0;
+}
+
+static void resume_send(struct ad_readiness_stream *s)
+{
+    uint32_t done;
+    size_t offset;
+    int code = write_pieces(s, s->pieces + s->piece_first, s->piece_count - s->piece_first, &done,
+                            &offset);
+    if (code != -EAGAIN) {
+        complete(s, AIODUCT_OP_SEND, code);
+        return;
+    }
+    s->piece_first += done;
+    struct iovec *next = &s->pieces[s->piece_first];
+    next->iov_base = (char *)next->iov_base + offset;
+    next->iov_len -= offset;
+}
+
+/* Reading comes first: what a peer said before it reset the connection is worth more than why we
+ * cannot write. Interest is only ever dropped here, so a receive that is stopped and started again
+ * meanwhile costs no system call. */
+static void on_ready(struct ad_readiness *loop, struct ad_watch *watch, unsigned events)
+{
+    struct ad_readiness_stream *s = stream_of(watch);
+    if ((events & AD_WRITE) && waits(s, AIODUCT_OP_CONNECT)) {
+        finish_connect(s);
+    } else {
+        if ((events & AD_READ) && waits(s, AIODUCT_OP_RECV)) {
+            receive(s);
+        }
+        if ((events & AD_WRITE) && waits(s, AIODUCT_OP_SEND)) {
+            resume_send(s);
+        }
+    }
+    unsigned wanted = waits(s, AIODUCT_OP_RECV) ? AD_READ : 0;
+    if (waits(s, AIODUCT_OP_SEND | AIODUCT_OP_CONNECT)) {
+        wanted |= AD_WRITE;
+    }
+    (void)ad_readiness_watch(loop, watch, watch->events & wanted);
+}
+
+/* ---- what was put off ---- */
+
+static void deliver_one(struct ad_readiness_stream *s)
+{
+    const struct aioduct_host *host = s->cx->host;
+    for (int op = AIODUCT_OP_CONNECT; op <= AIODUCT_OP_SHUTDOWN; op <<= 1) {
+        if (s->decided & op) {
+            complete(s, op, s->codes[index_of(op)]);
+        }
+    }
+    if (s->closing && !s->listed) {
+        (void)ad_readiness_watch(s->cx->loop, &s->watch, 0);
+        close(s->watch.fd);
+        host->on_closed(host->ctx, s->stream);
+    }
+}
+
+void ad_readiness_deliver(struct ad_readiness *loop)
+{
+    struct ad_readiness_stream *s = loop->due;
+    loop->due = NULL;
+    loop->due_end = &loop->due;
+    while (s != NULL) {
+        struct ad_readiness_stream *next = s->next_due;
+        s->listed = false;
+        deliver_one(s); /* @s may be gone */
+        s = next;
+    }
+}
+
+/* ---- the connector's table ---- */
+
+int ad_readiness_cx_open(void *opaque, const struct aioduct_host *host, void *rt)
+{
+    struct ad_readiness_cx *cx = opaque;
+    cx->loop = rt;
+    cx->host = host;
+    return 0;
+}
+
+void ad_readiness_cx_close(void *opaque)
+{
+    (void)opaque; /* it owns nothing */
+}
+
+int ad_readiness_connect(void *opaque, struct aioduct_stream *stream, void *state,
+                         const struct aioduct_socket_config *config)
+{
+    struct ad_readiness_cx *cx = opaque;
+    struct ad_readiness_stream *s = state;
+    struct ad_socket_addr to;
+    if (s->phase != PHASE_NEW) {
+        return s->inflight & AIODUCT_OP_CONNECT ? -EBUSY : -EISCONN;
+    }
+    int fd = ad_socket_create(cx->host, config, SOCK_NONBLOCK, &to);
+    if (fd < 0) {
+        return fd;
+    }
+    bool at_once = connect(fd, (struct sockaddr *)&to.storage, to.bytes) == 0;
+    int code = at_once || errno == EINPROGRESS || errno == EINTR ? 0 : -errno;
+    struct ad_watch watch = {
+        .fd = fd, .backend = (char *)state + cx->loop->ops->stream_watcher, .ready = on_ready};
+    s->watch = watch;
+    if (code == 0 && !at_once) {
+        code = ad_readiness_watch(cx->loop, &s->watch, AD_WRITE);
+    }
+    if (code < 0) {
+        close(fd);
+        s->watch = (struct ad_watch){0};
+        return code;
+    }
+    s->cx = cx;
+    s->stream = stream;
+    s->phase = PHASE_CONNECTING;
+    s->inflight = AIODUCT_OP_CONNECT;
+    if (at_once) {
+        decide(s, AIODUCT_OP_CONNECT, 0);
+    }
+    return AIODUCT_PENDING;
+}
+
+int ad_readiness_recv_start(void *state)
+{
+    struct ad_readiness_stream *s = state;
+    if (s->phase != PHASE_OPEN) {
+        return -ENOTCONN;
+    }
+    if (s->inflight & AIODUCT_OP_RECV) {
+        return -EBUSY;
+    }
+    int code = ad_readiness_watch(s->cx->loop, &s->watch, s->watch.events | AD_READ);
+    if (code == 0) {
+        s->inflight |= AIODUCT_OP_RECV;
+    }
+    return code;
+}
+
+void ad_readiness_recv_stop(void *state)
+{
+    decide(state, AIODUCT_OP_RECV, -ECANCELED);
+}
+
+/* Keep what was not written. -> 0 or -ENOMEM */
+static int keep_pieces(struct ad_readiness_stream *s, const struct iovec *pieces, uint32_t count,
+                       size_t offset)
+{
+    const struct aioduct_host *host = s->cx->host;
+    s->pieces = s->few;
+    if (count > AD_READINESS_PIECES) {
+        s->pieces = host->alloc(host->ctx, NULL, count * sizeof *pieces, 0);
+    }
+    if (s->pieces == NULL) {
+        return -ENOMEM;
+    }
+    memcpy(s->pieces, pieces, count * sizeof *pieces);
+    s->pieces[0].iov_base = (char *)s->pieces[0].iov_base + offset;
+    s->pieces[0].iov_len -= offset;
+    s->piece_first = 0;
+    s->piece_count = count;
+    return 0;
+}
+
+static bool no_bytes(const struct iovec *pieces, unsigned count)
+{
+    while (count > 0 && pieces[count - 1].iov_len == 0) {
+        count--;
+    }
+    return count == 0;
+}
+
+int ad_readiness_send(void *state, const struct iovec *pieces, unsigned count)
+{
+    struct ad_readiness_stream *s = state;
+    uint32_t done;
+    size_t offset;
+    if (s->phase != PHASE_OPEN) {
+        return -ENOTCONN;
+    }
+    if (s->shut) {
+        return -EPIPE;
+    }
+    if (s->inflight & AIODUCT_OP_SEND) {
+        return -EBUSY;
+    }
+    if (no_bytes(pieces, count)) {
+        return AIODUCT_DONE;
+    }
+    s->sent = 0;
+    int code = write_pieces(s, pieces, count, &done, &offset);
+    if (code == 0) {
+        return AIODUCT_DONE;
+    }
+    if (code == -EAGAIN) {
+        code = keep_pieces(s, pieces + done, count - done, offset);
+        if (code == 0) {
+            code = ad_readiness_watch(s->cx->loop, &s->watch, s->watch.events | AD_WRITE);
+        }
+    }
+    if (code < 0 && s->sent == 0) {
+        free_pieces(s);
+        return code;
+    }
+    s->inflight |= AIODUCT_OP_SEND;
+    if (code < 0) {
+        decide(s, AIODUCT_OP_SEND, code); /* a part went: the core has to learn how much */
+    }
+    return AIODUCT_PENDING;
+}
+
+int ad_readiness_shutdown(void *state)
+{
+    struct ad_readiness_stream *s = state;
+    if (s->phase != PHASE_OPEN) {
+        return -ENOTCONN;
+    }
+    if (s->inflight & AIODUCT_OP_SHUTDOWN) {
+        return -EBUSY;
+    }
+    s->shut = true;
+    if (s->inflight & AIODUCT_OP_SEND) {
+        s->inflight |= AIODUCT_OP_SHUTDOWN;
+        return AIODUCT_PENDING; /* the end comes after the bytes */
+    }
+    return end_our_side(s);
+}
+
+void ad_readiness_cancel(void *state, unsigned ops)
+{
+    struct ad_readiness_stream *s = state;
+    for (int op = AIODUCT_OP_CONNECT; op <= AIODUCT_OP_SHUTDOWN; op <<= 1) {
+        if (ops & (unsigned)op) {
+            if (op == AIODUCT_OP_SHUTDOWN && waits(s, op)) {
+                s->shut = false;
+            }
+            decide(s, op, -ECANCELED);
+        }
+    }
+}
+
+void ad_readiness_stream_close(void *state)
+{
+    struct ad_readiness_stream *s = state;
+    s->closing = true;
+    ad_readiness_cancel(s, s->inflight);
+    list(s);
+}
+
+int ad_readiness_stream_info(void *state, struct aioduct_stream_info *info)
+{
+    struct ad_readiness_stream *s = state;
+    return ad_socket_info(s->phase == PHASE_NEW ? -1 : s->watch.fd, info);
+}
