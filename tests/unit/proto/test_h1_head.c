@@ -362,10 +362,11 @@ static int64_t flood(const char *begin, const char *again, size_t total, size_t 
     struct ad_h1 *h1 = NULL;
     struct aioduct_error error = {0};
     char *bytes = malloc(total);
-    size_t at = strlen(begin);
-    memcpy(bytes, begin, at);
-    for (; at < total; at++) {
-        bytes[at] = again[(at - strlen(begin)) % strlen(again)];
+    size_t begin_bytes = strlen(begin);
+    size_t again_bytes = strlen(again);
+    memcpy(bytes, begin, begin_bytes);
+    for (size_t at = begin_bytes; at < total; at++) {
+        bytes[at] = again[(at - begin_bytes) % again_bytes];
     }
     uint64_t before = allocated_bytes();
     assert_int_equal(ad_h1_create(&h1_default_limits, &ignore, NULL, &h1), 0);
