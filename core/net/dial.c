@@ -46,7 +46,7 @@ struct ad_dial {
     struct ad_list attempts;
     struct ad_addr *addrs; /* in the order in which they are tried */
     size_t addr_count, next;
-    uint64_t resolved_ns;
+    uint64_t resolved_ns, *resolved_ns_out;
     int code; /* of the attempt that says best why it failed, 0: none did */
     size_t failed_index;
 
@@ -259,6 +259,9 @@ static int set_addresses(struct ad_dial *d, const struct ad_addr *addrs, size_t 
     size_t from[2] = {0, 0};
     int turn = 0;
     d->resolved_ns = ad_loop_now_ns(d->loop);
+    if (d->resolved_ns_out != NULL) {
+        *d->resolved_ns_out = d->resolved_ns;
+    }
     if (count == 0) {
         return 0;
     }
@@ -397,6 +400,7 @@ int ad_dial_start(struct ad_loop *loop, const struct ad_dial_params *p,
     d->owner = owner;
     d->refs = 1;
     d->port = p->port;
+    d->resolved_ns_out = p->resolved_ns;
     d->family = p->family == AIODUCT_FAMILY_IPV4   ? AF_INET
                 : p->family == AIODUCT_FAMILY_IPV6 ? AF_INET6
                                                    : AF_UNSPEC;

@@ -24,6 +24,7 @@ struct ad_dial_params {
     const struct ad_addr *addrs; /* overrides (--resolve): no look-up; NULL: look up @host */
     size_t addr_count;
     uint32_t attempt_delay_ms; /* 250 if 0 (RFC 8305 section 5), bounded to 10..2,000 */
+    uint64_t *resolved_ns;     /* loop time, written when the addresses are known; may be NULL */
 };
 
 struct ad_dial_result {

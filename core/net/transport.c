@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: MIT */
+/* Dialling, handshake, receiving; the public verbs. */
+#include "net/transport.h"
+
+#include "base/assert.h"
+#include "base/error.h"
+#include "base/mem.h"
+#include "net/transport_private.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+/* ---- errors ---- */
+
+void ad_transport_note_error(struct ad_transport *t, int code, const struct aioduct_error *error)
+{
+    if (t->error == NULL) {
+        t->error = ad_alloc(sizeof *t->error);
+    }
+    if (t->error == NULL) {
+        return;
+    }
+    if (error != NULL) {
+        *t->error = *error;
+    } else {
+        ad_error_set(t->error, code, AIODUCT_PHASE_NONE, "%s", aioduct_error_text(code));
+    }
+}
+
+void ad_transport_open_failed(struct ad_transport *t, int code, const struct aioduct_error *error)
+{
+    ad_transport_note_error(t, code, error);
+    t->state = AD_TRANSPORT_FAILED;
+    if (ad_buf_bytes(&t->next) > 0 && !t->sending && !t->send_over) {
+        ad_transport_push(t); /* the alert; whether it arrives does not matter */
+    }
+    t->events->on_open(t, code);
+}
+
+/* ---- receiving ---- */
+
+static void tell_end(struct ad_transport *t, int code, const struct aioduct_error *error)
+{
+    AD_ASSERT(!t->end_told);
+    t->end_told = true;
+    if (code < 0 || t->tls != NULL) {
+        t->send_over = true;
+    }
+    if (code < 0) {
+        ad_transport_note_error(t, code, error);
+    }
+    if (ad_stream_receiving(t->stream)) {
+        ad_stream_recv_stop(t->stream);
+    }
+    t->events->on_end(t, code);
+}
+
+static void start_receiving(struct ad_transport *t)
+{
+    int code = ad_stream_recv_start(t->stream);
+    if (code < 0) {
+        t->recv_over = true;
+        t->recv_code = code;
+        t->read_due = true;
+        ad_transport_arm(t);
+    }
+}
+
+static void opened(struct ad_transport *t)
+{
+    t->state = AD_TRANSPORT_OPEN;
+    if (t->paused && ad_stream_receiving(t->stream)) {
+        ad_stream_recv_stop(t->stream);
+    }
+    if (t->dirty) {
+        ad_transport_arm(t);
+    }
+    t->events->on_open(t, 0);
+}
+
+static void shake(struct ad_transport *t)
+{
+    struct aioduct_error error = {0};
+    if (ad_transport_need_next(t) < 0) {
+        ad_transport_open_failed(t, -ENOMEM, NULL);
+        return;
+    }
+    int code = ad_tls_handshake(t->tls, &t->next, &error);
+    if (code < 0) {
+        ad_transport_open_failed(t, code, &error);
+        return;
+    }
+    ad_transport_arm(t);
+    if (code == AIODUCT_DONE) {
+        t->times.secured_ns = ad_loop_now_ns(t->loop);
+        opened(t);
+    }
+}
+
+/* Plaintext of the ciphertext at hand, until there is none or the owner has had enough. */
+static void read_tls(struct ad_transport *t)
+{
+    if (t->state == AD_TRANSPORT_SHAKING) {
+        shake(t);
+    }
+    while (t->state == AD_TRANSPORT_OPEN && !t->paused && !t->end_told) {
+        struct aioduct_error error;
+        const uint8_t *bytes;
+        int64_t count = ad_tls_read(t->tls, &bytes, &t->next, &error);
+        if (count == -EAGAIN) {
+            break;
+        }
+        if (count > 0) {
+            t->events->on_plain(t, bytes, (size_t)count);
+            continue;
+        }
+        if (count < 0 && ad_buf_bytes(&t->next) > 0 && !t->sending && !t->send_over) {
+            ad_transport_push(t); /* the alert */
+        }
+        if (t->state == AD_TRANSPORT_OPEN) {
+            tell_end(t, (int)count, count < 0 ? &error : NULL);
+        }
+    }
+    if (t->state == AD_TRANSPORT_OPEN && ad_buf_bytes(&t->next) > 0) {
+        ad_transport_arm(t);
+    }
+}
+
+/* The stream has ended: say so once everything before it was delivered. */
+static void deliver_end(struct ad_transport *t)
+{
+    struct aioduct_error error;
+    int code = t->recv_code;
+    if (t->paused) {
+        return; /* resume comes back to it */
+    }
+    if (t->tls == NULL) {
+        tell_end(t, code, NULL);
+        return;
+    }
+    read_tls(t);
+    if (t->state != AD_TRANSPORT_OPEN || t->end_told || t->paused) {
+        return;
+    }
+    if (code == 0) {
+        code = ad_error_set(&error, AIODUCT_E_TRUNCATED, AIODUCT_PHASE_NONE,
+                            "the peer closed without close_notify");
+        tell_end(t, code, &error);
+    } else {
+        tell_end(t, code, NULL);
+    }
+}
+
+static void on_recv_done(struct ad_transport *t, int code)
+{
+    struct aioduct_error error;
+    if (code == -ECANCELED) { /* our own stop; resume may have come since */
+        if (t->state == AD_TRANSPORT_OPEN && !t->paused && !t->end_told) {
+            start_receiving(t);
+        }
+        return;
+    }
+    t->recv_over = true;
+    t->recv_code = code;
+    if (t->state == AD_TRANSPORT_OPEN && !t->end_told) {
+        deliver_end(t);
+    } else if (t->state == AD_TRANSPORT_SHAKING) {
+        int why = code < 0 ? code : AIODUCT_E_CLOSED;
+        ad_error_set(&error, why, AIODUCT_PHASE_TLS, "TLS handshake with %s:%u: %s", t->tls_host,
+                     t->port,
+                     code < 0 ? aioduct_error_text(code) : "the peer closed the connection");
+        error.safe_to_retry = 1;
+        ad_transport_open_failed(t, why, &error);
+    }
+}
+
+static void on_data(struct ad_stream *stream, const uint8_t *bytes, size_t count)
+{
+    struct ad_transport *t = ad_stream_owner(stream);
+    if ((t->state != AD_TRANSPORT_OPEN && t->state != AD_TRANSPORT_SHAKING) || t->end_told) {
+        return; /* nobody wants it */
+    }
+    if (t->tls == NULL) {
+        t->events->on_plain(t, bytes, count);
+        return;
+    }
+    int code = ad_tls_lend(t->tls, bytes, count);
+    AD_ASSERT(code == 0);
+    read_tls(t);
+    if (ad_tls_lend_end(t->tls) == 0) {
+        return;
+    }
+    if (t->state == AD_TRANSPORT_SHAKING) {
+        ad_transport_open_failed(t, -ENOMEM, NULL);
+    } else if (t->state == AD_TRANSPORT_OPEN && !t->end_told) {
+        tell_end(t, -ENOMEM, NULL);
+    }
+}
+
+static void on_done(struct ad_stream *stream, int op, int code, size_t bytes)
+{
+    struct ad_transport *t = ad_stream_owner(stream);
+    (void)bytes;
+    if (op == AIODUCT_OP_RECV) {
+        on_recv_done(t, code);
+    } else if (op == AIODUCT_OP_SEND) {
+        ad_transport_send_done(t, code);
+    }
+}
+
+/* ---- the end ---- */
+
+static void release(struct ad_deferred *deferred)
+{
+    struct ad_transport *t = AD_CONTAINER_OF(deferred, struct ad_transport, deferred);
+    ad_tls_destroy(t->tls);
+    ad_free(t->error);
+    ad_free(t);
+}
+
+static void closed(struct ad_transport *t)
+{
+    AD_ASSERT(t->state == AD_TRANSPORT_CLOSING);
+    t->state = AD_TRANSPORT_CLOSED;
+    t->stream = NULL;
+    ad_transport_drop_buffers(t);
+    ad_deadline_remove(t->loop, &t->linger);
+    ad_list_remove(&t->hook.node);
+    t->events->on_closed(t);
+    ad_loop_defer(t->loop, &t->deferred);
+}
+
+static void on_closed(struct ad_stream *stream)
+{
+    closed(ad_stream_owner(stream));
+}
+
+static void on_turn_end(struct ad_turn_hook *hook)
+{
+    struct ad_transport *t = AD_CONTAINER_OF(hook, struct ad_transport, hook);
+    if (t->state == AD_TRANSPORT_CLOSING && t->stream == NULL) {
+        closed(t);
+        return;
+    }
+    if (t->read_due) {
+        t->read_due = false;
+        if (t->state == AD_TRANSPORT_OPEN && !t->end_told && t->tls != NULL) {
+            read_tls(t);
+        }
+        if (t->state == AD_TRANSPORT_OPEN && !t->end_told && t->recv_over) {
+            deliver_end(t);
+        }
+    }
+    ad_transport_flush(t);
+}
+
+static void on_linger(struct ad_deadline *deadline)
+{
+    struct ad_transport *t = AD_CONTAINER_OF(deadline, struct ad_transport, linger);
+    t->orderly = false;
+    ad_transport_begin_close(t);
+}
+
+/* ---- dialling ---- */
+
+static int begin_tls(struct ad_transport *t, struct aioduct_error *error)
+{
+    const struct ad_tls_params params = {.host = t->tls_host, .port = t->port, .alpn = t->alpn};
+    return ad_tls_create(t->tls_context, &params, &t->tls, error);
+}
+
+static void on_dialled(void *owner, struct ad_dial_result *result)
+{
+    static const struct ad_stream_events events = {
+        .on_data = on_data, .on_done = on_done, .on_closed = on_closed};
+    struct ad_transport *t = owner;
+    struct aioduct_error error = {0};
+    t->dial = NULL;
+    t->times.resolved_ns = result->resolved_ns;
+    t->times.connected_ns = result->connected_ns;
+    if (result->code < 0) {
+        ad_transport_open_failed(t, result->code, &result->error);
+        return;
+    }
+    t->stream = result->stream;
+    ad_stream_set_owner(t->stream, &events, t);
+    int code = ad_stream_recv_start(t->stream);
+    if (code < 0) {
+        ad_error_set(&error, code, AIODUCT_PHASE_CONNECT, "receiving: %s",
+                     aioduct_error_text(code));
+    } else if (t->tls_context != NULL) {
+        code = begin_tls(t, &error);
+    }
+    if (code < 0) {
+        ad_transport_open_failed(t, code, &error);
+    } else if (t->tls != NULL) {
+        t->state = AD_TRANSPORT_SHAKING;
+        shake(t);
+    } else {
+        opened(t);
+    }
+}
+
+/* ---- verbs ---- */
+
+int ad_transport_start(struct ad_loop *loop, const struct ad_transport_params *params,
+                       const struct ad_transport_events *events, void *owner,
+                       struct ad_transport **out)
+{
+    struct ad_transport *t = ad_zalloc(sizeof *t);
+    if (t == NULL) {
+        return -ENOMEM;
+    }
+    t->loop = loop;
+    t->events = events;
+    t->owner = owner;
+    t->tls_context = params->tls;
+    t->tls_host = params->tls_host != NULL ? params->tls_host : params->dial.host;
+    t->alpn = params->alpn;
+    t->port = params->dial.port;
+    t->hook.run = on_turn_end;
+    ad_list_init(&t->hook.node);
+    t->deferred.release = release;
+    t->linger.expired = on_linger;
+    struct ad_dial_params dial = params->dial;
+    dial.resolved_ns = &t->times.resolved_ns;
+    int code = ad_dial_start(loop, &dial, on_dialled, t, &t->dial);
+    if (code < 0) {
+        ad_free(t);
+        return code;
+    }
+    *out = t;
+    return 0;
+}
+
+void ad_transport_dirty(struct ad_transport *t)
+{
+    t->dirty = true;
+    if (t->state == AD_TRANSPORT_OPEN && !t->sending && !t->send_over) {
+        ad_transport_arm(t);
+    }
+}
+
+void ad_transport_pause(struct ad_transport *t)
+{
+    t->paused = true;
+    if (t->state == AD_TRANSPORT_OPEN && ad_stream_receiving(t->stream)) {
+        ad_stream_recv_stop(t->stream);
+    }
+}
+
+void ad_transport_resume(struct ad_transport *t)
+{
+    if (!t->paused) {
+        return;
+    }
+    t->paused = false;
+    if (t->state != AD_TRANSPORT_OPEN || t->end_told) {
+        return;
+    }
+    if (t->tls != NULL || t->recv_over) { /* what was kept; never inside this call */
+        t->read_due = true;
+        ad_transport_arm(t);
+    }
+    if (!t->recv_over && !ad_stream_receiving(t->stream)) {
+        start_receiving(t);
+    }
+}
+
+void ad_transport_close(struct ad_transport *t, bool orderly)
+{
+    if (t == NULL) {
+        return;
+    }
+    AD_ASSERT(t->state < AD_TRANSPORT_CLOSING);
+    t->orderly = orderly && t->state == AD_TRANSPORT_OPEN && !t->send_over;
+    t->state = AD_TRANSPORT_CLOSING;
+    if (t->dial != NULL) {
+        ad_dial_cancel(t->dial);
+        t->dial = NULL;
+    }
+    if (t->stream == NULL) {
+        ad_transport_arm(t); /* on_closed comes from there */
+    } else if (!t->producing) {
+        ad_transport_begin_close(t);
+    }
+}
+
+void *ad_transport_owner(const struct ad_transport *t)
+{
+    return t->owner;
+}
+
+struct ad_loop *ad_transport_loop(const struct ad_transport *t)
+{
+    return t->loop;
+}
+
+const struct aioduct_error *ad_transport_error(const struct ad_transport *t)
+{
+    static const struct aioduct_error none;
+    static const struct aioduct_error no_memory = {.code = -ENOMEM, .message = "out of memory"};
+    return t->error != NULL                                      ? t->error
+           : t->state == AD_TRANSPORT_FAILED || t->recv_code < 0 ? &no_memory
+                                                                 : &none;
+}
+
+const struct ad_transport_times *ad_transport_times(const struct ad_transport *t)
+{
+    return &t->times;
+}
+
+const char *ad_transport_alpn(const struct ad_transport *t)
+{
+    return t->tls != NULL ? ad_tls_alpn(t->tls) : "";
+}
+
+const char *ad_transport_tls_version(const struct ad_transport *t)
+{
+    return t->tls != NULL ? ad_tls_version(t->tls) : "";
+}
+
+const char *ad_transport_tls_cipher(const struct ad_transport *t)
+{
+    return t->tls != NULL ? ad_tls_cipher(t->tls) : "";
+}
+
+bool ad_transport_tls_resumed(const struct ad_transport *t)
+{
+    return t->tls != NULL && ad_tls_resumed(t->tls);
+}
+
+int ad_transport_info(struct ad_transport *t, struct aioduct_stream_info *info)
+{
+    if (t->stream == NULL) {
+        *info = (struct aioduct_stream_info){.size = sizeof *info, .fd = -1};
+        return -ENOTCONN;
+    }
+    return ad_stream_info(t->stream, info);
+}

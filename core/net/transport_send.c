@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sending and closing. Whatever is to go out is gathered in next; a send takes the whole buffer as
+ * out, which lies untouched until the system has had it. One send a run of the hook: more rounds of
+ * the same turn serve the other transports in between.
+ */
+#include "base/assert.h"
+#include "net/transport_private.h"
+
+#include <errno.h>
+#include <sys/uio.h>
+
+#define LINGER_NS 1000000000u   /* an orderly close takes a second at most */
+#define CIPHERTEXT_SURPLUS 512u /* of two records, so that they fit the loop's buffer */
+
+/* ---- buffers ---- */
+
+void ad_transport_arm(struct ad_transport *t)
+{
+    ad_loop_at_turn_end(t->loop, &t->hook);
+}
+
+int ad_transport_need_next(struct ad_transport *t)
+{
+    return t->next.block != NULL ? 0 : ad_loop_buf_get(t->loop, &t->next);
+}
+
+/* An idle transport owns no buffer. */
+static void drop_next_if_empty(struct ad_transport *t)
+{
+    if (t->next.block != NULL && ad_buf_bytes(&t->next) == 0) {
+        ad_loop_buf_put(t->loop, &t->next);
+    }
+}
+
+void ad_transport_drop_buffers(struct ad_transport *t)
+{
+    AD_ASSERT(!t->sending);
+    if (t->next.block != NULL) {
+        ad_loop_buf_put(t->loop, &t->next);
+    }
+    if (t->out.block != NULL) {
+        ad_loop_buf_put(t->loop, &t->out);
+    }
+}
+
+/* ---- sending ---- */
+
+static bool goes_on_after(int code)
+{
+    return code == -EPIPE || code == -ECONNRESET;
+}
+
+static void send_failed(struct ad_transport *t, int code)
+{
+    t->send_over = true;
+    t->dirty = t->more = false;
+    ad_buf_clear(&t->next);
+    switch (t->state) {
+    case AD_TRANSPORT_SHAKING:
+        /* The peer may have said why: its alert is still to be read, then its end. */
+        if (!goes_on_after(code)) {
+            ad_transport_open_failed(t, code, NULL);
+        }
+        break;
+    case AD_TRANSPORT_OPEN:
+        if (!t->end_told || (t->tls == NULL && t->recv_code == 0)) {
+            t->events->on_send_error(t, code);
+        }
+        break;
+    case AD_TRANSPORT_CLOSING:
+        ad_transport_begin_close(t);
+        break;
+    default:
+        break;
+    }
+}
+
+static void sent(struct ad_transport *t)
+{
+    if (t->state == AD_TRANSPORT_CLOSING) {
+        ad_transport_begin_close(t);
+        return;
+    }
+    if (t->state == AD_TRANSPORT_OPEN && t->produced) {
+        t->produced = false;
+        t->events->on_sent(t);
+    }
+    if (t->dirty || t->more || ad_buf_bytes(&t->next) > 0) {
+        ad_transport_arm(t);
+    }
+}
+
+void ad_transport_send_done(struct ad_transport *t, int code)
+{
+    t->sending = false;
+    ad_loop_buf_put(t->loop, &t->out);
+    if (code < 0) {
+        send_failed(t, code);
+    } else {
+        sent(t);
+    }
+}
+
+void ad_transport_push(struct ad_transport *t)
+{
+    AD_ASSERT(!t->sending && ad_buf_bytes(&t->out) == 0);
+    t->out = t->next;
+    t->next = (struct ad_buf){0};
+    struct iovec piece = {.iov_base = t->out.block + t->out.begin,
+                          .iov_len = ad_buf_bytes(&t->out)};
+    int code = ad_stream_send(t->stream, &piece, 1);
+    if (code == AIODUCT_PENDING) {
+        t->sending = true;
+    } else {
+        ad_transport_send_done(t, code);
+    }
+}
+
+/* ---- producing ---- */
+
+static int produce_clear(struct ad_transport *t)
+{
+    if (ad_transport_need_next(t) < 0) {
+        return -ENOMEM;
+    }
+    size_t before = ad_buf_bytes(&t->next);
+    size_t room = before < AD_LOOP_BUF_BYTES ? AD_LOOP_BUF_BYTES - before : 0;
+    if (room == 0) {
+        t->more = true; /* what is there goes first */
+        return 0;
+    }
+    t->events->on_produce(t, &t->next, room);
+    size_t made = ad_buf_bytes(&t->next) - before;
+    t->produced = t->produced || made > 0;
+    t->more = made >= room;
+    return 0;
+}
+
+static int produce_tls(struct ad_transport *t)
+{
+    const size_t room = AD_LOOP_BUF_BYTES - CIPHERTEXT_SURPLUS;
+    struct aioduct_error error;
+    struct ad_buf plain = {0};
+    int code = ad_transport_need_next(t);
+    code = code < 0 ? code : ad_loop_buf_get(t->loop, &plain);
+    if (code < 0) {
+        return code;
+    }
+    t->events->on_produce(t, &plain, room);
+    size_t made = ad_buf_bytes(&plain);
+    if (made > 0) {
+        t->produced = true;
+        code = ad_tls_write(t->tls, ad_buf_data(&plain), made, &t->next, &error);
+        if (code < 0) {
+            ad_transport_note_error(t, code, &error);
+        }
+    }
+    t->more = made >= room;
+    ad_loop_buf_put(t->loop, &plain);
+    return code;
+}
+
+static int produce(struct ad_transport *t)
+{
+    t->dirty = t->more = false;
+    t->producing = true;
+    int code = t->tls != NULL ? produce_tls(t) : produce_clear(t);
+    t->producing = false;
+    return code;
+}
+
+void ad_transport_flush(struct ad_transport *t)
+{
+    if (t->sending || t->send_over || t->stream == NULL || t->stream_closing) {
+        return;
+    }
+    if (t->state == AD_TRANSPORT_OPEN && (t->dirty || t->more)) {
+        int code = produce(t);
+        if (code < 0) {
+            send_failed(t, code);
+            drop_next_if_empty(t);
+            return;
+        }
+        if (t->state == AD_TRANSPORT_CLOSING) { /* the owner closed in on_produce */
+            ad_transport_begin_close(t);
+            return;
+        }
+    }
+    if (ad_buf_bytes(&t->next) > 0) {
+        ad_transport_push(t);
+    }
+    drop_next_if_empty(t);
+    if (t->dirty && !t->sending && t->state == AD_TRANSPORT_OPEN) {
+        ad_transport_arm(t); /* made dirty while it produced nothing */
+    }
+}
+
+/* ---- closing ---- */
+
+/* Each step of a close: whatever is left goes first if it is orderly. */
+void ad_transport_begin_close(struct ad_transport *t)
+{
+    if (t->stream_closing) {
+        return;
+    }
+    if (t->orderly && !t->send_over) {
+        if (t->tls != NULL) {
+            ad_tls_close_notify(t->tls, &t->next);
+        }
+        if (!t->sending && ad_buf_bytes(&t->next) > 0) {
+            ad_transport_push(t); /* comes back here when it is done at once */
+            if (t->stream_closing) {
+                return;
+            }
+        }
+        if (t->sending) {
+            if (t->linger.at_ns != 0 ||
+                ad_deadline_set(t->loop, &t->linger, ad_loop_now_ns(t->loop) + LINGER_NS) == 0) {
+                return;
+            }
+        }
+    }
+    t->stream_closing = true;
+    ad_stream_close(t->stream);
+}
