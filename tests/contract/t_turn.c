@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: MIT */
+/* Turns: what one does, how long it waits, its end, and its clock. */
+#include "case.h"
+
+#include <string.h>
+#include <time.h>
+
+static uint64_t clock_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static void nap(unsigned milliseconds)
+{
+    struct timespec pause = {.tv_sec = milliseconds / 1000,
+                             .tv_nsec = (long)(milliseconds % 1000) * 1000000};
+    nanosleep(&pause, NULL);
+}
+
+static void need_turn(struct ct_case *c)
+{
+    if (c->rig.subject->rt->turn == NULL) {
+        tap_skip("the runtime has no turn");
+    }
+    /* The first turns may find what open has left. */
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(ct_turn(&c->rig, 0), 0);
+    }
+}
+
+static int never_ready(struct ct_task *task)
+{
+    (void)task;
+    return 0;
+}
+
+static int ready_at_once(struct ct_task *task)
+{
+    (void)task;
+    return 1;
+}
+
+enum { SECOND = 1000000000 };
+
+/* ---- how long a turn waits ---- */
+
+/* RT-17 */
+static void a_turn_without_time_does_not_wait(void **state)
+{
+    struct ct_case *c = *state;
+    need_turn(c);
+    assert_int_equal(ct_sleep(ct_timer_new(&c->rig, NULL, NULL), ct_now(&c->rig) + 60ull * SECOND),
+                     0);
+    uint64_t start = clock_ns();
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(ct_turn(&c->rig, 0), 0);
+    }
+    assert_in_range(clock_ns() - start, 0, 5ull * SECOND);
+}
+
+/* RT-17 */
+static void a_turn_runs_what_is_ready(void **state)
+{
+    struct ct_case *c = *state;
+    need_turn(c);
+    int peer;
+    struct ct_stream *stream = ct_dial(c, &peer);
+    struct ct_timer *timer = ct_timer_new(&c->rig, NULL, NULL);
+    struct ct_task *task = ct_task_new(&c->rig, ready_at_once, NULL);
+    assert_int_equal(ct_recv_start(stream), 0);
+    assert_int_equal(ct_turn(&c->rig, 0), 0); /* the receive is under way */
+    assert_int_equal(ct_write_all(peer, "x", 1), 0);
+    assert_int_equal(ct_sleep(timer, ct_now(&c->rig)), 0);
+    assert_int_equal(ct_spawn(task), 0);
+    nap(2);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(ct_turn(&c->rig, 0), 0);
+    }
+    assert_true(task->ready);
+    assert_int_equal(timer->fires, 1);
+    assert_int_equal(stream->received, 1);
+}
+
+/* RT-17 */
+static void a_turn_with_a_time_limit_ends_by_it(void **state)
+{
+    struct ct_case *c = *state;
+    need_turn(c);
+    uint64_t start = clock_ns();
+    unsigned turns = 0;
+    while (clock_ns() - start < 200000000) {
+        assert_int_equal(ct_turn(&c->rig, 40000000), 0);
+        turns++;
+    }
+    assert_in_range(clock_ns() - start, 0, 5ull * SECOND);
+    assert_in_range(turns, 1, 50); /* it did wait */
+}
+
+/* RT-17 */
+static void a_turn_with_a_tiny_limit_ends_too(void **state)
+{
+    struct ct_case *c = *state;
+    need_turn(c);
+    uint64_t start = clock_ns();
+    for (int i = 0; i < 50; i++) {
+        assert_int_equal(ct_turn(&c->rig, 1 + i * 1000), 0);
+    }
+    assert_in_range(clock_ns() - start, 0, 5ull * SECOND);
+}
+
+/* RT-17: the same with limits that do not fit a timespec, or an int of milliseconds. */
+static void a_turn_with_a_huge_limit_ends_when_there_is_work(void **state)
+{
+    struct ct_case *c = *state;
+    need_turn(c);
+    static const int64_t limits[] = {-1, INT64_MIN, INT64_MAX, (int64_t)1 << 52};
+    for (int i = 0; i < 4; i++) {
+        struct ct_timer *timer = ct_timer_new(&c->rig, NULL, NULL);
+        assert_int_equal(ct_sleep(timer, ct_now(&c->rig) + 10000000), 0);
+        uint64_t start = clock_ns();
+        while (timer->fires == 0) {
+            assert_int_equal(ct_turn(&c->rig, limits[i]), 0);
+            assert_in_range(clock_ns() - start, 0, 10ull * SECOND);
+        }
+    }
+}
+
+static void *wake_after_a_while(void *arg)
+{
+    nap(20);
+    ct_wake(arg);
+    return NULL;
+}
+
+/* RT-17, RT-9 */
+static void a_wake_from_another_thread_ends_the_wait(void **state)
+{
+    struct ct_case *c = *state;
+    need_turn(c);
+    struct ct_task *task = ct_task_new(&c->rig, never_ready, NULL);
+    assert_int_equal(ct_spawn(task), 0);
+    assert_int_equal(ct_turn(&c->rig, 0), 0);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, wake_after_a_while, task), 0);
+    uint64_t start = clock_ns();
+    while (task->runs < 2) {
+        assert_int_equal(ct_turn(&c->rig, 60ll * SECOND), 0);
+        assert_in_range(clock_ns() - start, 0, 20ull * SECOND);
+    }
+    pthread_join(thread, NULL);
+}
+
+/* RT-17: none of these may wait, for nothing would end the wait. */
+static void work_that_is_queued_keeps_a_turn_from_waiting(void **state)
+{
+    struct ct_case *c = *state;
+    need_turn(c);
+    struct ct_task *task = ct_task_new(&c->rig, never_ready, NULL);
+    assert_int_equal(ct_spawn(task), 0);
+    assert_int_equal(ct_turn(&c->rig, -1), 0);
+    assert_int_equal(task->runs, 1);
+    ct_wake(task);
+    assert_int_equal(ct_turn(&c->rig, -1), 0);
+    assert_int_equal(task->runs, 2);
+    struct ct_timer *timer = ct_timer_new(&c->rig, NULL, NULL);
+    assert_int_equal(ct_sleep(timer, 0), 0);
+    assert_int_equal(ct_turn(&c->rig, -1), 0);
+    assert_int_equal(timer->fires, 1);
+}
+
+/* ---- the end of a turn ---- */
+
+/* RT-16: ct_turn compares the count, this is the case in which there is nothing else. */
+static void turn_end_comes_in_an_empty_turn_too(void **state)
+{
+    struct ct_case *c = *state;
+    need_turn(c);
+    uint64_t turns = c->rig.turns, sequence = c->rig.sequence;
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(ct_turn(&c->rig, 0), 0);
+    }
+    assert_int_equal(c->rig.turns, turns + 10);
+    assert_int_equal(c->rig.sequence, sequence + 10);
+}
+
+struct trap {
+    uint64_t set_at;
+    uint64_t turns_then;
+    uint64_t turn_ended_at;
+    struct ct_task *task;
+    struct ct_timer *timer;
+    struct ct_stream *stream;
+};
+
+static void note_turn_end(struct ct_rig *rig)
+{
+    struct trap *trap = rig->user;
+    trap->turn_ended_at = clock_ns();
+    rig->turn_end = NULL;
+}
+
+static int arm_and_watch(struct ct_task *task)
+{
+    struct trap *trap = task->rig->user;
+    trap->set_at = clock_ns();
+    task->rig->turn_end = note_turn_end;
+    CT_EXPECT(task->rig, ct_sleep(trap->timer, ct_now(task->rig) + 200000000) == 0);
+    return 1;
+}
+
+static bool trap_fired(void *arg)
+{
+    struct trap *trap = arg;
+    return trap->timer->fires > 0;
+}
+
+/* RT-16 */
+static void turn_end_comes_before_the_wait(void **state)
+{
+    struct ct_case *c = *state;
+    struct trap trap = {.timer = ct_timer_new(&c->rig, NULL, NULL)};
+    c->rig.user = &trap;
+    assert_int_equal(ct_spawn(ct_task_new(&c->rig, arm_and_watch, NULL)), 0);
+    CT_UNTIL(&c->rig, trap_fired, &trap);
+    assert_true(trap.turn_ended_at >= trap.set_at);
+    assert_true(trap.turn_ended_at < trap.timer->deadline_ns);
+}
+
+static void wake_at_turn_end(struct ct_rig *rig)
+{
+    struct trap *trap = rig->user;
+    rig->turn_end = NULL;
+    trap->set_at = clock_ns();
+    ct_wake(trap->task);
+}
+
+static void spawn_at_turn_end(struct ct_rig *rig)
+{
+    struct trap *trap = rig->user;
+    rig->turn_end = NULL;
+    trap->set_at = clock_ns();
+    CT_EXPECT(rig, ct_spawn(trap->task) == 0);
+}
+
+static int note_time(struct ct_task *task)
+{
+    struct trap *trap = task->user;
+    trap->turn_ended_at = clock_ns();
+    return 0;
+}
+
+static bool trapped_task_ran(void *arg)
+{
+    struct trap *trap = arg;
+    return trap->set_at != 0 && trap->turn_ended_at >= trap->set_at;
+}
+
+/* RT-16: only the case's time limit would end the wait. */
+static void a_task_woken_at_the_end_of_a_turn_runs_before_the_wait(void **state)
+{
+    struct ct_case *c = *state;
+    struct trap trap = {0};
+    trap.task = ct_task_new(&c->rig, note_time, &trap);
+    assert_int_equal(ct_spawn(trap.task), 0);
+    ct_run_for(&c->rig, 2);
+    c->rig.user = &trap;
+    c->rig.turn_end = wake_at_turn_end;
+    CT_UNTIL(&c->rig, trapped_task_ran, &trap);
+    assert_in_range(trap.turn_ended_at - trap.set_at, 0, 5ull * SECOND);
+}
+
+/* RT-16 */
+static void a_task_spawned_at_the_end_of_a_turn_runs_before_the_wait(void **state)
+{
+    struct ct_case *c = *state;
+    struct trap trap = {0};
+    trap.task = ct_task_new(&c->rig, note_time, &trap);
+    c->rig.user = &trap;
+    c->rig.turn_end = spawn_at_turn_end;
+    CT_UNTIL(&c->rig, trapped_task_ran, &trap);
+    assert_in_range(trap.turn_ended_at - trap.set_at, 0, 5ull * SECOND);
+}
+
+/* RT-16, RT-17 */
+static void work_from_the_end_of_a_turn_keeps_the_next_turn_from_waiting(void **state)
+{
+    struct ct_case *c = *state;
+    need_turn(c);
+    struct trap trap = {0};
+    trap.task = ct_task_new(&c->rig, note_time, &trap);
+    c->rig.user = &trap;
+    c->rig.turn_end = spawn_at_turn_end;
+    assert_int_equal(ct_turn(&c->rig, 0), 0);
+    assert_int_equal(ct_turn(&c->rig, -1), 0);
+    assert_int_equal(trap.task->runs, 1);
+}
+
+static void sleep_at_turn_end(struct ct_rig *rig)
+{
+    struct trap *trap = rig->user;
+    rig->turn_end = NULL;
+    trap->set_at = clock_ns();
+    CT_EXPECT(rig, ct_sleep(trap->timer, ct_now(rig) + 10000000) == 0);
+}
+
+/* RT-16 */
+static void a_timer_set_at_the_end_of_a_turn_counts_for_the_wait(void **state)
+{
+    struct ct_case *c = *state;
+    struct trap trap = {.timer = ct_timer_new(&c->rig, NULL, NULL)};
+    c->rig.user = &trap;
+    c->rig.turn_end = sleep_at_turn_end;
+    CT_UNTIL(&c->rig, trap_fired, &trap);
+    assert_in_range(clock_ns() - trap.set_at, 10000000, 5ull * SECOND);
+}
+
+static void send_at_turn_end(struct ct_rig *rig)
+{
+    struct trap *trap = rig->user;
+    rig->turn_end = NULL;
+    trap->set_at = clock_ns();
+    CT_EXPECT(rig, ct_send_bytes(trap->stream, "ping", 4) >= 0);
+}
+
+static bool answer_came(void *arg)
+{
+    struct trap *trap = arg;
+    return trap->stream->received == 4;
+}
+
+static void answer_ping(struct ct_peer *peer)
+{
+    char ping[4];
+    if (recv(peer->fd, ping, 4, MSG_WAITALL) == 4) {
+        peer->code = ct_write_all(peer->fd, "pong", 4);
+    }
+}
+
+/* RT-16: this is where the core sends. */
+static void a_send_at_the_end_of_a_turn_goes_out_before_the_wait(void **state)
+{
+    struct ct_case *c = *state;
+    int peer;
+    struct trap trap = {.stream = ct_dial(c, &peer)};
+    assert_int_equal(ct_recv_start(trap.stream), 0);
+    ct_start(c, answer_ping, peer, 0, 0);
+    c->rig.user = &trap;
+    c->rig.turn_end = send_at_turn_end;
+    CT_UNTIL(&c->rig, answer_came, &trap);
+    assert_in_range(clock_ns() - trap.set_at, 0, 5ull * SECOND);
+}
+
+/* ---- the clock ---- */
+
+static int look_twice_at_the_clock(struct ct_task *task)
+{
+    uint64_t before = ct_now(task->rig);
+    nap(5);
+    CT_EXPECT(task->rig, ct_now(task->rig) == before);
+    return 1;
+}
+
+static bool second_came(void *arg)
+{
+    return ((struct ct_timer *)arg)->fires > 0;
+}
+
+/* RT-15: every callback compares; here time passes in between. */
+static void the_clock_stands_still_within_a_turn(void **state)
+{
+    struct ct_case *c = *state;
+    struct ct_timer *timer = ct_timer_new(&c->rig, NULL, NULL);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(ct_spawn(ct_task_new(&c->rig, look_twice_at_the_clock, NULL)), 0);
+    }
+    assert_int_equal(ct_sleep(timer, ct_now(&c->rig)), 0);
+    CT_UNTIL(&c->rig, second_came, timer);
+}
+
+/* RT-15 */
+static void the_clock_is_read_anew_outside_turns(void **state)
+{
+    struct ct_case *c = *state;
+    for (int i = 0; i < 3; i++) {
+        uint64_t low = clock_ns();
+        uint64_t now = ct_now(&c->rig);
+        uint64_t high = clock_ns();
+        assert_in_range(now, low, high);
+        nap(2);
+        assert_true(ct_now(&c->rig) >= now + 2000000);
+        ct_run_for(&c->rig, 1);
+    }
+}
+
+struct wait_probe {
+    uint64_t before, after;
+    struct ct_timer *timer;
+};
+
+static void note_clock(struct ct_timer *timer)
+{
+    struct wait_probe *probe = timer->user;
+    probe->after = ct_now(timer->rig);
+    CT_EXPECT(timer->rig, clock_ns() - probe->after < 5ull * SECOND);
+}
+
+/* RT-15: the value of the turn is that after the wait, not that before. */
+static void the_clock_is_read_after_the_wait(void **state)
+{
+    struct ct_case *c = *state;
+    struct wait_probe probe = {.before = ct_now(&c->rig)};
+    probe.timer = ct_timer_new(&c->rig, note_clock, &probe);
+    assert_int_equal(ct_sleep(probe.timer, probe.before + 30000000), 0);
+    CT_UNTIL(&c->rig, second_came, probe.timer);
+    assert_true(probe.after >= probe.before + 30000000);
+}
+
+static const struct CMUnitTest cases[] = {
+    CT_CASE(a_turn_without_time_does_not_wait),
+    CT_CASE(a_turn_runs_what_is_ready),
+    CT_CASE(a_turn_with_a_time_limit_ends_by_it),
+    CT_CASE(a_turn_with_a_tiny_limit_ends_too),
+    CT_CASE(a_turn_with_a_huge_limit_ends_when_there_is_work),
+    CT_CASE(a_wake_from_another_thread_ends_the_wait),
+    CT_CASE(work_that_is_queued_keeps_a_turn_from_waiting),
+    CT_CASE(turn_end_comes_in_an_empty_turn_too),
+    CT_CASE(turn_end_comes_before_the_wait),
+    CT_CASE(a_task_woken_at_the_end_of_a_turn_runs_before_the_wait),
+    CT_CASE(a_task_spawned_at_the_end_of_a_turn_runs_before_the_wait),
+    CT_CASE(work_from_the_end_of_a_turn_keeps_the_next_turn_from_waiting),
+    CT_CASE(a_timer_set_at_the_end_of_a_turn_counts_for_the_wait),
+    CT_CASE(a_send_at_the_end_of_a_turn_goes_out_before_the_wait),
+    CT_CASE(the_clock_stands_still_within_a_turn),
+    CT_CASE(the_clock_is_read_anew_outside_turns),
+    CT_CASE(the_clock_is_read_after_the_wait),
+};
+
+CT_MAIN(cases)
