@@ -10,8 +10,8 @@
 
 #include <errno.h>
 
-#define HEADERS_ON_STACK 64 /* a head with more fields costs one allocation while it is delivered \
-                             */
+/* A head with more fields costs one allocation while it is delivered. */
+#define HEADERS_ON_STACK 64
 
 enum state {
     IDLE,     /* no answer is expected */
@@ -89,7 +89,7 @@ void ad_h1_expect(struct ad_h1 *h1, unsigned flags)
     h1->flags = flags;
     h1->left = h1->length = h1->got = h1->head_bytes = 0;
     h1->interim_count = 0;
-    h1->got_bytes = h1->got_head = false;
+    h1->got_bytes = h1->got_head = h1->held = false;
 }
 
 /* ---- ends ---- */

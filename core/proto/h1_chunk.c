@@ -5,8 +5,8 @@
 #include "base/error.h"
 #include "proto/text.h"
 
-#define DIGITS_MAX 16 /* leading zeros included: a size line is not a place to hide endless bytes \
-                       */
+/* Leading zeros included: a size line is not a place to hide endless bytes. */
+#define DIGITS_MAX 16
 
 static int hex(uint8_t c)
 {

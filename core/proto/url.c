@@ -241,36 +241,52 @@ static int parse_port(struct ad_slice s, uint16_t usual, uint16_t *out, struct a
 
 /* ---- writing ---- */
 
-/* May the byte stand in a path, a query or a fragment as it is (RFC 3986 3.3, 3.4)? */
+/* May the byte stand in a path, a query or a fragment as it is (RFC 3986 3.3, 3.4)? Letters, digits
+ * and -._~!$&'()*+,;=:@/? as bits. */
 static bool is_plain(char c)
 {
-    return is_alpha(c) || is_digit(c) || (c != '\0' && strchr("-._~!$&'()*+,;=:@/?", c) != NULL);
+    static const uint64_t allowed[4] = {0xafffffd200000000, 0x47fffffe87ffffff};
+    unsigned char u = (unsigned char)c;
+    return (allowed[u / 64] >> u % 64 & 1) != 0;
+}
+
+/* Writes what stands for the first byte of @s, and for the two after it if they are an encoding's
+ * digits -> how many bytes of @s that was. */
+static size_t encode(struct ad_slice s, bool upper, char code[4])
+{
+    int high = s.p[0] == '%' && s.bytes > 2 ? ad_url_hex(s.p[1]) : -1;
+    int low = high >= 0 ? ad_url_hex(s.p[2]) : -1;
+    if (low < 0) {
+        snprintf(code, 4, "%%%02X", (unsigned char)s.p[0]);
+        return 1;
+    }
+    if (upper) {
+        snprintf(code, 4, "%%%02X", (unsigned char)(high * 16 + low));
+    } else {
+        memcpy(code, s.p, 3);
+    }
+    return 3;
 }
 
 /* Everything else is percent-encoded, a '%' that encodes nothing too. Digits of an encoding are
  * made upper-case in a path; a query is the server's own language and keeps what it has. */
 static int write_encoded(struct ad_buf *out, struct ad_slice s, bool upper)
 {
-    for (size_t i = 0; i < s.bytes; i++) {
-        char code[4] = {s.p[i]};
-        size_t count = 1;
-        if (s.p[i] == '%' && i + 2 < s.bytes && ad_url_hex(s.p[i + 1]) >= 0 &&
-            ad_url_hex(s.p[i + 2]) >= 0) {
-            snprintf(code, sizeof code, upper ? "%%%X%X" : "%%%c%c",
-                     upper ? ad_url_hex(s.p[i + 1]) : s.p[i + 1],
-                     upper ? ad_url_hex(s.p[i + 2]) : s.p[i + 2]);
-            count = 3;
-            i += 2;
-        } else if (!is_plain(s.p[i])) {
-            snprintf(code, sizeof code, "%%%02X", (unsigned char)s.p[i]);
-            count = 3;
+    int result = 0;
+    while (s.bytes > 0 && result == 0) {
+        size_t plain = 0;
+        while (plain < s.bytes && is_plain(s.p[plain])) {
+            plain++;
         }
-        int result = ad_buf_append(out, code, count);
-        if (result < 0) {
-            return result;
+        result = ad_buf_append(out, s.p, plain);
+        take(&s, plain);
+        if (s.bytes > 0 && result == 0) {
+            char code[4];
+            take(&s, encode(s, upper, code));
+            result = ad_buf_append(out, code, 3);
         }
     }
-    return 0;
+    return result;
 }
 
 /* 1 for ".", 2 for "..", encoded dots too, since servers decode them; else 0. */

@@ -551,6 +551,10 @@ static void test_hold_stops_at_once(void **state)
     log.hold_at = 1;
     assert_int_equal(feed(h1, "x"), 1);
     assert_string_equal(log.text, "<200>x<end>");
+    /* and the next answer begins unheld */
+    ad_h1_expect(h1, 0);
+    assert_int_equal(feed(h1, OK_HEAD "Content-Length: 0\r\n\r\n"), 38);
+    assert_string_equal(log.text, "<200>x<end><200><end>");
     ad_h1_destroy(h1);
 }
 

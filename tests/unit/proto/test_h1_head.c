@@ -59,7 +59,7 @@ static void test_status_line(void **state)
                                         "HTTP/1.1 ",        "HTTP/1.1 2 "};
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
         char input[64];
-        char wanted[128];
+        char wanted[256];
         snprintf(input, sizeof input, "%s\r\n\r\n", lines[i]);
         const char *tab = strchr(lines[i], '\t');
         snprintf(wanted, sizeof wanted, PROTOCOL "malformed status line \"%.*s%s%s\"",
