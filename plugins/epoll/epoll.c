@@ -10,8 +10,9 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define EPOLL_BATCH 128 /* events taken from the kernel at once: the rest waits in its own queue \
-                         */
+#define EPOLL_BATCH                                                              \
+    128 /* events taken from the kernel at once: the rest waits in its own queue \
+         */
 
 /* Every watched descriptor is in a list, for a child after fork(2) that needs a set of its own. */
 struct epoll_watcher {
@@ -48,9 +49,9 @@ static int control(const struct epoll_rt *rt, int operation, struct ad_watch *wa
 }
 
 /* A descriptor without interest leaves the set: EPOLLHUP and EPOLLERR cannot be switched off. */
-static int epoll_watch(struct ad_readiness *loop, struct ad_watch *watch, unsigned events)
+static int epoll_watch(struct ad_watch *watch, unsigned events)
 {
-    struct epoll_rt *rt = rt_of(loop);
+    struct epoll_rt *rt = rt_of(watch->loop);
     struct epoll_watcher *w = watch->backend;
     if (watch->events != 0 && events != 0) {
         return control(rt, EPOLL_CTL_MOD, watch, events);
@@ -101,9 +102,8 @@ static int epoll_wait_for(struct ad_readiness *loop, uint64_t deadline_ns)
         uint32_t events = rt->ready[i].events;
         bool failed = (events & (EPOLLERR | EPOLLHUP)) != 0;
         /* The watch outlives the batch: streams are closed after it. */
-        ad_readiness_ready(loop, rt->ready[i].data.ptr,
-                           (events & EPOLLIN || failed ? AD_READ : 0) |
-                               (events & EPOLLOUT || failed ? AD_WRITE : 0));
+        ad_readiness_ready(rt->ready[i].data.ptr, (events & EPOLLIN || failed ? AD_READ : 0) |
+                                                      (events & EPOLLOUT || failed ? AD_WRITE : 0));
     }
     return 0;
 }

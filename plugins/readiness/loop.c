@@ -16,16 +16,20 @@ uint64_t ad_readiness_clock_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-int ad_readiness_watch(struct ad_readiness *loop, struct ad_watch *watch, unsigned events)
+int ad_readiness_watch(struct ad_watch *watch, unsigned events)
 {
     if (watch->events == events) {
         return 0;
     }
-    int code = loop->ops->watch(loop, watch, events);
-    if (code == 0) {
-        watch->events = (uint8_t)events;
+    int code = watch->loop->ops->watch(watch, events);
+    if (code < 0) {
+        return code;
     }
-    return code;
+    watch->events = (uint8_t)events;
+    if (watch->loop->unsettled) {
+        ad_readiness_nudge(watch->loop);
+    }
+    return 0;
 }
 
 /* ---- the eventfd and the timerfd ---- */
@@ -45,19 +49,18 @@ static void drain(int fd)
     (void)got;
 }
 
-static void on_wake(struct ad_readiness *loop, struct ad_watch *watch, unsigned events)
+static void on_wake(struct ad_watch *watch, unsigned events)
 {
-    (void)loop;
     (void)events;
     drain(watch->fd);
 }
 
 /* It is disarmed now: the same deadline again is to be set again. */
-static void on_clock(struct ad_readiness *loop, struct ad_watch *watch, unsigned events)
+static void on_clock(struct ad_watch *watch, unsigned events)
 {
     (void)events;
     drain(watch->fd);
-    loop->clock_ns = UINT64_MAX;
+    watch->loop->clock_ns = UINT64_MAX;
 }
 
 static int open_wake(struct ad_readiness *loop)
@@ -67,7 +70,7 @@ static int open_wake(struct ad_readiness *loop)
     if (loop->wake.fd < 0) {
         return -errno;
     }
-    int code = ad_readiness_watch(loop, &loop->wake, AD_READ);
+    int code = ad_readiness_watch(&loop->wake, AD_READ);
     if (code < 0) {
         close(loop->wake.fd);
         loop->wake.fd = -1;
@@ -83,7 +86,7 @@ static int open_clock(struct ad_readiness *loop)
     if (loop->clock.fd < 0) {
         return -errno;
     }
-    int code = ad_readiness_watch(loop, &loop->clock, AD_READ);
+    int code = ad_readiness_watch(&loop->clock, AD_READ);
     if (code < 0) {
         close(loop->clock.fd);
         loop->clock.fd = -1;
@@ -91,10 +94,10 @@ static int open_clock(struct ad_readiness *loop)
     return code;
 }
 
-static void close_watch(struct ad_readiness *loop, struct ad_watch *watch)
+static void close_watch(struct ad_watch *watch)
 {
     if (watch->fd >= 0) {
-        ad_readiness_watch(loop, watch, 0);
+        ad_readiness_watch(watch, 0);
         close(watch->fd);
         watch->fd = -1;
     }
@@ -211,11 +214,12 @@ int ad_readiness_turn(void *rt, int64_t timeout_ns)
     return code;
 }
 
-void ad_readiness_ready(struct ad_readiness *loop, struct ad_watch *watch, unsigned events)
+void ad_readiness_ready(struct ad_watch *watch, unsigned events)
 {
+    struct ad_readiness *loop = watch->loop;
     bool alone = enter(loop) == 0; /* the application runs this loop */
     note_time(loop);
-    watch->ready(loop, watch, events);
+    watch->ready(watch, events);
     if (alone) {
         ad_tasks_leave(&loop->tasks);
         loop->now_ns = 0;
@@ -314,6 +318,7 @@ int ad_readiness_open(struct ad_readiness *loop, const struct ad_readiness_ops *
 {
     loop->ops = ops;
     loop->host = host;
+    loop->wake.loop = loop->clock.loop = loop;
     loop->clock.fd = -1;
     loop->due_end = &loop->due;
     ad_tasks_init(&loop->tasks, host);
@@ -332,8 +337,8 @@ int ad_readiness_open(struct ad_readiness *loop, const struct ad_readiness_ops *
 
 void ad_readiness_close(struct ad_readiness *loop)
 {
-    close_watch(loop, &loop->wake);
-    close_watch(loop, &loop->clock);
+    close_watch(&loop->wake);
+    close_watch(&loop->clock);
     ad_timers_fini(&loop->timers);
     loop->host->alloc(loop->host->ctx, loop->scratch, 0, 0);
 }
@@ -356,10 +361,10 @@ int ad_readiness_be_polled(struct ad_readiness *loop)
 
 int ad_readiness_after_fork(struct ad_readiness *loop)
 {
-    close_watch(loop, &loop->wake);
+    close_watch(&loop->wake);
     int code = open_wake(loop);
     if (code == 0 && loop->polled) {
-        close_watch(loop, &loop->clock);
+        close_watch(&loop->clock);
         code = open_clock(loop);
         if (code == 0) {
             set_clock(loop, ad_timers_next(&loop->timers));

@@ -30,17 +30,18 @@ enum { AD_READ = 1, AD_WRITE = 2 };
 
 /* A descriptor that the backend watches. */
 struct ad_watch {
+    struct ad_readiness *loop;
     int fd;
     uint8_t events; /* AD_READ | AD_WRITE: what the backend reports now; 0: not watched */
     void *backend;  /* the backend's own memory beside it, zeroed at first */
-    void (*ready)(struct ad_readiness *loop, struct ad_watch *watch, unsigned events);
+    void (*ready)(struct ad_watch *watch, unsigned events);
 };
 
 struct ad_readiness_ops {
     size_t stream_watcher; /* where the backend's memory lies in its struct for streams */
     /* Report @events from now on, no longer watch->events; errors and hang-ups as both. -> 0 or
      * -errno */
-    int (*watch)(struct ad_readiness *loop, struct ad_watch *watch, unsigned events);
+    int (*watch)(struct ad_watch *watch, unsigned events);
     /* Report what is ready; wait for it until @deadline_ns (0: do not wait, UINT64_MAX: for ever).
      * Early returns are fine. -> 0 or -errno */
     int (*wait)(struct ad_readiness *loop, uint64_t deadline_ns);
@@ -78,7 +79,7 @@ int ad_readiness_open(struct ad_readiness *loop, const struct ad_readiness_ops *
 void ad_readiness_close(struct ad_readiness *loop);
 
 /* The backend tells of a descriptor. In an adopted loop this counts as a callback of its own. */
-void ad_readiness_ready(struct ad_readiness *loop, struct ad_watch *watch, unsigned events);
+void ad_readiness_ready(struct ad_watch *watch, unsigned events);
 /* End a turn of an adopted loop that the application runs; nothing inside block_on and turn. */
 void ad_readiness_round(struct ad_readiness *loop);
 /* From now on our descriptor polls readable whenever turn(0) has work. -> 0 or -errno */
@@ -166,7 +167,7 @@ int ad_readiness_stream_info(void *state, struct aioduct_stream_info *info);
 /* ---- inside the room ---- */
 
 /* Set what is watched, if it differs. -> 0 or -errno */
-int ad_readiness_watch(struct ad_readiness *loop, struct ad_watch *watch, unsigned events);
+int ad_readiness_watch(struct ad_watch *watch, unsigned events);
 /* Something was put off: the loop must not wait, and must come round if nobody drives it. */
 void ad_readiness_nudge(struct ad_readiness *loop);
 /* Deliver what was put off before this call. */

@@ -31,7 +31,7 @@ static int index_of(int op)
 
 static void list(struct ad_readiness_stream *s)
 {
-    struct ad_readiness *loop = s->cx->loop;
+    struct ad_readiness *loop = s->watch.loop;
     if (s->listed) {
         return;
     }
@@ -124,7 +124,7 @@ static void grow_scratch(struct ad_readiness *loop)
 /* A short read is the last one: the socket is empty, and asking it again would cost a call. */
 static void receive(struct ad_readiness_stream *s)
 {
-    struct ad_readiness *loop = s->cx->loop;
+    struct ad_readiness *loop = s->watch.loop;
     const struct aioduct_host *host = s->cx->host;
     for (size_t total = 0; total < READ_BYTES_A_TURN && waits(s, AIODUCT_OP_RECV);) {
         ssize_t got = recv(s->watch.fd, loop->scratch, loop->scratch_bytes, 0);
@@ -201,7 +201,7 @@ static void resume_send(struct ad_readiness_stream *s)
 /* Reading comes first: what a peer said before it reset the connection is worth more than why we
  * cannot write. Interest is only ever dropped here, so a receive that is stopped and started again
  * meanwhile costs no system call. */
-static void on_ready(struct ad_readiness *loop, struct ad_watch *watch, unsigned events)
+static void on_ready(struct ad_watch *watch, unsigned events)
 {
     struct ad_readiness_stream *s = stream_of(watch);
     if ((events & AD_WRITE) && waits(s, AIODUCT_OP_CONNECT)) {
@@ -218,7 +218,7 @@ static void on_ready(struct ad_readiness *loop, struct ad_watch *watch, unsigned
     if (waits(s, AIODUCT_OP_SEND | AIODUCT_OP_CONNECT)) {
         wanted |= AD_WRITE;
     }
-    (void)ad_readiness_watch(loop, watch, watch->events & wanted);
+    (void)ad_readiness_watch(watch, watch->events & wanted);
 }
 
 /* ---- what was put off ---- */
@@ -232,7 +232,7 @@ static void deliver_one(struct ad_readiness_stream *s)
         }
     }
     if (s->closing && !s->listed) {
-        (void)ad_readiness_watch(s->cx->loop, &s->watch, 0);
+        (void)ad_readiness_watch(&s->watch, 0);
         close(s->watch.fd);
         host->on_closed(host->ctx, s->stream);
     }
@@ -281,11 +281,13 @@ int ad_readiness_connect(void *opaque, struct aioduct_stream *stream, void *stat
     }
     bool at_once = connect(fd, (struct sockaddr *)&to.storage, to.bytes) == 0;
     int code = at_once || errno == EINPROGRESS || errno == EINTR ? 0 : -errno;
-    struct ad_watch watch = {
-        .fd = fd, .backend = (char *)state + cx->loop->ops->stream_watcher, .ready = on_ready};
+    struct ad_watch watch = {.loop = cx->loop,
+                             .fd = fd,
+                             .backend = (char *)state + cx->loop->ops->stream_watcher,
+                             .ready = on_ready};
     s->watch = watch;
     if (code == 0 && !at_once) {
-        code = ad_readiness_watch(cx->loop, &s->watch, AD_WRITE);
+        code = ad_readiness_watch(&s->watch, AD_WRITE);
     }
     if (code < 0) {
         close(fd);
@@ -311,7 +313,7 @@ int ad_readiness_recv_start(void *state)
     if (s->inflight & AIODUCT_OP_RECV) {
         return -EBUSY;
     }
-    int code = ad_readiness_watch(s->cx->loop, &s->watch, s->watch.events | AD_READ);
+    int code = ad_readiness_watch(&s->watch, s->watch.events | AD_READ);
     if (code == 0) {
         s->inflight |= AIODUCT_OP_RECV;
     }
@@ -376,7 +378,7 @@ int ad_readiness_send(void *state, const struct iovec *pieces, unsigned count)
     if (code == -EAGAIN) {
         code = keep_pieces(s, pieces + done, count - done, offset);
         if (code == 0) {
-            code = ad_readiness_watch(s->cx->loop, &s->watch, s->watch.events | AD_WRITE);
+            code = ad_readiness_watch(&s->watch, s->watch.events | AD_WRITE);
         }
     }
     if (code < 0 && s->sent == 0) {
