@@ -33,6 +33,7 @@ struct ad_dial {
     struct ad_loop *loop;
     struct ad_resolver *resolver;
     void (*on_done)(void *owner, struct ad_dial_result *result);
+    void (*on_gone)(void *owner);
     void *owner;
     unsigned refs; /* the race itself, and each attempt */
     bool over;     /* answered or cancelled */
@@ -70,11 +71,21 @@ static void release(struct ad_deferred *deferred)
     ad_free(d);
 }
 
-static void unref(struct ad_dial *d)
+/* -> is it gone? */
+static bool drop(struct ad_dial *d)
 {
     AD_ASSERT(d->refs > 0);
-    if (--d->refs == 0) {
-        ad_loop_defer(d->loop, &d->deferred);
+    if (--d->refs > 0) {
+        return false;
+    }
+    ad_loop_defer(d->loop, &d->deferred);
+    return true;
+}
+
+static void unref(struct ad_dial *d)
+{
+    if (drop(d) && d->on_gone != NULL) {
+        d->on_gone(d->owner);
     }
 }
 
@@ -397,6 +408,7 @@ int ad_dial_start(struct ad_loop *loop, const struct ad_dial_params *p,
     d->loop = loop;
     d->resolver = p->resolver;
     d->on_done = done;
+    d->on_gone = p->on_gone;
     d->owner = owner;
     d->refs = 1;
     d->port = p->port;
@@ -421,8 +433,8 @@ int ad_dial_start(struct ad_loop *loop, const struct ad_dial_params *p,
     return 0;
 }
 
-void ad_dial_cancel(struct ad_dial *d)
+int ad_dial_cancel(struct ad_dial *d)
 {
     end(d);
-    unref(d);
+    return drop(d) ? AIODUCT_DONE : AIODUCT_PENDING;
 }

@@ -25,6 +25,9 @@ struct ad_dial_params {
     size_t addr_count;
     uint32_t attempt_delay_ms; /* 250 if 0 (RFC 8305 section 5), bounded to 10..2,000 */
     uint64_t *resolved_ns;     /* loop time, written when the addresses are known; may be NULL */
+    /* After on_done or cancel, once: the streams that lost are closed too, so the loop may go. May
+     * be NULL. */
+    void (*on_gone)(void *owner);
 };
 
 struct ad_dial_result {
@@ -40,7 +43,8 @@ struct ad_dial_result {
 int ad_dial_start(struct ad_loop *loop, const struct ad_dial_params *params,
                   void (*on_done)(void *owner, struct ad_dial_result *result), void *owner,
                   struct ad_dial **out);
-/* on_done will not come; everything under way is closed. */
-void ad_dial_cancel(struct ad_dial *dial);
+/* on_done will not come; everything under way is closed. AIODUCT_DONE: nothing is left and on_gone
+ * will not come either; AIODUCT_PENDING: on_gone follows, never inside this call. */
+int ad_dial_cancel(struct ad_dial *dial);
 
 #endif

@@ -218,11 +218,13 @@ static void release(struct ad_deferred *deferred)
     ad_free(t);
 }
 
-static void closed(struct ad_transport *t)
+/* The last word, once nothing of the loop is left: the owner may destroy it then. */
+static void close_if_gone(struct ad_transport *t)
 {
-    AD_ASSERT(t->state == AD_TRANSPORT_CLOSING);
+    if (t->state != AD_TRANSPORT_CLOSING || t->stream != NULL || !t->dial_gone) {
+        return;
+    }
     t->state = AD_TRANSPORT_CLOSED;
-    t->stream = NULL;
     ad_transport_drop_buffers(t);
     ad_deadline_remove(t->loop, &t->linger);
     ad_list_remove(&t->hook.node);
@@ -232,16 +234,22 @@ static void closed(struct ad_transport *t)
 
 static void on_closed(struct ad_stream *stream)
 {
-    closed(ad_stream_owner(stream));
+    struct ad_transport *t = ad_stream_owner(stream);
+    t->stream = NULL;
+    close_if_gone(t);
+}
+
+static void on_dial_gone(void *owner)
+{
+    struct ad_transport *t = owner;
+    t->dial_gone = true;
+    close_if_gone(t);
 }
 
 static void on_turn_end(struct ad_turn_hook *hook)
 {
     struct ad_transport *t = AD_CONTAINER_OF(hook, struct ad_transport, hook);
-    if (t->state == AD_TRANSPORT_CLOSING && t->stream == NULL) {
-        closed(t);
-        return;
-    }
+    close_if_gone(t);
     if (t->read_due) {
         t->read_due = false;
         if (t->state == AD_TRANSPORT_OPEN && !t->end_told && t->tls != NULL) {
@@ -324,6 +332,7 @@ int ad_transport_start(struct ad_loop *loop, const struct ad_transport_params *p
     t->linger.expired = on_linger;
     struct ad_dial_params dial = params->dial;
     dial.resolved_ns = &t->times.resolved_ns;
+    dial.on_gone = on_dial_gone;
     int code = ad_dial_start(loop, &dial, on_dialled, t, &t->dial);
     if (code < 0) {
         ad_free(t);
@@ -376,7 +385,7 @@ void ad_transport_close(struct ad_transport *t, bool orderly)
     t->orderly = orderly && t->state == AD_TRANSPORT_OPEN && !t->send_over;
     t->state = AD_TRANSPORT_CLOSING;
     if (t->dial != NULL) {
-        ad_dial_cancel(t->dial);
+        t->dial_gone = ad_dial_cancel(t->dial) == AIODUCT_DONE;
         t->dial = NULL;
     }
     if (t->stream == NULL) {

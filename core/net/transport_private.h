@@ -23,7 +23,8 @@ struct ad_transport {
     enum ad_transport_state state;
 
     /* on the way to OPEN */
-    struct ad_dial *dial;
+    struct ad_dial *dial; /* NULL: answered or cancelled */
+    bool dial_gone;       /* nor has it a stream left */
     struct ad_tls_context *tls_context;
     const char *tls_host;
     const char *const *alpn;

@@ -19,6 +19,7 @@ struct tester {
     int done;
     struct ad_dial_result result;
     bool stream_closed;
+    int gone, gone_expected;
 };
 
 static void on_data(struct ad_stream *stream, const uint8_t *bytes, size_t count)
@@ -41,12 +42,32 @@ static void on_closed(struct ad_stream *stream)
     ((struct tester *)ad_stream_owner(stream))->stream_closed = true;
 }
 
+static void on_gone(void *owner)
+{
+    struct tester *t = owner;
+    unsigned open = 0;
+    for (unsigned i = 0; i < fake_conn_count(t->fake); i++) {
+        open += !fake_conn_at(t->fake, i)->closed;
+    }
+    assert_in_range(open, 0, t->result.stream != NULL); /* the winner's alone */
+    t->gone++;
+}
+
+static void cancel(struct tester *t)
+{
+    int before = t->gone;
+    t->gone_expected += ad_dial_cancel(t->dial) == AIODUCT_PENDING;
+    assert_int_equal(t->gone, before);
+    fake_run(t->fake);
+}
+
 static void on_dialled(void *owner, struct ad_dial_result *result)
 {
     static const struct ad_stream_events events = {
         .on_data = on_data, .on_done = on_op, .on_closed = on_closed};
     struct tester *t = owner;
     t->done++;
+    t->gone_expected++;
     t->result = *result;
     if (result->stream != NULL) {
         ad_stream_set_owner(result->stream, &events, t);
@@ -58,8 +79,8 @@ static void tester_init(struct tester *t)
     memset(t, 0, sizeof *t);
     t->fake = fake_create();
     fake_resolver_init(&t->resolver);
-    t->params =
-        (struct ad_dial_params){.resolver = &t->resolver.base, .host = "example.test", .port = 443};
+    t->params = (struct ad_dial_params){
+        .resolver = &t->resolver.base, .host = "example.test", .port = 443, .on_gone = on_gone};
 }
 
 static void tester_fini(struct tester *t)
@@ -69,6 +90,7 @@ static void tester_fini(struct tester *t)
     }
     fake_run(t->fake);
     assert_true(t->stream_closed || t->result.stream == NULL);
+    assert_int_equal(t->gone, t->gone_expected);
     for (unsigned i = 0; i < fake_conn_count(t->fake); i++) {
         assert_true(fake_conn_at(t->fake, i)->closed);
     }
@@ -184,7 +206,7 @@ static void test_delay_bounds(void **state)
         assert_int_equal(fake_conn_count(t.fake), 1);
         advance(&t, cases[i].after - cases[i].before);
         assert_int_equal(fake_conn_count(t.fake), 2);
-        ad_dial_cancel(t.dial);
+        cancel(&t);
         tester_fini(&t);
     }
 }
@@ -285,7 +307,7 @@ static void test_families(void **state)
     t.params.family = AIODUCT_FAMILY_IPV6;
     start(&t);
     assert_int_equal(t.resolver.family, AF_INET6);
-    ad_dial_cancel(t.dial);
+    cancel(&t);
 
     t.params.family = AIODUCT_FAMILY_ANY;
     t.params.socket = &socket;
@@ -342,7 +364,7 @@ static void test_config(void **state)
     assert_int_equal(c->fast_open, 0);
     assert_null(c->local_addr);
     assert_null(c->device);
-    ad_dial_cancel(t.dial);
+    cancel(&t);
     t.params.socket = &socket;
     start_with(&t, two);
     c = &fake_conn_at(t.fake, 1)->config;
@@ -358,7 +380,7 @@ static void test_config(void **state)
     assert_int_equal(c->recv_buffer_bytes, 13);
     assert_int_equal(c->mark, 14);
     assert_int_equal(c->tos, 15);
-    ad_dial_cancel(t.dial);
+    cancel(&t);
     tester_fini(&t);
 }
 
@@ -369,18 +391,18 @@ static void test_cancel(void **state)
     (void)state;
     tester_init(&t);
     start(&t); /* while it looks up */
-    ad_dial_cancel(t.dial);
+    cancel(&t);
     assert_int_equal(t.resolver.cancelled, 1);
     start_with(&t, two); /* while one connects */
-    ad_dial_cancel(t.dial);
+    cancel(&t);
     start_with(&t, two); /* while two do */
     advance(&t, 260);
-    ad_dial_cancel(t.dial);
+    cancel(&t);
     ad_addr_parse("127.0.0.1", 1, &addr); /* before it began */
     t.params.addrs = &addr;
     t.params.addr_count = 1;
     start(&t);
-    ad_dial_cancel(t.dial);
+    cancel(&t);
     fake_run(t.fake);
     assert_int_equal(fake_conn_count(t.fake), 3);
     assert_int_equal(t.done, 0);
