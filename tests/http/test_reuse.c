@@ -252,8 +252,10 @@ static void test_idle_rst(void **state)
     idle_event(*state, IDLE_RST, true, "POST");
 }
 
-/* The peer acts while nobody drives the client. */
-static void idle_event_unseen(struct tester *t, enum idle_event event, const char *method)
+/* The peer acts while nobody drives the client; the next request is then performed, or submitted
+ * before anything of it can have been noticed. */
+static void idle_event_unseen(struct tester *t, enum idle_event event, const char *method,
+                              bool submitted)
 {
     struct idle *idle = tester_alloc(t, sizeof *idle);
     idle->event = event;
@@ -262,7 +264,11 @@ static void idle_event_unseen(struct tester *t, enum idle_event event, const cha
     assert_answer(tester_get(t, peer_url(t->peer, "/1")), 200);
     peer_open(t->peer, GO);
     assert_true(peer_wait_open(t->peer, DONE));
-    struct result *r = tester_perform(t, tester_request(t, method, peer_url(t->peer, "/2")));
+    struct aioduct_request *request = tester_request(t, method, peer_url(t->peer, "/2"));
+    struct result *r = submitted ? tester_submit(t, request) : tester_perform(t, request);
+    if (submitted) {
+        tester_run(t);
+    }
     assert_answer(r, 200);
     assert_string_equal(r->body, "good");
     assert_int_equal(peer_connections(t->peer), 2);
@@ -270,17 +276,32 @@ static void idle_event_unseen(struct tester *t, enum idle_event event, const cha
 
 static void test_idle_408_unseen(void **state)
 {
-    idle_event_unseen(*state, IDLE_408, "GET");
+    idle_event_unseen(*state, IDLE_408, "GET", false);
 }
 
 static void test_idle_garbage_unseen(void **state)
 {
-    idle_event_unseen(*state, IDLE_GARBAGE, "GET");
+    idle_event_unseen(*state, IDLE_GARBAGE, "GET", false);
 }
 
 static void test_idle_fin_unseen(void **state)
 {
-    idle_event_unseen(*state, IDLE_FIN, "POST");
+    idle_event_unseen(*state, IDLE_FIN, "POST", false);
+}
+
+static void test_idle_408_submit(void **state)
+{
+    idle_event_unseen(*state, IDLE_408, "GET", true);
+}
+
+static void test_idle_garbage_submit(void **state)
+{
+    idle_event_unseen(*state, IDLE_GARBAGE, "GET", true);
+}
+
+static void test_idle_fin_submit(void **state)
+{
+    idle_event_unseen(*state, IDLE_FIN, "POST", true);
 }
 
 /* ---- C106: an unread answer never poisons the next ---- */
@@ -563,6 +584,10 @@ int main(void)
         HTTP_CASES("an idle connection that the server ends is not used", test_idle_fin),
         HTTP_CASES("an idle connection that the server resets is not used", test_idle_rst),
         HTTP_CASES("POST does not go to a connection that ended unseen", test_idle_fin_unseen),
+        HTTP_CASES("C24: 408 that came before submit is no answer", test_idle_408_submit),
+        HTTP_CASES("C12: bytes that came before submit are no answer", test_idle_garbage_submit),
+        HTTP_CASES("POST submitted on a connection that ended goes to another one",
+                   test_idle_fin_submit),
         HTTP_CASES("C106: an answer given up never poisons the next", test_unread_answer),
         HTTP_CASES("C107: the queue behind the connection cap is first in, first out",
                    test_queue_order),
