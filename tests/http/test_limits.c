@@ -277,72 +277,6 @@ static void test_unknown_host(void **state)
     assert_non_null(strstr(r->error.message, "name.invalid"));
 }
 
-static void play_answer(struct peer_conn *conn, int index, void *user)
-{
-    (void)index;
-    (void)user;
-    while (peer_read_request(conn)) {
-        peer_answer(conn, 200, "", "here");
-    }
-}
-
-static void test_resolve_option(void **state)
-{
-    struct tester *t = *state;
-    tester_peer(t, play_answer, NULL);
-    char entry[64], url[64], host[64];
-    snprintf(entry, sizeof entry, "name.invalid:%d:127.0.0.1", peer_port(t->peer));
-    snprintf(url, sizeof url, "http://name.invalid:%d/", peer_port(t->peer));
-    const char *const entries[] = {entry, NULL};
-    t->options.resolve = entries;
-    tester_client(t);
-    assert_answer(tester_get(t, url), 200);
-    assert_true(peer_request_field(peer_request(t->peer, 0), "Host", host, sizeof host));
-    entry[strlen(entry) - strlen(":127.0.0.1")] = '\0';
-    assert_string_equal(host, entry);
-}
-
-static void test_connect_to_option(void **state)
-{
-    struct tester *t = *state;
-    tester_peer(t, play_answer, NULL);
-    char entry[64], host[64];
-    snprintf(entry, sizeof entry, "name.invalid:80:127.0.0.1:%d", peer_port(t->peer));
-    const char *const entries[] = {entry, NULL};
-    t->options.connect_to = entries;
-    tester_client(t);
-    assert_answer(tester_get(t, "http://name.invalid/"), 200);
-    assert_true(peer_request_field(peer_request(t->peer, 0), "Host", host, sizeof host));
-    assert_string_equal(host, "name.invalid");
-}
-
-static void test_family_option(void **state)
-{
-    struct tester *t = *state;
-    t->options.family = AIODUCT_FAMILY_IPV6;
-    tester_client(t);
-    tester_peer(t, play_answer, NULL);
-    char url[64];
-    snprintf(url, sizeof url, "http://127.0.0.1:%d/", peer_port(t->peer));
-    struct result *r = tester_get(t, url);
-    assert_int_equal(r->done_count, 1);
-    assert_true(r->code < 0);
-    assert_int_equal(peer_connections(t->peer), 0);
-}
-
-static void test_local_address(void **state)
-{
-    struct tester *t = *state;
-    t->options.socket.local_address = "127.0.0.2";
-    tester_client(t);
-    tester_peer(t, play_answer, NULL);
-    char url[64];
-    snprintf(url, sizeof url, "http://127.0.0.1:%d/", peer_port(t->peer));
-    struct result *r = tester_result(t);
-    tester_perform_into(t, tester_request(t, "GET", url), r);
-    assert_answer(r, 200);
-}
-
 /* ---- more than a client should swallow ---- */
 
 static void play_endless_head(struct peer_conn *conn, int index, void *user)
@@ -489,10 +423,6 @@ int main(void)
         HTTP_CASES("an upload that nobody reads runs into write_gap_timeout_ms", test_write_gap),
         HTTP_CASES("a closed port is refused, and the message says which", test_refused),
         HTTP_CASE("C118: an unknown host fails in phase resolve", test_unknown_host),
-        HTTP_CASE("the resolve option replaces the look-up", test_resolve_option),
-        HTTP_CASE("the connect_to option replaces where to connect", test_connect_to_option),
-        HTTP_CASE("the family option rules out other addresses", test_family_option),
-        HTTP_CASE("the local address is bound before connecting", test_local_address),
         HTTP_CASES("C9: ten megabytes of header lines fail early", test_ten_mb_of_head),
         HTTP_CASES("C9: a header line without end fails early", test_one_long_line),
         HTTP_CASES("C1: a flood of interim answers fails", test_interim_flood),
