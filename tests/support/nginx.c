@@ -87,10 +87,9 @@ static const char headers_text[] =
     "add_header X-Alpn $ssl_alpn_protocol always;\n"
     "add_header X-Client-Verify $ssl_client_verify always;\n";
 
-/* %1$s: directory, %2$d: port of the plain listener */
 static const char locations_text[] =
-    "include %1$s/headers.conf;\n"
-    "root %1$s/html;\n"
+    "include headers.conf;\n"
+    "root html;\n"
     "location = /echo { return 200 '$request_method $request_uri $server_protocol\\n"
     "host=$http_host\\nuser-agent=$http_user_agent\\naccept=$http_accept\\n"
     "authorization=$http_authorization\\nx-test=$http_x_test\\n"
@@ -103,19 +102,19 @@ static const char locations_text[] =
     "location = /status/500 { return 500 'broken\\n'; }\n"
     "location = /counters { stub_status; }\n"
     "location = /limited { client_max_body_size 1k; proxy_pass "
-    "http://127.0.0.1:%2$d/accepted; }\n"
+    "http://self/accepted; }\n"
     "location = /accepted { return 200 'accepted\\n'; }\n"
     "location = /post {\n"
     "  client_body_in_file_only on;\n"
-    "  proxy_pass http://127.0.0.1:%2$d/accepted;\n"
+    "  proxy_pass http://self/accepted;\n"
     "  proxy_method GET; proxy_pass_request_body off; proxy_set_header Content-Length '';\n"
     "  proxy_hide_header X-Connection;\n"
-    "  include %1$s/headers.conf;\n"
+    "  include headers.conf;\n"
     "  add_header X-Body-File $request_body_file always;\n"
     "}\n"
-    "location /upload/ { root %1$s; dav_methods PUT DELETE; create_full_put_path on; }\n"
-    "location /chunked/ { alias %1$s/html/; ssi on; ssi_types text/plain; }\n"
-    "location /slow/ { alias %1$s/html/; limit_rate 256k; }\n";
+    "location /upload/ { root .; dav_methods PUT DELETE; create_full_put_path on; }\n"
+    "location /chunked/ { alias html/; ssi on; ssi_types text/plain; }\n"
+    "location /slow/ { alias html/; limit_rate 256k; }\n";
 
 const char *test_cert(const char *name)
 {
@@ -158,6 +157,7 @@ static int write_config(const struct nginx *nginx)
             fputs("user root;\n", file); /* the worker writes into a directory of ours */
         }
         fputs(http_text, file);
+        fprintf(file, "  upstream self { server 127.0.0.1:%d; }\n", nginx->ports[NGINX_PLAIN]);
         for (int i = 0; i < NGINX_LISTENER_COUNT; i++) {
             const struct listener *l = &listeners[i];
             if (nginx->ports[i] == 0) {
@@ -175,13 +175,11 @@ static int write_config(const struct nginx *nginx)
         fputs("}\n", file);
         code = write_text(nginx->dir, "headers.conf", headers_text);
     }
+    if (code == 0) {
+        code = write_text(nginx->dir, "locations.conf", locations_text);
+    }
     if (file != NULL) {
         fclose(file);
-    }
-    if (code == 0) {
-        char *locations = test_format(locations_text, nginx->dir, nginx->ports[NGINX_PLAIN]);
-        code = locations == NULL ? -ENOMEM : write_text(nginx->dir, "locations.conf", locations);
-        free(locations);
     }
     free(upload);
     free(html);
