@@ -9,7 +9,9 @@
 #include <aioduct/error.h>
 
 struct facts {
-    bool has_length, has_coding, chunked, keep_alive, close;
+    bool has_length, has_coding, keep_alive, close;
+    bool chunked; /* the last coding is */
+    bool chunked_before;
     int64_t length;
 };
 
@@ -46,7 +48,8 @@ static int read_length(struct facts *facts, struct ad_slice value, struct aioduc
     return 0;
 }
 
-/* Codings are applied in the order listed, over all fields; only the last one frames. */
+/* Codings are applied in the order listed, over all fields; only the last one frames. A body whose
+ * last coding is another one than chunked goes on to the end of the connection (RFC 9112 6.3). */
 static int read_codings(struct facts *facts, struct ad_slice list, struct aioduct_error *error)
 {
     bool any = false;
@@ -61,12 +64,14 @@ static int read_codings(struct facts *facts, struct ad_slice list, struct aioduc
         if (coding.bytes == 0) {
             continue;
         }
-        if (facts->chunked) {
+        bool chunked = ad_slice_case_equal(coding, ad_slice_of("chunked"));
+        if (chunked && facts->chunked_before) {
             return ad_error_set(error, AIODUCT_E_PROTOCOL, AIODUCT_PHASE_HEAD,
-                                "Transfer-Encoding has a coding after \"chunked\"");
+                                "Transfer-Encoding is \"chunked\" more than once");
         }
         any = true;
-        facts->chunked = ad_slice_case_equal(coding, ad_slice_of("chunked"));
+        facts->chunked = chunked;
+        facts->chunked_before |= chunked;
     }
     if (!any) {
         return ad_error_set(error, AIODUCT_E_PROTOCOL, AIODUCT_PHASE_HEAD,
