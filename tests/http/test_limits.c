@@ -237,7 +237,7 @@ static void refused(struct tester *t, const char *host)
     int port = closed_port();
     char url[64], place[16];
     snprintf(url, sizeof url, "%s://%s:%d/", t->tls ? "https" : "http", host, port);
-    snprintf(place, sizeof place, ":%d", port);
+    snprintf(place, sizeof place, "%d", port);
     struct result *r = tester_get(t, url);
     assert_error(r, -ECONNREFUSED, AIODUCT_PHASE_CONNECT);
     assert_int_equal(r->error.os_code, ECONNREFUSED);
@@ -364,7 +364,8 @@ static void play_endless_trailers(struct peer_conn *conn, int index, void *user)
     bool going = peer_send(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
                                  "2\r\nok\r\n0\r\n");
     for (int i = 0; going && i < 100000; i++) {
-        going = peer_send(conn, "X-More: 0123456789012345678901234567890123456789\r\n");
+        going = peer_send(conn, "X-More: 0123456789012345678901234567890123456789"
+                                "012345678901234567890123456789012345678901234567890\r\n");
     }
 }
 
