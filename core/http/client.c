@@ -53,6 +53,7 @@ void ad_worker_close(struct ad_worker *worker)
 {
     ad_engine_fini(&worker->engine);
     ad_task_destroy(worker->root);
+    worker->root = NULL; /* what was still posted ends inside the next call, and wakes nobody */
     ad_loop_destroy(worker->engine.loop);
     worker->engine.loop = NULL;
 }

@@ -7,10 +7,10 @@
  * While the parser is on the stack, an exchange that ends only leaves (ex = NULL); the parser lives
  * until the connection is freed.
  */
+#include "http/conn_h1.h"
 #include "base/assert.h"
 #include "base/error.h"
 #include "base/mem.h"
-#include "http/conn.h"
 #include "http/dispatch.h"
 #include "http/engine.h"
 #include "http/exchange.h"
@@ -398,113 +398,20 @@ static void h1_credit(struct ad_conn *conn, struct aioduct_exchange *ex)
     ad_conn_unref(conn);
 }
 
-/* ---- bytes out ---- */
+/* ---- life ---- */
 
 static int h1_open(struct ad_conn *conn)
 {
     return ad_h1_create(&conn->engine->settings->h1, &h1_events, conn, &conn->h1.h1);
 }
 
-static void h1_submit(struct ad_conn *conn, struct aioduct_exchange *ex)
-{
-    AD_ASSERT(conn->h1.ex == NULL && !conn->h1.stopped);
-    conn->h1.ex = ex;
-    ad_exchange_set_send(ex, AD_SEND_HEAD);
-    ad_exchange_set_recv(ex, AD_RECV_HEAD);
-    ad_transport_dirty(conn->transport);
-}
-
-static bool produce_head(struct ad_conn *conn, struct aioduct_exchange *ex, struct ad_buf *out)
-{
-    const struct aioduct_request *request = ex->request;
-    if (ad_request_head_write(request, conn->engine->settings->agent, out) < 0) {
-        ad_exchange_failf(ex, -ENOMEM, AIODUCT_PHASE_SEND, "out of memory");
-        return false;
-    }
-    ad_h1_expect(conn->h1.h1, request->is_head ? AD_H1_HEAD : 0);
-    ex->written = true;
-    ad_exchange_set_send(ex, request->body_kind == AD_BODY_NONE ? AD_SEND_FLUSH : AD_SEND_BODY);
-    return true;
-}
-
-static void produce_body(struct aioduct_exchange *ex, struct ad_buf *out, size_t room)
-{
-    switch (ad_upload_produce(ex, out, room)) {
-    case AD_UPLOAD_END:
-        ad_exchange_set_send(ex, AD_SEND_FLUSH);
-        break;
-    case AD_UPLOAD_WAIT:
-        ad_exchange_set_send(ex, AD_SEND_WAIT);
-        break;
-    default:
-        break;
-    }
-}
-
-static void h1_produce(struct ad_conn *conn, struct ad_buf *out, size_t room)
-{
-    struct ad_h1_side *side = &conn->h1;
-    struct aioduct_exchange *ex = side->ex;
-    size_t before = ad_buf_bytes(out);
-    if (ex == NULL || (ex->send == AD_SEND_HEAD && !produce_head(conn, ex, out))) {
-        return;
-    }
-    size_t used = ad_buf_bytes(out) - before;
-    if (ex->send == AD_SEND_BODY && used < room) {
-        produce_body(ex, out, room - used);
-    }
-    if (side->ex == ex && ad_buf_bytes(out) > before) {
-        ad_exchange_arm(ex, &ex->write_deadline, conn->engine->settings->write_gap_ns);
-    }
-}
-
-static void h1_sent(struct ad_conn *conn)
-{
-    struct aioduct_exchange *ex = conn->h1.ex;
-    if (ex == NULL) {
-        return;
-    }
-    if (ex->send == AD_SEND_BODY) {
-        ad_transport_dirty(conn->transport);
-        return;
-    }
-    if (ex->send != AD_SEND_FLUSH && ex->send != AD_SEND_WAIT) {
-        return;
-    }
-    ad_deadline_clear(&ex->write_deadline);
-    if (ex->send == AD_SEND_FLUSH) {
-        ad_exchange_set_send(ex, AD_SEND_SENT);
-        ex->sent_ns = ad_loop_now_ns(conn->engine->loop);
-        if (ex->recv == AD_RECV_HEAD) {
-            ad_exchange_arm(ex, &ex->read_deadline, conn->engine->settings->head_ns);
-        }
-    }
-}
-
-/* An answer that was on its way is read before the failure is reported (C15). */
-static void h1_send_failed(struct ad_conn *conn, int code)
-{
-    struct aioduct_exchange *ex = conn->h1.ex;
-    conn->h1.no_reuse = true;
-    if (ex == NULL || ex->send == AD_SEND_STOPPED || ex->send == AD_SEND_SENT) {
-        return;
-    }
-    conn->h1.send_code = code;
-    ad_exchange_set_send(ex, AD_SEND_STOPPED);
-    ad_deadline_clear(&ex->write_deadline);
-    if (ex->recv == AD_RECV_HEAD) {
-        ad_exchange_arm(ex, &ex->read_deadline, conn->engine->settings->head_ns);
-    }
-}
-
-/* ---- leaving ---- */
-
 /* Is the rest of the response short, known and under way? Then it is read and dropped, and the
  * connection is kept (C90). */
 static bool worth_draining(const struct ad_conn *conn, const struct aioduct_exchange *ex)
 {
     int64_t left = ad_h1_body_left(conn->h1.h1);
-    return ex->recv == AD_RECV_BODY && ex->send == AD_SEND_SENT && !conn->h1.stopped &&
+    bool unwanted = ex->code == -ECANCELED || ex->code == AIODUCT_E_SINK;
+    return unwanted && ex->recv == AD_RECV_BODY && ex->send == AD_SEND_SENT && !conn->h1.stopped &&
            !conn->h1.no_reuse && !conn->h1.eof_kept && !ex->request->wants_close && left > 0 &&
            left <= (int64_t)conn->engine->settings->drain_bytes_max && !conn->engine->closing;
 }
@@ -540,12 +447,12 @@ static void h1_fini(struct ad_conn *conn)
 const struct ad_codec ad_codec_h1 = {
     .protocol = "http/1.1",
     .open = h1_open,
-    .submit = h1_submit,
+    .submit = ad_conn_h1_submit,
     .feed = h1_feed,
     .eof = h1_eof,
-    .produce = h1_produce,
-    .sent = h1_sent,
-    .send_failed = h1_send_failed,
+    .produce = ad_conn_h1_produce,
+    .sent = ad_conn_h1_sent,
+    .send_failed = ad_conn_h1_send_failed,
     .cancel = h1_cancel,
     .credit = h1_credit,
     .fini = h1_fini,

@@ -22,10 +22,10 @@ void ad_dispatch_interim(struct aioduct_exchange *ex, const struct aioduct_head 
     }
 }
 
-static void refused(struct aioduct_exchange *ex, const char *callback, int result)
+static void refused(struct aioduct_exchange *ex, enum aioduct_phase phase, const char *callback,
+                    int result)
 {
-    ad_exchange_failf(ex, AIODUCT_E_SINK, AIODUCT_PHASE_BODY, "%s refused the response: %d",
-                      callback, result);
+    ad_exchange_failf(ex, AIODUCT_E_SINK, phase, "%s refused the response: %d", callback, result);
 }
 
 void ad_dispatch_head(struct aioduct_exchange *ex, const struct aioduct_head *head)
@@ -35,7 +35,7 @@ void ad_dispatch_head(struct aioduct_exchange *ex, const struct aioduct_head *he
         CALL(ex, result = ex->callbacks.on_head(ex, head, ex->user));
     }
     if (result < 0) {
-        refused(ex, "on_head", result);
+        refused(ex, AIODUCT_PHASE_HEAD, "on_head", result);
     }
 }
 
@@ -54,7 +54,7 @@ void ad_dispatch_body(struct aioduct_exchange *ex, const uint8_t *bytes, size_t 
         atomic_fetch_sub_explicit(&ex->held, count < held ? count : held, memory_order_relaxed);
     }
     if (result < 0) {
-        refused(ex, "on_body", result);
+        refused(ex, AIODUCT_PHASE_BODY, "on_body", result);
     }
 }
 

@@ -21,7 +21,7 @@ int ad_drive_root(struct ad_task *task, void *user)
 void ad_drive_progress(struct ad_engine *engine)
 {
     struct ad_worker *worker = engine->owner;
-    if (worker->client->job != NULL) {
+    if (worker->client->job != NULL && worker->root != NULL) {
         ad_task_wake(worker->root);
     }
 }

@@ -342,27 +342,48 @@ bool ad_exchange_blocked(const struct aioduct_exchange *ex)
                ex->engine->settings->window_bytes;
 }
 
-bool ad_exchange_body(struct aioduct_exchange *ex, const uint8_t *bytes, size_t count)
+/* Deliver as much as the window has room for. -> bytes delivered; the exchange may have ended. */
+static size_t deliver(struct aioduct_exchange *ex, const uint8_t *bytes, size_t count)
 {
-    if (ad_buf_bytes(&ex->stash) == 0 && !ad_exchange_blocked(ex)) {
-        ad_dispatch_body(ex, bytes, count);
-    } else if (ad_buf_append(&ex->stash, bytes, count) < 0) {
+    uint64_t window = ex->engine->settings->window_bytes;
+    size_t done = 0;
+    while (done < count && ex->place < AD_PLACE_ENDED && !ad_exchange_blocked(ex)) {
+        uint64_t room = window - atomic_load_explicit(&ex->held, memory_order_relaxed);
+        size_t piece = count - done < room ? count - done : (size_t)room;
+        ad_dispatch_body(ex, bytes + done, piece);
+        done += piece;
+    }
+    return done;
+}
+
+static bool stash(struct aioduct_exchange *ex, const uint8_t *bytes, size_t count)
+{
+    if (ex->place < AD_PLACE_ENDED && count > 0 && ad_buf_append(&ex->stash, bytes, count) < 0) {
         ad_exchange_failf(ex, -ENOMEM, AIODUCT_PHASE_BODY, "out of memory");
     }
     return ex->place < AD_PLACE_ENDED;
 }
 
+bool ad_exchange_body(struct aioduct_exchange *ex, const uint8_t *bytes, size_t count)
+{
+    size_t done = ad_buf_bytes(&ex->stash) == 0 ? deliver(ex, bytes, count) : 0;
+    return stash(ex, bytes + done, count - done);
+}
+
 bool ad_exchange_unstash(struct aioduct_exchange *ex)
 {
-    if (ad_buf_bytes(&ex->stash) == 0 || ad_exchange_blocked(ex)) {
-        return true;
-    }
     /* Taken off first: the callback may pause, resume and release as it likes. */
-    struct ad_buf stash = ex->stash;
+    struct ad_buf kept = ex->stash;
     ex->stash = (struct ad_buf){0};
-    ad_dispatch_body(ex, ad_buf_data(&stash), ad_buf_bytes(&stash));
-    ad_buf_fini(&stash);
-    return ex->place < AD_PLACE_ENDED;
+    size_t done = deliver(ex, kept.block + kept.begin, ad_buf_bytes(&kept));
+    bool alive = ex->place < AD_PLACE_ENDED;
+    ad_buf_consume(&kept, done);
+    if (alive && ad_buf_bytes(&kept) > 0) {
+        ex->stash = kept;
+    } else {
+        ad_buf_fini(&kept);
+    }
+    return alive;
 }
 
 /* ---- the caller's verbs ---- */
@@ -379,8 +400,11 @@ static void run_ops(struct aioduct_exchange *ex, unsigned ops)
     if (ex->place != AD_PLACE_CONN && ex->place != AD_PLACE_HELD) {
         return;
     }
-    if ((ops & AD_OP_READY) && ex->send == AD_SEND_WAIT) {
-        ad_exchange_set_send(ex, AD_SEND_BODY);
+    if (ops & AD_OP_READY) {
+        ex->upload.ready = true;
+        if (ex->send == AD_SEND_WAIT) {
+            ad_exchange_set_send(ex, AD_SEND_BODY);
+        }
     }
     if (ops & AD_OP_CANCEL) {
         atomic_store_explicit(&ex->want_paused, false, memory_order_relaxed);

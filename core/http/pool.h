@@ -25,8 +25,9 @@ struct ad_conn;
 struct ad_engine;
 struct aioduct_exchange;
 
-#define AD_POOL_BUCKETS 256 /* chains stay short for a few hundred origins, long but sound beyond \
-                             */
+#define AD_POOL_BUCKETS                                                       \
+    256 /* chains stay short for a few hundred origins, long but sound beyond \
+         */
 
 struct ad_origin {
     struct ad_list chain;      /* pool bucket */

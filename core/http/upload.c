@@ -57,19 +57,31 @@ static enum ad_upload_step from_memory(struct aioduct_exchange *ex, struct ad_bu
     return count == left ? AD_UPLOAD_END : AD_UPLOAD_MORE;
 }
 
-/* Read the source into @to. > 0: bytes; 0: the end; or a step, negative, with the exchange told. */
+/* What a read gave instead of bytes; enumerations may be unsigned. */
+static int64_t instead(enum ad_upload_step step)
+{
+    return -(int64_t)step;
+}
+
+static enum ad_upload_step step_of(int64_t got)
+{
+    return (enum ad_upload_step)(int)-got;
+}
+
+/* Read the source into @to. > 0: bytes; 0: the end; negative: a step, with the exchange told. */
 static int64_t read_source(struct aioduct_exchange *ex, uint8_t *to, size_t capacity)
 {
     ex->upload.touched = true;
+    ex->upload.ready = false;
     int64_t got = ad_dispatch_body_read(ex, to, capacity);
     if (ex->place != AD_PLACE_CONN) {
-        return -AD_UPLOAD_ENDED;
+        return instead(AD_UPLOAD_ENDED);
     }
     if (got == AIODUCT_BODY_WAIT) {
-        return -AD_UPLOAD_WAIT;
+        return instead(AD_UPLOAD_WAIT);
     }
     if (got < 0 || (uint64_t)got > capacity) {
-        return -source_failed(ex, got < 0 ? got : -EOVERFLOW);
+        return instead(source_failed(ex, got < 0 ? got : -EOVERFLOW));
     }
     return got;
 }
@@ -83,7 +95,7 @@ static enum ad_upload_step check_surplus(struct aioduct_exchange *ex)
     if (got == -AD_UPLOAD_WAIT || got == 0) {
         return AD_UPLOAD_END;
     }
-    return got < 0 ? (enum ad_upload_step) - got : wrong_length(ex, "more");
+    return got < 0 ? step_of(got) : wrong_length(ex, "more");
 }
 
 static enum ad_upload_step with_length(struct aioduct_exchange *ex, struct ad_buf *out, size_t room)
@@ -101,7 +113,7 @@ static enum ad_upload_step with_length(struct aioduct_exchange *ex, struct ad_bu
         }
         int64_t got = read_source(ex, to, capacity);
         if (got <= 0) {
-            return got < 0 ? (enum ad_upload_step) - got : wrong_length(ex, "fewer");
+            return got < 0 ? step_of(got) : wrong_length(ex, "fewer");
         }
         ad_buf_commit(out, (size_t)got);
         ex->upload.sent += (uint64_t)got;
@@ -144,7 +156,7 @@ static enum ad_upload_step in_chunks(struct aioduct_exchange *ex, struct ad_buf 
         }
         int64_t got = read_source(ex, at + CHUNK_LINE_BYTES, capacity);
         if (got < 0) {
-            return (enum ad_upload_step) - got;
+            return step_of(got);
         }
         if (got == 0) {
             return ad_buf_append_str(out, "0\r\n\r\n") < 0 ? out_of_memory(ex) : AD_UPLOAD_END;

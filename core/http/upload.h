@@ -12,6 +12,7 @@ struct aioduct_exchange;
 struct ad_upload {
     uint64_t sent; /* body bytes written into the connection's output */
     bool touched;  /* the source was read: a resend needs rewind */
+    bool ready;    /* body_ready was called since the source was last asked */
 };
 
 enum ad_upload_step {

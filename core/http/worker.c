@@ -25,8 +25,9 @@ static int on_root(struct ad_task *task, void *user)
 
 static void on_progress(struct ad_engine *engine)
 {
-    if (engine->closing) {
-        ad_task_wake(((struct ad_worker *)engine->owner)->root);
+    struct ad_worker *worker = engine->owner;
+    if (engine->closing && worker->root != NULL) {
+        ad_task_wake(worker->root);
     }
 }
 
