@@ -642,6 +642,29 @@ static void test_ca_dir(void **state)
     tester_fini(&t);
 }
 
+/* Whether this machine has one is not ours to say; that it is looked for only when needed is. */
+static void test_system_trust(void **state)
+{
+    struct aioduct_tls_options options = {0};
+    struct ad_tls_params params = {.host = HOST, .port = 443};
+    struct tester t;
+    (void)state;
+    memset(&t, 0, sizeof t);
+    assert_int_equal(ad_tls_context_create(&options, &t.context, &t.error), 0);
+    int code = ad_tls_create(t.context, &params, &t.tls, &t.error);
+    if (code < 0) {
+        assert_int_equal(code, AIODUCT_E_TLS_CONFIG);
+        assert_true(strlen(t.error.hint) > 0);
+        ad_tls_context_destroy(t.context);
+        tap_skip("no trust store here");
+    }
+    t.end = 1;
+    server_init(&t.server, TLS13, &leaf, NULL, NULL);
+    assert_int_equal(shake(&t), AIODUCT_E_TLS_VERIFY); /* our authority is not in it */
+    assert_true(t.error.verify_status & GNUTLS_CERT_SIGNER_NOT_FOUND);
+    tester_fini(&t);
+}
+
 /* ---- resumption ---- */
 
 /* One more connection of @t's context -> was it resumed? */
@@ -701,6 +724,22 @@ static void test_used_once(void **state)
     assert_false(connect_again(&t, TLS13, 443));
     ad_tls_destroy(others[0]);
     ad_tls_destroy(others[1]);
+    tester_fini(&t);
+}
+
+static void test_forgotten(void **state)
+{
+    struct tester t;
+    (void)state;
+    memset(&t, 0, sizeof t);
+    t.context = context_with((struct aioduct_tls_options){0});
+    assert_false(connect_again(&t, TLS12, 443));
+    ad_tls_destroy(t.tls);
+    open_session(&t, HOST, 443, NULL);
+    ad_buf_clear(&t.server.out);
+    ad_buf_append(&t.server.out, "no TLS at all", 13);
+    assert_int_equal(to_client(&t), AIODUCT_E_TLS);
+    assert_false(connect_again(&t, TLS12, 443));
     tester_fini(&t);
 }
 
@@ -852,9 +891,11 @@ int main(void)
          NULL, NULL},
         {"a client certificate with an encrypted key", test_client_certificate, NULL, NULL, NULL},
         {"a missing or broken file is named with the reason", test_config_errors, NULL, NULL, NULL},
+        {"the system's trust store is used by default (C59)", test_system_trust, NULL, NULL, NULL},
         {"a directory of authorities", test_ca_dir, NULL, NULL, NULL},
         {"sessions are resumed, by origin and client (C60)", test_resumption, NULL, NULL, NULL},
         {"a TLS 1.3 ticket is used once (C60)", test_used_once, NULL, NULL, NULL},
+        {"a handshake that fails forgets the origin's tickets", test_forgotten, NULL, NULL, NULL},
         {"tickets are bounded by origin and in all", test_ticket_store, NULL, NULL, NULL},
         {"each allocation may fail", test_out_of_memory, NULL, NULL, NULL},
     };

@@ -115,6 +115,9 @@ static void on_closed(struct ad_transport *transport)
     struct tester *t = ad_transport_owner(transport);
     t->closed++;
     t->transport = NULL;
+    for (unsigned i = 0; i < fake_conn_count(t->fake); i++) { /* the loop could be destroyed now */
+        assert_true(fake_conn_at(t->fake, i)->closed);
+    }
 }
 
 static const struct ad_transport_events events = {.on_open = on_open,
@@ -510,6 +513,22 @@ static void test_close_stages(void **state)
             tester_fini(&t);
         }
     }
+}
+
+static void test_losers_gone(void **state)
+{
+    struct tester t;
+    (void)state;
+    tester_init(&t);
+    t.close_in = OPEN;
+    start(&t);
+    fake_resolver_answer(&t.resolver, (const char *const[]){"192.0.2.1", "192.0.2.2", NULL});
+    fake_advance_ms(t.fake, 260);
+    run(&t);
+    fake_done(fake_conn_at(t.fake, 1), AIODUCT_OP_CONNECT, 0);
+    run(&t);
+    assert_int_equal(t.closed, 1);
+    tester_fini(&t);
 }
 
 static void test_close_flushes(void **state)
@@ -960,6 +979,8 @@ int main(void)
          NULL},
         {"a warm transport asks for no memory", test_idle_owns_nothing, NULL, NULL, NULL},
         {"close is good at each stage and bounded by a second", test_close_stages, NULL, NULL,
+         NULL},
+        {"on_closed comes after every stream of the race has closed", test_losers_gone, NULL, NULL,
          NULL},
         {"an orderly close sends what was produced, and calls only on_closed", test_close_flushes,
          NULL, NULL, NULL},
