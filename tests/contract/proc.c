@@ -2,6 +2,7 @@
 #include "proc.h"
 
 #include <dirent.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +49,16 @@ unsigned ct_fd_count(void)
 unsigned ct_thread_count(void)
 {
     return count_entries("/proc/self/task");
+}
+
+unsigned ct_thread_count_settled(unsigned expected)
+{
+    unsigned count = ct_thread_count();
+    for (int waited_ms = 0; count > expected && waited_ms < 1000; waited_ms++) {
+        poll(NULL, 0, 1);
+        count = ct_thread_count();
+    }
+    return count;
 }
 
 unsigned ct_mapping_count(void)

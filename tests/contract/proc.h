@@ -11,6 +11,8 @@
 
 unsigned ct_fd_count(void);
 unsigned ct_thread_count(void);
+/* The same, when those that have been joined are gone: the kernel takes a moment longer. */
+unsigned ct_thread_count_settled(unsigned expected);
 /* Sanitizers map memory as they like: then 0. */
 unsigned ct_mapping_count(void);
 size_t ct_address_space_bytes(void);
