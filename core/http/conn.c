@@ -198,6 +198,7 @@ static void on_closed(struct ad_transport *t)
     conn->transport = NULL;
     ad_list_remove(&conn->node);
     engine->conn_count--;
+    engine->closing_count--;
     ad_conn_unref(conn);
     engine->progress(engine);
 }
@@ -290,6 +291,7 @@ void ad_conn_close(struct ad_conn *conn, bool orderly)
     }
     ad_pool_forget(conn);
     conn->state = AD_CONN_CLOSING;
+    conn->engine->closing_count++;
     ad_deadline_clear(&conn->deadline);
     ad_transport_close(conn->transport, orderly);
 }

@@ -8,6 +8,8 @@
 
 #include <errno.h>
 
+#define CLOSING_TURNS_MAX 4 /* cancel, its completions, close, its completion */
+
 /* ---- driving without workers ---- */
 
 int ad_drive_root(struct ad_task *task, void *user)
@@ -65,6 +67,17 @@ static int block(struct aioduct_client *client, struct ad_job *job)
     return code;
 }
 
+/* Closing takes a ring a few turns, and after this call perhaps nobody drives: have it done now, as
+ * far as it needs no waiting. */
+static void settle_closing(const struct ad_engine *engine)
+{
+    for (int i = 0; i < CLOSING_TURNS_MAX && engine->closing_count > 0; i++) {
+        if (ad_loop_turn(engine->loop, 0) < 0) {
+            break;
+        }
+    }
+}
+
 int ad_client_drive(struct aioduct_client *client, struct ad_job *job)
 {
     int code = begin(client);
@@ -76,6 +89,7 @@ int ad_client_drive(struct aioduct_client *client, struct ad_job *job)
         ad_loop_turn(client->workers[0].engine.loop, 0);
     }
     code = block(client, job);
+    settle_closing(&client->workers[0].engine);
     finish(client);
     return code;
 }

@@ -36,7 +36,7 @@ struct ad_engine {
     struct ad_pool pool;
     struct ad_list outstanding_list, ended, kicked;
     struct ad_list conns; /* all that are not freed */
-    size_t conn_count;
+    size_t conn_count, closing_count;
     struct ad_turn_hook hook;
     struct aioduct_exchange *spare; /* exchanges for reuse */
     unsigned spare_count;
