@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* The aioduct command. */
+#include "options.h"
+#include "plugins.h"
+#include "transfer.h"
+
+#include <aioduct/aioduct.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static int show_version(const struct options *options)
+{
+    struct aioduct_runtime_selection chosen = {.size = sizeof chosen};
+    struct aioduct_error error = {0};
+    printf("aioduct %s\n", aioduct_version());
+    if (aioduct_runtime_select(options->runtime, &chosen, &error) == 0) {
+        printf("Runtime: %s %s (%s; from %s)\n", chosen.name, chosen.version, chosen.origin,
+               chosen.source);
+    } else {
+        printf("Runtime: none: %s\n", error.message);
+    }
+    printf("Protocols: http https\n");
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    /* A closed pipe at our standard output is a write error (exit 23), as it is for curl. */
+    signal(SIGPIPE, SIG_IGN);
+    if (argc > 1 && strcmp(argv[1], "plugins") == 0) {
+        return plugins_main(argc - 1, argv + 1);
+    }
+    int exit_code = options_parse(argc, argv, &options);
+    if (exit_code == 0) {
+        if (options.show_help) {
+            options_help();
+        } else if (options.show_version) {
+            exit_code = show_version(&options);
+        } else {
+            exit_code = transfer_all(&options);
+        }
+    }
+    options_fini(&options);
+    return exit_code;
+}
