@@ -102,7 +102,7 @@ http {{
   access_log {d}/access.log; client_max_body_size 0;
   client_body_temp_path {d}/tmp/b; proxy_temp_path {d}/tmp/p; fastcgi_temp_path {d}/tmp/f;
   uwsgi_temp_path {d}/tmp/u; scgi_temp_path {d}/tmp/s;
-  default_type text/plain;
+  default_type text/plain; ssl_protocols TLSv1.2 TLSv1.3;
   server {{
     listen 127.0.0.1:{plain}; listen 127.0.0.1:{tls} ssl;
     ssl_certificate {d}/server.pem; ssl_certificate_key {d}/server.key;
@@ -229,7 +229,7 @@ def answers(data):
 
 class World:
     def __init__(self, aioduct):
-        self.aioduct = aioduct
+        self.aioduct = os.path.abspath(aioduct)
         self.folder = tempfile.mkdtemp(prefix="aioduct-cli-")
         os.chmod(self.folder, 0o755)
         make_certificates(self.folder)
