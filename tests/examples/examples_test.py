@@ -17,7 +17,7 @@ def run(w, name, *args):
 
 @case
 def get_prints_the_page(w):
-    equal(run(w, "get", w.nginx.url("/hello.txt")), "hello, world\n\n")
+    equal(run(w, "get", w.nginx.url("/hello.txt")), "hello, world\n")
 
 
 @case
