@@ -63,7 +63,7 @@ static void test_refuse_head(void **state)
     struct result *r = tester_result(t);
     r->head_code = -1;
     tester_perform_into(t, tester_request(t, "GET", peer_url(t->peer, "/")), r);
-    assert_error(r, AIODUCT_E_SINK, AIODUCT_PHASE_BODY);
+    assert_error(r, AIODUCT_E_SINK, AIODUCT_PHASE_HEAD);
     assert_int_equal(r->error.partial, 0);
     assert_string_equal(r->order, "HD");
     assert_long_body(t, tester_get(t, peer_url(t->peer, "/")));

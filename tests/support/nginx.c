@@ -260,8 +260,10 @@ static int ask(const struct nginx *nginx, const char *path, char *answer, size_t
     ssize_t got = -1;
     if (connect(fd, (struct sockaddr *)&in, sizeof in) == 0 &&
         send(fd, request, (size_t)bytes, MSG_NOSIGNAL) == bytes) {
-        while ((got = recv(fd, answer + count, room - 1 - count, 0)) > 0) {
-            count += (size_t)got;
+        /* An io_uring that is going away interrupts system calls of its process. */
+        while ((got = recv(fd, answer + count, room - 1 - count, 0)) > 0 ||
+               (got < 0 && errno == EINTR)) {
+            count += got > 0 ? (size_t)got : 0;
         }
     }
     int code = got < 0 ? -errno : (int)count;
