@@ -26,6 +26,9 @@ struct peer *peer_of(const struct peer_conn *conn)
 /* More bytes behind those that are there -> count; 0 at the end; -errno */
 static ssize_t receive(struct peer_conn *conn)
 {
+    if (conn->fd < 0) {
+        return -EBADF; /* the number may be another connection's by now, and GnuTLS still has it */
+    }
     if (conn->start > 0) {
         memmove(conn->bytes, conn->bytes + conn->start, conn->count);
         conn->start = 0;
@@ -95,7 +98,7 @@ bool peer_saw_end(struct peer_conn *conn, int ms)
 bool peer_send_bytes(struct peer_conn *conn, const void *bytes, size_t count)
 {
     const char *p = bytes;
-    while (count > 0) {
+    while (count > 0 && conn->fd >= 0) {
         ssize_t sent;
         if (conn->tls != NULL) {
             sent = gnutls_record_send(conn->tls, p, count);
@@ -114,7 +117,7 @@ bool peer_send_bytes(struct peer_conn *conn, const void *bytes, size_t count)
         p += sent;
         count -= (size_t)sent;
     }
-    return true;
+    return count == 0;
 }
 
 bool peer_send_raw(struct peer_conn *conn, const void *bytes, size_t count)
@@ -330,6 +333,9 @@ bool peer_read_head(struct peer_conn *conn)
 
 void peer_half_close(struct peer_conn *conn)
 {
+    if (conn->fd < 0) {
+        return;
+    }
     if (conn->tls != NULL) {
         gnutls_bye(conn->tls, GNUTLS_SHUT_WR);
     }
@@ -358,10 +364,11 @@ void peer_reset(struct peer_conn *conn)
 
 bool peer_send_ticket(struct peer_conn *conn)
 {
-    return conn->tls != NULL && gnutls_session_ticket_send(conn->tls, 1, 0) == 0;
+    return conn->tls != NULL && conn->fd >= 0 && gnutls_session_ticket_send(conn->tls, 1, 0) == 0;
 }
 
 bool peer_send_key_update(struct peer_conn *conn)
 {
-    return conn->tls != NULL && gnutls_session_key_update(conn->tls, GNUTLS_KU_PEER) == 0;
+    return conn->tls != NULL && conn->fd >= 0 &&
+           gnutls_session_key_update(conn->tls, GNUTLS_KU_PEER) == 0;
 }
