@@ -16,8 +16,8 @@
 struct ad_tls;
 struct ad_tls_context;
 
-/* 0 | AIODUCT_E_TLS_CONFIG with the file and reason in @error | -ENOMEM. The system's trust store
- * is loaded when the first session needs it, once. */
+/* 0 | AIODUCT_E_TLS_CONFIG with the file and reason in @error | -EINVAL (priority) | -ENOMEM. The
+ * system's trust store is loaded when the first session needs it, once. */
 int ad_tls_context_create(const struct aioduct_tls_options *options, struct ad_tls_context **out,
                           struct aioduct_error *error);
 void ad_tls_context_destroy(struct ad_tls_context *context);

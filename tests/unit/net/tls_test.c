@@ -622,8 +622,12 @@ static void test_config_errors(void **state)
     TRY("key_file '", .cert_file = client, .key_file = key, .key_password = "wrong");
     TRY("key_file '", .cert_file = client, .key_file = wrong_key);
     TRY("there is no cert_file", .key_file = wrong_key);
-    TRY("priority '", .priority = "NORMAL:+WHAT");
 #undef TRY
+    struct aioduct_tls_options options = {.priority = "NORMAL:+WHAT"};
+    struct ad_tls_context *context = NULL;
+    struct aioduct_error error = {0};
+    assert_int_equal(ad_tls_context_create(&options, &context, &error), -EINVAL);
+    assert_string_equal(error.message, "priority: GnuTLS does not understand '+WHAT'");
 }
 
 static void test_ca_dir(void **state)
