@@ -72,6 +72,9 @@ static void *worker_main(void *arg)
     }
     code = ad_loop_block_on(worker->engine.loop, worker->root);
     AD_ASSERT(code == 0);
+    /* Whoever posted the close may not be back from waking this loop yet. */
+    pthread_mutex_lock(&client->lock);
+    pthread_mutex_unlock(&client->lock);
     ad_worker_close(worker);
     if (client->reaper == worker) {
         join_others(client, worker);
@@ -113,12 +116,14 @@ static int wait_started(struct aioduct_client *client, unsigned count)
 
 static void post_close(struct aioduct_client *client)
 {
+    pthread_mutex_lock(&client->lock);
     for (unsigned i = 0; i < client->worker_count; i++) {
         struct ad_worker *worker = &client->workers[i];
         if (worker->started && worker->code == 0) {
             ad_loop_post(worker->engine.loop, &worker->close_post);
         }
     }
+    pthread_mutex_unlock(&client->lock);
 }
 
 int ad_workers_start(struct aioduct_client *client, struct aioduct_error *error)
