@@ -42,6 +42,13 @@ static long call_number(pid_t child)
 }
 #endif
 
+/* An allocator's own business (a sanitizer's, say) is not the runtime's. */
+static bool is_memory(long number)
+{
+    return number == SYS_mmap || number == SYS_munmap || number == SYS_madvise ||
+           number == SYS_brk || number == SYS_mprotect;
+}
+
 /* Follow the child to its end and count the calls inside its windows. */
 static void follow(pid_t child, struct tally *tally)
 {
@@ -68,7 +75,7 @@ static void follow(pid_t child, struct tally *tally)
             long number = call_number(child);
             if (number == MARK) {
                 inside = !inside;
-            } else if (inside && number >= 0 && number < CALLS_MAX) {
+            } else if (inside && number >= 0 && number < CALLS_MAX && !is_memory(number)) {
                 tally->total++;
                 tally->of[number]++;
             }

@@ -65,7 +65,7 @@ struct aioduct_stream {
 int rig_open(struct rig *rig, const struct rig_option *options);
 void rig_close(struct rig *rig);
 
-/* Turns until @done(@arg) or ten seconds have passed (then the case fails). */
+/* Turns until @done(@arg) or half a minute has passed (then the case fails). */
 void rig_turns_until(struct rig *rig, bool (*done)(void *arg), void *arg);
 
 /* A stream that is connected to a peer accepted by the test. */
@@ -80,7 +80,7 @@ void rig_wait_closed(struct aioduct_stream *s);
 void rig_disconnect(struct aioduct_stream *s);
 
 unsigned rig_count_fds(void);
-unsigned rig_count_mappings(void);
+void rig_count_mappings(unsigned *out_all, unsigned *out_rings);
 unsigned rig_count_threads(void);
 
 /* Can this machine run the plugin? Else the suite is skipped: for TAP_RUN's setup. */
