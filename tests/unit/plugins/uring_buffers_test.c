@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/* Bundles: one completion for bytes in several buffers, in the order in which the kernel was given
+ * them. The kernel is played by the test. */
+#include "uring_rig.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { BYTES = 1024 };
+
+static struct rig rig;
+static struct ad_uring_buffers *buffers;
+static struct aioduct_stream s;
+static struct ad_uring_stream state;
+
+static int setup(void **unused)
+{
+    static const struct rig_option options[] = {
+        {"buffers", "8"}, {"buffer_bytes", "1024"}, {NULL, NULL}};
+    (void)unused;
+    int code = rig_open(&rig, options);
+    buffers = &rig.u->buffers;
+    memset(&s, 0, sizeof s);
+    memset(&state, 0, sizeof state);
+    s.rig = &rig;
+    s.state = &state;
+    state.u = rig.u;
+    state.core = &s;
+    return code;
+}
+
+static int teardown(void **unused)
+{
+    (void)unused;
+    free(s.data);
+    rig_close(&rig);
+    return 0;
+}
+
+/* What the kernel would do with @order: fill those buffers one after the other. */
+static void fill(const uint16_t *order, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++) {
+        buffers->memory[(size_t)order[i / BYTES] * BYTES + i % BYTES] = (uint8_t)(i * 7 + i / 256);
+    }
+}
+
+static void check(size_t bytes)
+{
+    assert_int_equal(s.bytes, bytes);
+    for (size_t i = 0; i < bytes; i++) {
+        assert_int_equal(s.data[i], (uint8_t)(i * 7 + i / 256));
+    }
+    s.bytes = 0;
+}
+
+static void test_neighbours(void **unused)
+{
+    static const uint16_t order[] = {0, 1, 2};
+    (void)unused;
+    if (buffers->ring == NULL) {
+        tap_skip("no buffer rings here");
+    }
+    fill(order, 2 * BYTES + 10);
+    ad_uring_buffers_deliver(rig.u, &state, 0, 2 * BYTES + 10);
+    check(2 * BYTES + 10);
+    assert_int_equal(s.slices, 1);
+}
+
+static void test_wrap(void **unused)
+{
+    static const uint16_t order[] = {6, 7, 0, 1};
+    (void)unused;
+    if (buffers->ring == NULL) {
+        tap_skip("no buffer rings here");
+    }
+    for (uint16_t id = 0; id < 6; id++) { /* used one by one, so that 0 comes after 7 */
+        ad_uring_buffers_deliver(rig.u, &state, id, 1);
+    }
+    s.bytes = s.slices = 0;
+    fill(order, 4 * BYTES);
+    ad_uring_buffers_deliver(rig.u, &state, 6, 4 * BYTES);
+    check(4 * BYTES);
+    assert_int_equal(s.slices, 2);
+}
+
+static void test_order_of_return(void **unused)
+{
+    static const uint16_t order[] = {7, 2, 0, 1};
+    (void)unused;
+    if (buffers->ring == NULL) {
+        tap_skip("no buffer rings here");
+    }
+    ad_uring_buffer_return(buffers, 2); /* completed out of order, so given back out of order */
+    ad_uring_buffer_return(buffers, 0);
+    ad_uring_buffer_return(buffers, 1);
+    fill(order, 3 * BYTES + 1);
+    ad_uring_buffers_deliver(rig.u, &state, 7, 3 * BYTES + 1);
+    check(3 * BYTES + 1);
+    assert_int_equal(s.slices, 3);
+}
+
+static void on_data_close(struct aioduct_stream *stream)
+{
+    stream->state->closing = true;
+}
+
+static void test_close_in_the_middle(void **unused)
+{
+    (void)unused;
+    if (buffers->ring == NULL) {
+        tap_skip("no buffer rings here");
+    }
+    uint16_t tail = buffers->ring->tail;
+    ad_uring_buffer_return(buffers, 4); /* so that 4 does not follow 3 in the next bundle */
+    s.on_data = on_data_close;
+    ad_uring_buffers_deliver(rig.u, &state, 7, 2 * BYTES);
+    assert_int_equal(s.slices, 1);
+    assert_int_equal(buffers->ring->tail, (uint16_t)(tail + 3)); /* both are back all the same */
+}
+
+#define CASE(name, function)                  \
+    {                                         \
+        name, function, setup, teardown, NULL \
+    }
+
+static const struct CMUnitTest cases[] = {
+    CASE("neighbours in memory make one slice", test_neighbours),
+    CASE("a bundle runs over the end of the memory", test_wrap),
+    CASE("a bundle follows the order in which buffers came back", test_order_of_return),
+    CASE("a stream closed in the middle gets no more, and the buffers come back",
+         test_close_in_the_middle),
+};
+
+int main(void)
+{
+    return TAP_RUN(cases, rig_require_uring, NULL);
+}
