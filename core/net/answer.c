@@ -102,11 +102,11 @@ static bool is_localhost(const char *host)
            (before == 0 || host[before - 1] == '.');
 }
 
-/* IPv6 first, as the system orders loopback addresses (RFC 6724): a refused attempt costs nothing
- * there. */
+/* IPv4 first: a server of this machine that listens on one loopback address alone nearly always
+ * takes that one, and behind the same port of the other may be somebody else. */
 static struct ad_answer *localhost(int family)
 {
-    static const char *const texts[] = {"::1", "127.0.0.1"};
+    static const char *const texts[] = {"127.0.0.1", "::1"};
     struct ad_answer *answer = answer_alloc(2);
     if (answer == NULL) {
         return &out_of_memory;

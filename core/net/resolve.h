@@ -60,8 +60,9 @@ struct ad_resolver_options {
 };
 int ad_resolver_create_system(const struct ad_resolver_options *options, struct ad_resolver **out);
 
-/* Numeric hosts and cache hits are answered too by a later on_done. @family: AF_UNSPEC, AF_INET,
- * AF_INET6. 0, then on_done once | -ENOMEM | -EAGAIN (the system starts no thread) |
+/* Numeric hosts and cache hits are answered too by a later on_done. localhost and what ends in
+ * .localhost are 127.0.0.1 and ::1 without a question to anybody (RFC 6761). @family: AF_UNSPEC,
+ * AF_INET, AF_INET6. 0, then on_done once | -ENOMEM | -EAGAIN (the system starts no thread) |
  * AIODUCT_E_LIMIT (too many jobs queued) */
 int ad_resolver_start(struct ad_resolver *resolver, struct ad_loop *loop, struct ad_lookup *lookup,
                       const char *host, uint16_t port, int family);

@@ -121,16 +121,11 @@ static int set_priority(struct ad_tls_context *c, const char *text, struct aiodu
     int code = gnutls_priority_init(&c->priority, text != NULL ? text : PRIORITY_DEFAULT, &wrong);
     if (code < 0) {
         c->priority = NULL;
-        /* Not a file: a plain bad value of an option. */
-        int result = config_error(error, code, "priority", wrong != NULL ? wrong : "",
-                                  gnutls_strerror(code));
-        if (result != -ENOMEM) {
-            result = -EINVAL;
-        }
-        if (error != NULL) {
-            error->code = result;
-        }
-        return result;
+        return code == GNUTLS_E_MEMORY_ERROR
+                   ? ad_error_set(error, -ENOMEM, AIODUCT_PHASE_SETUP, "out of memory")
+                   : ad_error_set(error, -EINVAL, AIODUCT_PHASE_SETUP,
+                                  "priority: GnuTLS does not understand '%s'",
+                                  wrong != NULL ? wrong : text);
     }
     return 0;
 }

@@ -426,7 +426,7 @@ static void test_fork(void **state)
         _exit(in_child(t, request));
     }
     int status = -1;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(TEMP_FAILURE_RETRY(waitpid(pid, &status, 0)), pid);
     assert_int_equal(status, 0);
     for (int i = 0; i < 3; i++) {
         struct result *r = tester_perform(t, request);

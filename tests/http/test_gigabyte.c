@@ -99,13 +99,13 @@ static void run_child(const char *url, char *line, size_t room)
     close(pipe_fds[1]);
     size_t count = 0;
     ssize_t got;
-    while ((got = read(pipe_fds[0], line + count, room - 1 - count)) > 0) {
+    while ((got = TEMP_FAILURE_RETRY(read(pipe_fds[0], line + count, room - 1 - count))) > 0) {
         count += (size_t)got;
     }
     line[count] = '\0';
     close(pipe_fds[0]);
     int status = -1;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(TEMP_FAILURE_RETRY(waitpid(pid, &status, 0)), pid);
     assert_int_equal(status, 0);
 }
 

@@ -115,12 +115,13 @@ static void run_child(struct tester *t, struct run *run)
     size_t room = 1u << 20, count = 0;
     run->output = tester_alloc(t, room);
     ssize_t got;
-    while ((got = read(pipe_fds[0], run->output + count, room - 1 - count)) > 0) {
+    while ((got = TEMP_FAILURE_RETRY(read(pipe_fds[0], run->output + count, room - 1 - count))) >
+           0) {
         count += (size_t)got;
     }
     close(pipe_fds[0]);
     int status = -1;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(TEMP_FAILURE_RETRY(waitpid(pid, &status, 0)), pid);
     assert_true(WIFEXITED(status));
     run->status = WEXITSTATUS(status);
 }

@@ -437,7 +437,7 @@ static void run_keylog(struct tester *t, const char *flag, const char *log)
         _exit(127);
     }
     int status = -1;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(TEMP_FAILURE_RETRY(waitpid(pid, &status, 0)), pid);
     assert_int_equal(status, 0);
 }
 

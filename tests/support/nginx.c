@@ -260,7 +260,7 @@ static int ask(const struct nginx *nginx, const char *path, char *answer, size_t
     ssize_t got = -1;
     if (connect(fd, (struct sockaddr *)&in, sizeof in) == 0 &&
         send(fd, request, (size_t)bytes, MSG_NOSIGNAL) == bytes) {
-        /* A ring that was closed just now may still interrupt a call that has a time limit. */
+        /* An io_uring that is going away interrupts system calls of its process. */
         while ((got = recv(fd, answer + count, room - 1 - count, 0)) > 0 ||
                (got < 0 && errno == EINTR)) {
             count += got > 0 ? (size_t)got : 0;

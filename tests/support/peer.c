@@ -26,15 +26,15 @@ struct peer *peer_of(const struct peer_conn *conn)
 /* More bytes behind those that are there -> count; 0 at the end; -errno */
 static ssize_t receive(struct peer_conn *conn)
 {
+    if (conn->fd < 0) {
+        return -EBADF; /* the number may be another connection's by now, and GnuTLS still has it */
+    }
     if (conn->start > 0) {
         memmove(conn->bytes, conn->bytes + conn->start, conn->count);
         conn->start = 0;
     }
     if (conn->count == sizeof conn->bytes) {
         return -ENOBUFS;
-    }
-    if (conn->fd < 0) {
-        return -EBADF; /* ended; its number may be another connection's by now */
     }
     char *at = conn->bytes + conn->count;
     size_t room = sizeof conn->bytes - conn->count;
@@ -333,6 +333,9 @@ bool peer_read_head(struct peer_conn *conn)
 
 void peer_half_close(struct peer_conn *conn)
 {
+    if (conn->fd < 0) {
+        return;
+    }
     if (conn->tls != NULL) {
         gnutls_bye(conn->tls, GNUTLS_SHUT_WR);
     }
@@ -361,10 +364,11 @@ void peer_reset(struct peer_conn *conn)
 
 bool peer_send_ticket(struct peer_conn *conn)
 {
-    return conn->tls != NULL && gnutls_session_ticket_send(conn->tls, 1, 0) == 0;
+    return conn->tls != NULL && conn->fd >= 0 && gnutls_session_ticket_send(conn->tls, 1, 0) == 0;
 }
 
 bool peer_send_key_update(struct peer_conn *conn)
 {
-    return conn->tls != NULL && gnutls_session_key_update(conn->tls, GNUTLS_KU_PEER) == 0;
+    return conn->tls != NULL && conn->fd >= 0 &&
+           gnutls_session_key_update(conn->tls, GNUTLS_KU_PEER) == 0;
 }

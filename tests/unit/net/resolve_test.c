@@ -236,8 +236,8 @@ static void test_localhost(void **state)
         ask(&t, names[i], AF_UNSPEC);
         assert_int_equal(t.a.code, 0);
         assert_int_equal(t.a.count, 2);
-        assert_string_equal(t.a.addrs[0], "::1");
-        assert_string_equal(t.a.addrs[1], "127.0.0.1");
+        assert_string_equal(t.a.addrs[0], "127.0.0.1");
+        assert_string_equal(t.a.addrs[1], "::1");
     }
     ask(&t, "localhost", AF_INET);
     assert_int_equal(t.a.count, 1);

@@ -583,11 +583,11 @@ static void test_client_certificate(void **state)
     tester_fini(&t);
 }
 
-static void expect_config_error(struct aioduct_tls_options options, int code, const char *text)
+static void expect_config_error(struct aioduct_tls_options options, const char *text)
 {
     struct ad_tls_context *context = NULL;
     struct aioduct_error error = {0};
-    assert_int_equal(ad_tls_context_create(&options, &context, &error), code);
+    assert_int_equal(ad_tls_context_create(&options, &context, &error), AIODUCT_E_TLS_CONFIG);
     assert_null(context);
     assert_int_equal(error.phase, AIODUCT_PHASE_SETUP);
     if (strstr(error.message, text) == NULL) {
@@ -608,8 +608,7 @@ static void test_config_errors(void **state)
     fputs("-----BEGIN CERTIFICATE-----\nnothing\n-----END CERTIFICATE-----\n", f);
     fclose(f);
     assert_int_equal(mkdir(empty, 0700), 0);
-#define TRY(text, ...) \
-    expect_config_error((struct aioduct_tls_options){__VA_ARGS__}, AIODUCT_E_TLS_CONFIG, text)
+#define TRY(text, ...) expect_config_error((struct aioduct_tls_options){__VA_ARGS__}, text)
     TRY("ca_file '/nonexistent/ca.pem': No such file or directory",
         .ca_file = "/nonexistent/ca.pem");
     TRY(broken, .ca_file = broken);
@@ -624,8 +623,11 @@ static void test_config_errors(void **state)
     TRY("key_file '", .cert_file = client, .key_file = wrong_key);
     TRY("there is no cert_file", .key_file = wrong_key);
 #undef TRY
-    expect_config_error((struct aioduct_tls_options){.priority = "NORMAL:+WHAT"}, -EINVAL,
-                        "priority '");
+    struct aioduct_tls_options options = {.priority = "NORMAL:+WHAT"};
+    struct ad_tls_context *context = NULL;
+    struct aioduct_error error = {0};
+    assert_int_equal(ad_tls_context_create(&options, &context, &error), -EINVAL);
+    assert_string_equal(error.message, "priority: GnuTLS does not understand '+WHAT'");
 }
 
 static void test_ca_dir(void **state)
