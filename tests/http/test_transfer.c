@@ -262,6 +262,23 @@ static void test_post_nothing(void **state)
     assert_non_null(strstr(r->body, "POST /echo"));
 }
 
+/* nginx answers once it has seen Content-Length, and lets the body run into the void for a while.
+ */
+static void test_post_refused(void **state)
+{
+    struct tester *t = *state;
+    tester_client(t);
+    const size_t bytes = 10u << 20;
+    struct aioduct_request *request = tester_request(t, "POST", tester_url(t, "/limited"));
+    assert_code(0, aioduct_request_body_borrow(request, tester_alloc(t, bytes), bytes));
+    for (int i = 0; i < 3; i++) {
+        struct result *r = tester_perform(t, request);
+        assert_answer(r, 413);
+        assert_non_null(strstr(r->body, "413 Request Entity Too Large"));
+        assert_small(tester_get(t, tester_url(t, "/small")));
+    }
+}
+
 /* A source that gives the text of test_fill in odd pieces. */
 struct source {
     uint64_t at, bytes;
@@ -443,6 +460,7 @@ int main(void)
         HTTP_CASES("credentials become Basic and leave the URL", test_credentials),
         HTTP_CASES("ten requests share one connection", test_reuse),
         HTTP_CASES("POST sends bytes", test_post_bytes),
+        HTTP_CASES("C15: POST that the server finds too large gets its 413", test_post_refused),
         HTTP_CASES("C19: POST without a body says Content-Length: 0", test_post_nothing),
         HTTP_CASES("PUT from a source of unknown length is chunked", test_put_chunked),
         HTTP_CASES("PUT from a source of known length", test_put_length),
