@@ -118,8 +118,11 @@ static int libevent_wait(struct ad_readiness *loop, uint64_t deadline_ns)
     if (deadline_ns != 0) {
         set_limit(loop, deadline_ns);
     }
+    /* Without ONCE a loop that does not block goes on until nothing is ready any more, which a peer
+     * that floods us never lets happen. */
+    int flags = EVLOOP_ONCE | (deadline_ns == 0 ? EVLOOP_NONBLOCK : 0);
     errno = 0;
-    if (event_base_loop(rt->base, deadline_ns == 0 ? EVLOOP_NONBLOCK : EVLOOP_ONCE) >= 0) {
+    if (event_base_loop(rt->base, flags) >= 0) {
         return 0;
     }
     /* An application inside a callback of its own base is refused by libevent, with no reason. */
