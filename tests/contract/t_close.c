@@ -192,6 +192,7 @@ static void a_stream_closes_in_a_timer_a_task_and_the_end_of_a_turn(void **state
     assert_int_equal(ct_spawn(ct_task_new(&c->rig, close_in_task, streams[1])), 0);
     CT_UNTIL(&c->rig, ct_is_closed, streams[0]);
     CT_UNTIL(&c->rig, ct_is_closed, streams[1]);
+    ct_run_for(&c->rig, 5); /* no signal to the loop is left over */
     c->rig.user = streams[2];
     c->rig.turn_end = close_in_turn_end;
     CT_UNTIL(&c->rig, ct_is_closed, streams[2]);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MIB ((uint64_t)1 << 20)
@@ -345,8 +346,26 @@ static void flood_until_stopped(struct ct_peer *peer)
 
 struct race {
     struct ct_timer *timer;
-    struct ct_stream *quiet;
+    struct ct_stream *loud, *quiet;
+    uint64_t turn, in_turn, most_in_turn;
 };
+
+/* Slower than the peer, so that there is always more. */
+static void take_your_time(struct ct_stream *stream, const void *slice, size_t bytes)
+{
+    (void)slice;
+    struct race *race = stream->user;
+    if (race->turn != stream->rig->turns) {
+        race->turn = stream->rig->turns;
+        race->in_turn = 0;
+    }
+    race->in_turn += bytes;
+    if (race->in_turn > race->most_in_turn) {
+        race->most_in_turn = race->in_turn;
+    }
+    struct timespec pause = {.tv_nsec = 300000};
+    nanosleep(&pause, NULL);
+}
 
 static bool both_came(void *arg)
 {
@@ -354,22 +373,31 @@ static bool both_came(void *arg)
     return race->timer->fires > 0 && race->quiet->received == 1;
 }
 
+static bool enough_came(void *arg)
+{
+    struct race *race = arg;
+    return race->loud->received > 96 * MIB;
+}
+
 /* ST-25, RT-14 */
 static void a_peer_that_floods_starves_neither_timers_nor_other_streams(void **state)
 {
     struct ct_case *c = *state;
     int loud_fd, quiet_fd;
-    struct ct_stream *loud = ct_dial(c, &loud_fd);
-    struct race race = {.quiet = ct_dial(c, &quiet_fd)};
-    assert_int_equal(ct_recv_start(loud), 0);
+    struct race race = {.loud = ct_dial(c, &loud_fd), .quiet = ct_dial(c, &quiet_fd)};
+    race.loud->on_data = take_your_time;
+    race.loud->user = &race;
+    assert_int_equal(ct_recv_start(race.loud), 0);
     assert_int_equal(ct_recv_start(race.quiet), 0);
     struct ct_peer *peer = ct_start(c, flood_until_stopped, loud_fd, 0, 0);
-    CT_UNTIL(&c->rig, ct_has_data, loud);
+    CT_UNTIL(&c->rig, ct_has_data, race.loud);
     race.timer = ct_timer_new(&c->rig, NULL, NULL);
     assert_int_equal(ct_sleep(race.timer, ct_now(&c->rig) + 5000000), 0);
     assert_int_equal(ct_write_all(quiet_fd, "x", 1), 0);
     CT_UNTIL(&c->rig, both_came, &race);
-    ct_close_and_wait(loud);
+    CT_UNTIL(&c->rig, enough_came, &race);
+    assert_in_range(race.most_in_turn, 1, 16 * MIB);
+    ct_close_and_wait(race.loud);
     ct_peer_join(peer);
 }
 

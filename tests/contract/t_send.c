@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -315,6 +316,34 @@ static void a_reset_ends_a_pending_send_with_an_error(void **state)
     assert_true(stream->taken < at);
 }
 
+/* ST-11: pieces that cannot be read stand for whatever makes a system call fail after others have
+ * succeeded. The first thousands are good. */
+static void a_send_that_fails_in_the_middle_counts_what_was_written(void **state)
+{
+    struct ct_case *c = *state;
+    enum { PIECES = 3000, GOOD = 2500, PIECE_BYTES = 10 };
+    static struct iovec pieces[PIECES];
+    uint8_t *bytes = pattern_of(34, (size_t)PIECES * PIECE_BYTES);
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    void *nowhere = mmap(NULL, page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(nowhere != MAP_FAILED);
+    for (size_t i = 0; i < PIECES; i++) {
+        pieces[i] = (struct iovec){i < GOOD ? bytes + i * PIECE_BYTES : nowhere, PIECE_BYTES};
+    }
+    int fd, end;
+    struct ct_stream *stream = ct_dial(c, &fd);
+    int code = ct_send(stream, pieces, PIECES);
+    assert_true(code == AIODUCT_PENDING || code == -EFAULT);
+    if (code == AIODUCT_PENDING) {
+        CT_UNTIL(&c->rig, ct_is_send_done, stream);
+        assert_int_equal(stream->send.code, -EFAULT);
+    }
+    ct_close_and_wait(stream);
+    assert_int_equal(ct_drain(fd, 34, &end), stream->taken);
+    assert_int_equal(end, 0);
+    munmap(nowhere, page);
+}
+
 /* ---- shutdown ---- */
 
 /* ST-13 */
@@ -423,6 +452,7 @@ static const struct CMUnitTest cases[] = {
     CT_CASE(a_send_may_follow_a_cancelled_one),
     CT_CASE(a_send_to_a_peer_that_is_gone_is_an_error_without_a_signal),
     CT_CASE(a_reset_ends_a_pending_send_with_an_error),
+    CT_CASE(a_send_that_fails_in_the_middle_counts_what_was_written),
     CT_CASE(shutdown_ends_our_side),
     CT_CASE(the_end_follows_the_bytes_of_a_pending_send),
     CT_CASE(after_shutdown_nothing_is_sent_but_received),
