@@ -82,8 +82,7 @@ static void test_bad_options(void **state)
         const char *name = dot != NULL ? dot + 1 : bad->name;
         int code = aioduct_client_create(&options, &client, &error);
         /* What GnuTLS is asked first has a code of its own. */
-        int expected = strcmp(name, "priority") == 0 ? AIODUCT_E_TLS_CONFIG : -EINVAL;
-        if (code != expected || client != NULL || strstr(error.message, name) == NULL) {
+        if (code != -EINVAL || client != NULL || strstr(error.message, name) == NULL) {
             print_message("%s = %d: %s: %s\n", bad->name, bad->value, aioduct_error_name(code),
                           error.message);
             wrong++;
