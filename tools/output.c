@@ -31,9 +31,9 @@ char *output_name_from_url(const char *url)
         name--;
     }
     size_t name_bytes = (size_t)(path + bytes - name);
-    if (name_bytes == 0 || name_bytes > 255 ||
-        memcmp(name, "..", name_bytes < 2 ? 2 : name_bytes) == 0 ||
-        (name_bytes == 1 && name[0] == '.') || memchr(name, '\\', name_bytes) != NULL) {
+    bool is_dots = (name_bytes == 1 && name[0] == '.') ||
+                   (name_bytes == 2 && name[0] == '.' && name[1] == '.');
+    if (name_bytes == 0 || name_bytes > 255 || is_dots || memchr(name, '\\', name_bytes) != NULL) {
         return NULL;
     }
     return strndup(name, name_bytes);

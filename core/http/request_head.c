@@ -4,6 +4,7 @@
 #include "http/request.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -75,10 +76,10 @@ static int serialise(struct aioduct_request *request, struct ad_buf *out)
     return append_framing(request, out) < 0 ? -ENOMEM : ad_buf_append_str(out, "\r\n");
 }
 
-int ad_request_freeze(struct aioduct_request *request)
+static int freeze(struct aioduct_request *request)
 {
     struct ad_buf out = {0};
-    if (atomic_load_explicit(&request->frozen, memory_order_acquire)) {
+    if (atomic_load_explicit(&request->frozen, memory_order_relaxed)) {
         return 0;
     }
     int code = ad_request_framing_check(request);
@@ -93,6 +94,20 @@ int ad_request_freeze(struct aioduct_request *request)
     request->head_bytes = ad_buf_bytes(&out);
     atomic_store_explicit(&request->frozen, true, memory_order_release);
     return 0;
+}
+
+int ad_request_freeze(struct aioduct_request *request)
+{
+    /* Threads may send a request for the first time at once. Once a request, so one lock for all.
+     */
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    if (atomic_load_explicit(&request->frozen, memory_order_acquire)) {
+        return 0;
+    }
+    pthread_mutex_lock(&lock);
+    int code = freeze(request);
+    pthread_mutex_unlock(&lock);
+    return code;
 }
 
 int ad_request_head_write(const struct aioduct_request *request, struct ad_slice agent,

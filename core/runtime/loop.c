@@ -315,6 +315,7 @@ void ad_loop_destroy(struct ad_loop *loop)
     AD_ASSERT(loop->depth == 0);
     int code = ad_loop_claim(loop);
     AD_ASSERT(code == 0);
+    ad_posters_wait(loop);
     ad_posts_run(loop);
     host_turn_end(loop); /* deferred memory of calls made outside turns */
     if (loop->timer_ns != 0) {

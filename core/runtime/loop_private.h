@@ -48,6 +48,8 @@ struct ad_loop {
     /* shared */
     _Atomic(const void *) driver;    /* token of the thread that claimed the loop; NULL: nobody */
     _Atomic(struct ad_post *) posts; /* newest first */
+    _Atomic unsigned
+        posters; /* threads inside ad_loop_post: the loop may not go before they have */
 
     /* loop thread */
     unsigned claims;
@@ -83,6 +85,7 @@ void ad_stream_on_closed(void *ctx, struct aioduct_stream *stream);
 int ad_mailbox_open(struct ad_loop *loop);
 void ad_mailbox_close(struct ad_loop *loop);
 void ad_posts_run(struct ad_loop *loop);
+void ad_posters_wait(struct ad_loop *loop);
 void ad_stream_spares_free(struct ad_loop *loop);
 
 static inline void ad_loop_enter(struct ad_loop *loop)

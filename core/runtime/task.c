@@ -6,6 +6,7 @@
 #include "runtime/loop_private.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 
 static struct aioduct_task *opaque(struct ad_task *task)
@@ -80,6 +81,7 @@ int ad_task_run(void *ctx, struct aioduct_task *opaque_task)
 
 void ad_loop_post(struct ad_loop *loop, struct ad_post *post)
 {
+    atomic_fetch_add_explicit(&loop->posters, 1, memory_order_relaxed);
     struct ad_post *head = atomic_load_explicit(&loop->posts, memory_order_relaxed);
     do {
         post->next = head;
@@ -87,6 +89,15 @@ void ad_loop_post(struct ad_loop *loop, struct ad_post *post)
                                                     memory_order_relaxed));
     if (head == NULL) {
         ad_task_wake(loop->mailbox);
+    }
+    /* What was posted may have run by now, and may have been the word to close the loop. */
+    atomic_fetch_sub_explicit(&loop->posters, 1, memory_order_release);
+}
+
+void ad_posters_wait(struct ad_loop *loop)
+{
+    while (atomic_load_explicit(&loop->posters, memory_order_acquire) != 0) {
+        sched_yield();
     }
 }
 

@@ -98,6 +98,44 @@ static void posts_of_a_thread_run_in_their_order_and_wake_the_loop(void **state)
     assert_int_equal(out_of_order, 0);
 }
 
+/* A thread that posts the word to stop is still inside the call when the loop has gone. */
+struct stop {
+    struct ad_post post;
+    int stopped;
+};
+
+static void on_stop(struct ad_post *post)
+{
+    ((struct stop *)post)->stopped = 1;
+}
+
+struct race {
+    struct ad_loop *loop;
+    struct stop *stop;
+};
+
+static void *post_stop(void *user)
+{
+    struct race *race = user;
+    ad_loop_post(race->loop, &race->stop->post);
+    return NULL;
+}
+
+static void a_loop_may_be_destroyed_by_what_is_posted(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 300; i++) {
+        struct stop stop = {.post = {.run = on_stop}};
+        struct race race = {.stop = &stop};
+        pthread_t thread;
+        assert_int_equal(ad_loop_create(plugin(), NULL, &race.loop, NULL), 0);
+        pthread_create(&thread, NULL, post_stop, &race);
+        turn_until(race.loop, &stop.stopped);
+        ad_loop_destroy(race.loop);
+        pthread_join(thread, NULL);
+    }
+}
+
 /* ---- deadlines ---- */
 
 struct mark {
@@ -475,6 +513,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         LOOP_TEST(posts_of_a_thread_run_in_their_order_and_wake_the_loop),
+        cmocka_unit_test(a_loop_may_be_destroyed_by_what_is_posted),
         LOOP_TEST(deadlines_fire_once_and_never_early),
         LOOP_TEST(a_deadline_can_move_later_or_earlier_or_go),
         LOOP_TEST(a_deadline_may_set_itself_again_while_it_fires),
