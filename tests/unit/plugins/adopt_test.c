@@ -239,11 +239,12 @@ static void test_refusals(void **state)
     app_loop.destroy(own);
 }
 
+/* Only what cannot depend on how long this thread is kept from running is compared. */
 static void test_timers(void **state)
 {
     (void)state;
     struct aioduct_timer early = {0}, late = {0}, past = {0}, never = {0};
-    arm(&late, 30000000);
+    arm(&late, 3600 * (uint64_t)1000000000);
     arm(&early, 10000000);
     arm(&past, 0);
     arm(&never, 20000000);
@@ -341,7 +342,7 @@ static void test_block_on(void **state)
         assert_int_equal(rt->turn(&rt_state, -1), 0);
         assert_int_equal(turns, before + 1);
     }
-    assert_in_range(ticks, 3, 20); /* the application's own timers run meanwhile */
+    assert_in_range(ticks, 1, 15); /* the application's own timers run meanwhile */
     arm(&timer, 10000000);         /* and back to the application's run */
     RUN_UNTIL(timer.fired == 2);
     app_loop.stop_ticks(loop);
