@@ -58,6 +58,12 @@ static bool waits(const struct ad_readiness_stream *s, int op)
     return (s->inflight & ~s->decided & op) != 0;
 }
 
+static unsigned interest(const struct ad_readiness_stream *s)
+{
+    return (waits(s, AIODUCT_OP_RECV) ? AD_READ : 0) |
+           (waits(s, AIODUCT_OP_SEND | AIODUCT_OP_CONNECT) ? AD_WRITE : 0);
+}
+
 static void free_pieces(struct ad_readiness_stream *s)
 {
     if (s->pieces != NULL && s->pieces != s->few) {
@@ -160,7 +166,8 @@ static int write_pieces(struct ad_readiness_stream *s, const struct iovec *piece
         const struct iovec *first = pieces + *done;
         uint32_t batch = count - *done < IOV_MAX ? count - *done : IOV_MAX;
         struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)first, .msg_iovlen = batch};
-        ssize_t took = sendmsg(s->watch.fd, &message, MSG_NOSIGNAL);
+        ssize_t took = batch == 1 ? send(s->watch.fd, first->iov_base, first->iov_len, MSG_NOSIGNAL)
+                                  : sendmsg(s->watch.fd, &message, MSG_NOSIGNAL);
         if (took < 0 && errno == EINTR) {
             continue;
         }
@@ -214,11 +221,7 @@ static void on_ready(struct ad_watch *watch, unsigned events)
             resume_send(s);
         }
     }
-    unsigned wanted = waits(s, AIODUCT_OP_RECV) ? AD_READ : 0;
-    if (waits(s, AIODUCT_OP_SEND | AIODUCT_OP_CONNECT)) {
-        wanted |= AD_WRITE;
-    }
-    (void)ad_readiness_watch(watch, watch->events & wanted);
+    (void)ad_readiness_watch(watch, watch->events & interest(s));
 }
 
 /* ---- what was put off ---- */
@@ -313,7 +316,7 @@ int ad_readiness_recv_start(void *state)
     if (s->inflight & AIODUCT_OP_RECV) {
         return -EBUSY;
     }
-    int code = ad_readiness_watch(&s->watch, s->watch.events | AD_READ);
+    int code = ad_readiness_watch(&s->watch, interest(s) | AD_READ);
     if (code == 0) {
         s->inflight |= AIODUCT_OP_RECV;
     }
@@ -378,7 +381,7 @@ int ad_readiness_send(void *state, const struct iovec *pieces, unsigned count)
     if (code == -EAGAIN) {
         code = keep_pieces(s, pieces + done, count - done, offset);
         if (code == 0) {
-            code = ad_readiness_watch(&s->watch, s->watch.events | AD_WRITE);
+            code = ad_readiness_watch(&s->watch, interest(s) | AD_WRITE);
         }
     }
     if (code < 0 && s->sent == 0) {
