@@ -100,7 +100,8 @@ struct ct_rig {
     const struct ct_subject *subject;
     void *rt, *cx;
     bool is_open, setup;
-    bool muted; /* the case is over: hooks of the case are not called any more */
+    int polled_fd; /* what poll_fd answered; 0: not asked yet */
+    bool muted;    /* the case is over: hooks of the case are not called any more */
 
     /* Who drives: the thread, whether it is inside block_on or turn, and the callback that runs. */
     atomic_ulong driver;
@@ -175,6 +176,8 @@ int ct_turn(struct ct_rig *rig, int64_t timeout_ns);
  * "poll". */
 void ct_until(struct ct_rig *rig, bool (*done)(void *arg), void *arg, const char *what);
 #define CT_UNTIL(rig, done, arg) ct_until((rig), (done), (arg), #done)
+/* The descriptor to poll, asked for once, as an application does; negative: there is none. */
+int ct_poll_fd(struct ct_rig *rig);
 /* Run the loop for this long: what must not happen has had its chance. */
 void ct_run_for(struct ct_rig *rig, unsigned milliseconds);
 bool ct_drives_by_poll(void);

@@ -17,6 +17,7 @@ int ct_rig_open_on(struct ct_rig *rig, const struct aioduct_foreign *foreign)
     unsigned long self = (unsigned long)pthread_self();
     rig->opener = self;
     rig->muted = false;
+    rig->polled_fd = 0;
     atomic_store_explicit(&rig->driver, self, memory_order_relaxed);
     rig->rt = ct_block_new(subject->rt->rt);
     rig->cx = ct_block_new(subject->cx->cx);
@@ -136,6 +137,19 @@ bool ct_drives_by_poll(void)
     return drive != NULL && strcmp(drive, "poll") == 0;
 }
 
+int ct_poll_fd(struct ct_rig *rig)
+{
+    const struct aioduct_runtime *rt = rig->subject->rt;
+    if (rig->polled_fd == 0) {
+        const char *outer = ct_in_call;
+        ct_in_call = "poll_fd";
+        rig->polled_fd =
+            rt->turn != NULL && rt->poll_fd != NULL ? rt->poll_fd(rig->rt) : AIODUCT_E_UNSUPPORTED;
+        ct_in_call = outer;
+    }
+    return rig->polled_fd;
+}
+
 static int run_root(struct ct_task *root)
 {
     struct ct_rig *rig = root->rig;
@@ -154,7 +168,7 @@ static void drive_by_poll(struct ct_rig *rig, struct ct_task *root, uint64_t dea
     assert_int_equal(ct_spawn(root), 0);
     while (!root->ready) {
         uint64_t now = ct_now(rig);
-        struct pollfd fd = {.fd = rig->subject->rt->poll_fd(rig->rt), .events = POLLIN};
+        struct pollfd fd = {.fd = ct_poll_fd(rig), .events = POLLIN};
         int wait_ms = now < deadline_ns ? (int)((deadline_ns - now) / 1000000u) + 1 : 0;
         int ready = poll(&fd, 1, wait_ms);
         if (ready == 0) {

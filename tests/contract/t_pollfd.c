@@ -20,7 +20,7 @@ static int never_ready(struct ct_task *task)
 
 static bool readable_within(struct ct_case *c, int milliseconds)
 {
-    struct pollfd fd = {.fd = c->rig.subject->rt->poll_fd(c->rig.rt), .events = POLLIN};
+    struct pollfd fd = {.fd = ct_poll_fd(&c->rig), .events = POLLIN};
     int count;
     do {
         count = poll(&fd, 1, milliseconds);
@@ -31,8 +31,7 @@ static bool readable_within(struct ct_case *c, int milliseconds)
 /* Turn until there is nothing to do; a few turns are enough for what is under way. */
 static void settle(struct ct_case *c)
 {
-    if (c->rig.subject->rt->turn == NULL || c->rig.subject->rt->poll_fd == NULL ||
-        c->rig.subject->rt->poll_fd(c->rig.rt) < 0) {
+    if (ct_poll_fd(&c->rig) < 0) {
         tap_skip("the runtime has no turn or no poll_fd");
     }
     for (int i = 0; i < 4; i++) {
@@ -249,8 +248,7 @@ static void it_lives_in_an_epoll_set(void **state)
     settle(c);
     int set = ct_keep_fd(c, epoll_create1(EPOLL_CLOEXEC));
     struct epoll_event event = {.events = EPOLLIN};
-    assert_int_equal(epoll_ctl(set, EPOLL_CTL_ADD, c->rig.subject->rt->poll_fd(c->rig.rt), &event),
-                     0);
+    assert_int_equal(epoll_ctl(set, EPOLL_CTL_ADD, ct_poll_fd(&c->rig), &event), 0);
     assert_int_equal(epoll_wait(set, &event, 1, 0), 0);
     int peer;
     struct ct_stream *stream = ct_dial_to(c, &c->listener);
