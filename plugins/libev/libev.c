@@ -194,7 +194,7 @@ static int libev_poll_fd(void *opaque)
     if (rt->adopted) {
         return AIODUCT_E_UNSUPPORTED; /* the application polls its own loop */
     }
-    if (!rt->loop.tasks.loop.driving) {
+    if (rt->loop.set_fd < 0 && !rt->loop.tasks.loop.driving) {
         ev_set_invoke_pending_cb(rt->ev, keep_pending);
         ev_run(rt->ev, EVRUN_NOWAIT);
         ev_set_invoke_pending_cb(rt->ev, ev_invoke_pending);

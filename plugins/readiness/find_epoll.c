@@ -32,8 +32,11 @@ static bool lists(int folder, const char *name, int fd)
     return found;
 }
 
-int ad_readiness_find_epoll(const struct ad_readiness *loop)
+int ad_readiness_find_epoll(struct ad_readiness *loop)
 {
+    if (loop->set_fd >= 0) {
+        return loop->set_fd;
+    }
     int found = AIODUCT_E_UNSUPPORTED;
     DIR *folder = opendir("/proc/self/fdinfo");
     if (folder == NULL) {
@@ -53,5 +56,6 @@ int ad_readiness_find_epoll(const struct ad_readiness *loop)
         found = (int)strtol(entry->d_name, NULL, 10);
     }
     closedir(folder);
+    loop->set_fd = found >= 0 ? found : -1;
     return found;
 }

@@ -320,6 +320,7 @@ int ad_readiness_open(struct ad_readiness *loop, const struct ad_readiness_ops *
     loop->host = host;
     loop->wake.loop = loop->clock.loop = loop;
     loop->clock.fd = -1;
+    loop->set_fd = -1;
     loop->due_end = &loop->due;
     ad_tasks_init(&loop->tasks, host);
     ad_timers_init(&loop->timers, host);
@@ -361,6 +362,7 @@ int ad_readiness_be_polled(struct ad_readiness *loop)
 
 int ad_readiness_after_fork(struct ad_readiness *loop)
 {
+    loop->set_fd = -1;
     close_watch(&loop->wake);
     int code = open_wake(loop);
     if (code == 0 && loop->polled) {

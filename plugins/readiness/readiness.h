@@ -63,6 +63,7 @@ struct ad_readiness {
     struct ad_watch clock; /* timerfd, only once an application polls our descriptor; else -1 */
     uint64_t clock_ns;     /* what it is set to */
     bool polled;           /* the application waits for our descriptor between turns */
+    int set_fd;            /* what ad_readiness_find_epoll has found; -1: not yet */
     bool unsettled;        /* the backend takes notice of a watch only when it waits next */
     struct ad_readiness_stream *due, **due_end; /* streams with something put off */
     uint8_t *scratch;                           /* what every receive reads into */
@@ -88,8 +89,9 @@ int ad_readiness_be_polled(struct ad_readiness *loop);
  * object is its own again when this is called. -> 0 or -errno */
 int ad_readiness_after_fork(struct ad_readiness *loop);
 /* The epoll descriptor in which the eventfd is watched, asked of the kernel because libraries do
- * not tell. -> descriptor or AIODUCT_E_UNSUPPORTED */
-int ad_readiness_find_epoll(const struct ad_readiness *loop);
+ * not tell; once, for it reads about every descriptor of the process. -> descriptor or
+ * AIODUCT_E_UNSUPPORTED */
+int ad_readiness_find_epoll(struct ad_readiness *loop);
 uint64_t ad_readiness_clock_ns(void);
 
 /* ---- members of the tables; @rt is a struct ad_readiness ---- */
