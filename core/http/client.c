@@ -135,6 +135,7 @@ int ad_client_create(const struct aioduct_client_options *options, struct aioduc
         return ad_error_set(error, -ENOMEM, AIODUCT_PHASE_SETUP, "out of memory");
     }
     client->owner = pthread_self();
+    client->fork_generation = ad_runtime_fork_generation();
     pthread_mutex_init(&client->lock, NULL);
     pthread_cond_init(&client->started, NULL);
     int code = ad_settings_init(&client->settings, options, error);
@@ -173,7 +174,8 @@ void ad_client_free(struct aioduct_client *client)
 
 int ad_client_check(const struct aioduct_client *client)
 {
-    if (ad_loop_check_thread(client->workers[0].engine.loop) == AIODUCT_E_FORKED) {
+    /* Loops are not asked: those of workers end one by one. */
+    if (client->fork_generation != ad_runtime_fork_generation()) {
         return AIODUCT_E_FORKED;
     }
     if (client->local && !pthread_equal(client->owner, pthread_self())) {

@@ -51,6 +51,7 @@ struct aioduct_client {
     struct ad_tls_context *tls;
     struct ad_worker *workers; /* one even without worker threads */
     unsigned worker_count;     /* of threads; 0: the caller drives workers[0] */
+    unsigned fork_generation;  /* of the process that it belongs to */
     bool local;                /* only `owner` may use it */
     pthread_t owner;
 

@@ -59,6 +59,8 @@ bool ad_loop_is_current(const struct ad_loop *loop); /* [any] does the calling t
  * AIODUCT_E_FORKED */
 int ad_loop_check_thread(const struct ad_loop *loop); /* [any] */
 bool ad_loop_in_turn(const struct ad_loop *loop);     /* inside a callback of this loop */
+/* Another number in a child of fork. [any] */
+unsigned ad_runtime_fork_generation(void);
 uint64_t ad_loop_now_ns(
     const struct ad_loop *loop); /* monotonic; one value a turn; read anew outside turns */
 const struct ad_plugin *ad_loop_plugin(const struct ad_loop *loop); /* [any] */

@@ -73,7 +73,6 @@ struct ad_loop {
 void *ad_runtime_alloc_pair(size_t core_bytes, const struct aioduct_layout *layout,
                             void **out_state);
 const void *ad_runtime_thread_token(void);
-unsigned ad_runtime_fork_generation(void);
 
 /* host table entries that live in other files of the room */
 int ad_task_run(void *ctx, struct aioduct_task *task);

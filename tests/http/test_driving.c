@@ -265,6 +265,41 @@ static void test_workers_perform(void **state)
     assert_in_range(crew->callback_threads, 1, 2);
 }
 
+struct late {
+    struct aioduct_client *client;
+    struct aioduct_request *request;
+    int code;
+};
+
+/* One worker is long gone when a callback on the other asks for more. */
+static void on_late_end(struct result *r, struct aioduct_exchange *exchange, char event)
+{
+    struct late *late = r->user;
+    (void)exchange;
+    if (event == 'D') {
+        test_pause_ms(300);
+        late->code = aioduct_client_submit(late->client, late->request, NULL, NULL, NULL);
+    }
+}
+
+static void test_workers_submit_at_the_end(void **state)
+{
+    struct tester *t = *state;
+    workers_client(t);
+    struct aioduct_request *request = tester_request(t, "GET", peer_url(t->peer, "/hang"));
+    struct late *late = tester_alloc(t, sizeof *late);
+    *late = (struct late){t->client, request, 0};
+    tester_submit(t, request); /* on the one worker */
+    struct result *r = tester_result(t);
+    r->on_event = on_late_end;
+    r->user = late;
+    tester_submit_into(t, request, r); /* on the other */
+    assert_int_equal(peer_wait_requests(t->peer, 2), 2);
+    tester_destroy(t);
+    assert_code(AIODUCT_E_CLIENT_CLOSED, late->code);
+    assert_code(AIODUCT_E_CLIENT_CLOSED, r->code);
+}
+
 static void test_workers_are_not_driven(void **state)
 {
     struct tester *t = *state;
@@ -447,6 +482,8 @@ int main(void)
         HTTP_CASES("two workers serve eight threads that wait", test_workers_perform),
         HTTP_CASE("a client with workers is not driven by its caller", test_workers_are_not_driven),
         HTTP_CASES("C122: destroy ends the exchanges of workers", test_workers_destroy),
+        HTTP_CASE("a submit in on_done is refused when the other worker has ended",
+                  test_workers_submit_at_the_end),
         HTTP_CASES("exchanges of workers are cancelled from another thread", test_workers_cancel),
         HTTP_CASE("a blocking call on a worker is refused", test_workers_nested),
         HTTP_CASE("a local client refuses other threads", test_local_binding),
