@@ -184,6 +184,12 @@ void ad_exchange_start(struct aioduct_exchange *ex)
     }
 }
 
+/* Certainly no server has seen anything of it. */
+static bool is_unsent(const struct aioduct_exchange *ex)
+{
+    return !ex->written && !ex->written_before;
+}
+
 static void end(struct aioduct_exchange *ex)
 {
     struct ad_engine *engine = ex->engine;
@@ -226,7 +232,7 @@ void ad_exchange_fail(struct aioduct_exchange *ex, const struct aioduct_error *e
     ex->error = ad_alloc(sizeof *ex->error);
     if (ex->error != NULL) {
         *ex->error = *error;
-        ex->error->safe_to_retry = !ex->written;
+        ex->error->safe_to_retry = is_unsent(ex);
         ex->error->partial = ex->body_bytes > 0;
     }
     ex->end_ns = ad_loop_now_ns(ex->engine->loop);
@@ -273,7 +279,7 @@ void ad_exchange_finish(struct aioduct_exchange *ex)
         }
     } else if (error == NULL) { /* there was no memory even for the record */
         ad_error_set(&plain, ex->code, AIODUCT_PHASE_NONE, "%s", aioduct_error_text(ex->code));
-        plain.safe_to_retry = !ex->written;
+        plain.safe_to_retry = is_unsent(ex);
         plain.partial = ex->body_bytes > 0;
         error = &plain;
     }
@@ -325,6 +331,7 @@ void ad_exchange_lost(struct aioduct_exchange *ex, const struct aioduct_error *e
     ex->conn = NULL;
     ex->replays++;
     ex->fresh_only = true;
+    ex->written_before = ex->written_before || ex->written;
     ex->written = ex->reused = ex->connect_started = false;
     ex->sent_ns = 0;
     ad_exchange_set_send(ex, AD_SEND_IDLE);

@@ -94,6 +94,7 @@ struct aioduct_exchange {
     bool connect_started;     /* the connect deadline runs */
     bool fresh_only;          /* a resend: only on a connection that served nobody */
     bool written;             /* request bytes may have reached the peer */
+    bool written_before;      /* the same, in a sending that was lost */
     bool reused;              /* on a connection that had served before */
     bool pull_claimed;        /* has the request's body source */
     bool truncated_ok;        /* ended without close_notify, which the caller accepts */

@@ -97,6 +97,39 @@ static void test_stale_every_time(void **state)
     assert_int_equal(peer_requests(t->peer), 3);
 }
 
+static void play_answer_once(struct peer_conn *conn, int index, void *user)
+{
+    (void)index;
+    (void)user;
+    if (peer_read_request(conn)) {
+        peer_answer(conn, 200, "", "fresh");
+        peer_read_request(conn);
+        peer_hang(conn);
+    }
+}
+
+static bool has_two_requests(void *user)
+{
+    return peer_requests(user) == 2;
+}
+
+/* What became of the first sending is not known, whatever happens to the resend. */
+static void test_stale_then_unreachable(void **state)
+{
+    struct tester *t = *state;
+    tester_client(t);
+    tester_peer(t, play_answer_once, NULL);
+    struct aioduct_request *request = tester_request(t, "GET", peer_url(t->peer, "/"));
+    assert_answer(tester_perform(t, request), 200);
+    struct result *r = tester_submit(t, request);
+    tester_turn_until(t, has_two_requests, t->peer);
+    peer_stop(t->peer);
+    t->peer = NULL;
+    tester_run(t);
+    assert_error(r, -ECONNREFUSED, AIODUCT_PHASE_CONNECT);
+    assert_int_equal(r->error.safe_to_retry, 0);
+}
+
 /* A body that can be read again, or not. */
 struct source {
     int at, rewinds, finished;
@@ -353,6 +386,8 @@ int main(void)
         HTTP_CASES("C22: POST that was written is never sent twice", test_stale_post),
         HTTP_CASES("C22: a fresh connection that closes is not tried for ever",
                    test_stale_every_time),
+        HTTP_CASES("C22: a resend that cannot connect is not safe to retry",
+                   test_stale_then_unreachable),
         HTTP_CASES("C22: a body that rewinds is sent again", test_stale_put_rewound),
         HTTP_CASES("C22: a body that does not rewind is not", test_stale_put_one_shot),
         HTTP_CASES("C24: 408 on an idle connection is no answer", test_idle_408),
