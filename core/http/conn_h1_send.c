@@ -61,8 +61,13 @@ void ad_conn_h1_produce(struct ad_conn *conn, struct ad_buf *out, size_t room)
     if (ex->send == AD_SEND_BODY && used < room) {
         produce_body(ex, out, room - used);
     }
-    if (side->ex == ex && ad_buf_bytes(out) > before) {
+    if (side->ex != ex) {
+        return;
+    }
+    if (ad_buf_bytes(out) > before) {
         ad_exchange_arm(ex, &ex->write_deadline, conn->engine->settings->write_gap_ns);
+    } else if (ex->send != AD_SEND_BODY) {
+        ad_conn_h1_sent(conn); /* what came before is with the system, and nothing follows it now */
     }
 }
 

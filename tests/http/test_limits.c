@@ -219,6 +219,90 @@ static void test_write_gap(void **state)
     assert_error(r, AIODUCT_E_TIMEOUT, AIODUCT_PHASE_SEND);
 }
 
+struct pause {
+    struct result *result;
+    int reads;
+    uint64_t until_ms;
+};
+
+/* As much as fits, then nothing for longer than the gap, then the end. */
+static int64_t on_read_with_pause(void *user, void *buffer, size_t capacity)
+{
+    struct pause *pause = user;
+    if (pause->reads++ == 0) {
+        memset(buffer, 'x', capacity);
+        return (int64_t)capacity;
+    }
+    if (pause->until_ms == 0) {
+        pause->until_ms = test_now_ms() + 3 * DEADLINE_MS;
+    }
+    return test_now_ms() < pause->until_ms ? AIODUCT_BODY_WAIT : 0;
+}
+
+static bool is_pause_over(void *user)
+{
+    struct pause *pause = user;
+    if (pause->result->done_count == 0 && pause->until_ms != 0 &&
+        test_now_ms() >= pause->until_ms) {
+        aioduct_exchange_body_ready(pause->result->exchange);
+        return true;
+    }
+    return pause->result->done_count > 0;
+}
+
+static void play_answer(struct peer_conn *conn, int index, void *user)
+{
+    (void)index;
+    (void)user;
+    if (peer_read_request(conn)) {
+        peer_answer(conn, 200, "", "");
+    }
+}
+
+/* The gap is the network's: a source that has nothing to send is waited for. */
+static void test_write_gap_of_source(void **state)
+{
+    struct tester *t = *state;
+    t->options.write_gap_timeout_ms = DEADLINE_MS;
+    tester_client(t);
+    tester_peer(t, play_answer, NULL);
+    struct pause *pause = tester_alloc(t, sizeof *pause);
+    struct aioduct_request *request = tester_request(t, "POST", peer_url(t->peer, "/"));
+    struct aioduct_body_source source = {
+        .size = sizeof source, .read = on_read_with_pause, .user = pause};
+    assert_code(0, aioduct_request_body_pull(request, &source, AIODUCT_LENGTH_UNKNOWN));
+    pause->result = tester_submit(t, request);
+    tester_turn_until(t, is_pause_over, pause);
+    tester_run(t);
+    assert_answer(pause->result, 200);
+}
+
+static void play_slow_answer(struct peer_conn *conn, int index, void *user)
+{
+    (void)index;
+    (void)user;
+    if (peer_read_request(conn)) {
+        test_pause_ms(3 * DEADLINE_MS);
+        peer_answer(conn, 200, "", "");
+    }
+}
+
+/* The head fills the first block by itself, and the body behind it is empty: all is sent then. */
+static void test_write_gap_of_large_head(void **state)
+{
+    struct tester *t = *state;
+    t->options.write_gap_timeout_ms = DEADLINE_MS;
+    tester_client(t);
+    tester_peer(t, play_slow_answer, NULL);
+    const size_t bytes = 40000;
+    char *value = tester_alloc(t, bytes + 1);
+    memset(value, 'x', bytes);
+    struct aioduct_request *request = tester_request(t, "POST", peer_url(t->peer, "/"));
+    assert_code(0, aioduct_request_header_add(request, "X-Large", value));
+    assert_code(0, aioduct_request_body_copy(request, "", 0));
+    assert_answer(tester_perform(t, request), 200);
+}
+
 /* ---- no way to the server ---- */
 
 static int closed_port(void)
@@ -422,6 +506,10 @@ int main(void)
         HTTP_CASE("C57: a connection that stands still runs into connect_timeout_ms",
                   test_connect_timeout),
         HTTP_CASES("an upload that nobody reads runs into write_gap_timeout_ms", test_write_gap),
+        HTTP_CASES("a body source that waits does not run into write_gap_timeout_ms",
+                   test_write_gap_of_source),
+        HTTP_CASES("a head of 40,000 bytes without a body is sent once it is written",
+                   test_write_gap_of_large_head),
         HTTP_CASES("a closed port is refused, and the message says which", test_refused),
         HTTP_CASE("C118: an unknown host fails in phase resolve", test_unknown_host),
         HTTP_CASES("C9: ten megabytes of header lines fail early", test_ten_mb_of_head),
