@@ -228,8 +228,8 @@ static const char fix[] = "not writable by others (chmod go-w)";
 static void test_world_writable(void **state)
 {
     (void)state;
-    char message[400];
-    const char *directory = new_directory();
+    char message[400], directory[128];
+    strcpy(directory, new_directory());
     loader_install("good", directory);
     loads(directory);
     assert_int_equal(chmod(directory, 01777), 0);
