@@ -17,8 +17,6 @@ int ad_probe_run(const struct ad_plugin *plugin, const struct ad_config *config,
     }
     ad_setup_host_init(&host, plugin->name, config, &said);
     plugin->descriptor->probe(&host.host, out);
-    out->reason[sizeof out->reason - 1] = '\0';
-    out->hint[sizeof out->hint - 1] = '\0';
     char text[sizeof out->reason];
     ad_text_copy(text, sizeof text, out->reason[0] != '\0' ? out->reason : said.message);
     if (text[0] == '\0') {

@@ -158,6 +158,7 @@ void loader_in_child(const struct loader_run *run,
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
+        alarm(50); /* before the case's own, so that no child outlives it */
         prepare(run, shared);
         body(shared, user);
         fflush(stdout);

@@ -143,6 +143,20 @@ static void make_program(unsigned char *bytes, size_t *count)
     bytes[16] = ET_EXEC;
 }
 
+/* The length of the note's text, which comes 8 bytes before its owner's name. */
+static void make_note_too_long(unsigned char *bytes, size_t *count)
+{
+    unsigned char *owner = memmem(bytes, *count, "aioduct\0abi=", 12);
+    assert_non_null(owner);
+    owner[-6] = 0x01; /* 64 KiB more than there is */
+}
+
+static void test_note_too_long(void **state)
+{
+    (void)state;
+    changed_refused(make_note_too_long, "(no .note.aioduct); not loaded");
+}
+
 static void test_architecture(void **state)
 {
     (void)state;
@@ -480,6 +494,7 @@ int main(void)
         {"a file that was cut short is refused before it is mapped", test_truncated, NULL, NULL,
          NULL},
         {"a file for another machine is refused, naming both", test_architecture, NULL, NULL, NULL},
+        {"a note that leads out of its segment is none", test_note_too_long, NULL, NULL, NULL},
         {"any other ELF file has no note and is not loaded", test_system_library, NULL, NULL, NULL},
         {"a directory, FIFO, device or socket is no plugin", test_kinds, NULL, NULL, NULL},
         {"a dangling link is an error, a sound one is followed", test_links, NULL, NULL, NULL},

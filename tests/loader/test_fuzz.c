@@ -41,6 +41,7 @@ static int load_in_child(void)
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
+        alarm(20);
         struct aioduct_error error = {0};
         const struct ad_plugin *plugin = NULL;
         struct ad_selection want = {.option = path};

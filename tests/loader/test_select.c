@@ -319,7 +319,34 @@ static void test_same_file(void **state)
 {
     (void)state;
     struct loader_outcome got;
-    loader_in_child(&(struct loader_run){.path = NULL}, same_file, NULL, &got);
+    loader_in_child(&(struct loader_run){.debug = "plugins"}, same_file, NULL, &got);
+    assert_int_equal(loader_count(got.log, ": dlopen\n"), 2); /* once a file */
+}
+
+/* A package upgrade under a running process: what is loaded stays what it was. */
+static void replaced(struct loader_outcome *out, const void *user)
+{
+    (void)out;
+    char path[300], fresh[300], command[1300];
+    snprintf(path, sizeof path, "%s/libaioduct-rt-good.so", third);
+    snprintf(fresh, sizeof fresh, "%s/fresh", third);
+    for (int i = 0; i < 2; i++) {
+        snprintf(command, sizeof command, "cp %s %s && mv %s %s", first_good, fresh, fresh, path);
+        MUST(system(command) == 0);
+        if (i == 0) {
+            user = choose_path(path);
+        }
+    }
+    MUST(choose_path(path) == user);
+    MUST(unlink(path) == 0);
+}
+
+static void test_replaced(void **state)
+{
+    (void)state;
+    struct loader_outcome got;
+    loader_in_child(&(struct loader_run){.debug = "plugins"}, replaced, NULL, &got);
+    assert_int_equal(loader_count(got.log, ": dlopen\n"), 2); /* the file is another */
 }
 
 enum { THREADS = 8 };
@@ -573,6 +600,8 @@ int main(void)
          NULL},
         {"AIODUCT_DEBUG=plugins logs each step", test_trace, NULL, NULL, NULL},
         {"one file is one record, whatever its path", test_same_file, NULL, NULL, NULL},
+        {"a file that was replaced while it is loaded gives the old record", test_replaced, NULL,
+         NULL, NULL},
         {"eight threads that choose at once get the same", test_threads, NULL, NULL, NULL},
         {"a registered plugin wins over a file, a path over both", test_registered, NULL, NULL,
          NULL},
