@@ -217,6 +217,8 @@ class Peer:
         return self
 
     def __exit__(self, *_):
+        self.listener.shutdown(socket.SHUT_RDWR)  # ends accept, which would go on with the number's next socket
+        self.thread.join(10)
         self.listener.close()
 
 
