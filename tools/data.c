@@ -119,6 +119,10 @@ int64_t upload_read(void *user, void *buffer, size_t capacity)
 {
     struct upload *upload = user;
     ssize_t got;
+    if (upload->regular) { /* what is added meanwhile was not announced */
+        int64_t left = upload->length - upload->sent;
+        capacity = (int64_t)capacity < left ? capacity : (size_t)left;
+    }
     do {
         got = read(upload->fd, buffer, capacity);
     } while (got < 0 && errno == EINTR);
@@ -126,11 +130,13 @@ int64_t upload_read(void *user, void *buffer, size_t capacity)
         upload->error = errno;
         return -EIO; /* never -EAGAIN, which would mean "later" */
     }
+    upload->sent += got;
     return got;
 }
 
 int upload_rewind(void *user)
 {
     struct upload *upload = user;
+    upload->sent = 0;
     return lseek(upload->fd, 0, SEEK_SET) < 0 ? -errno : 0;
 }

@@ -18,8 +18,9 @@ int data_append_text(char **data, size_t *bytes, bool joined, const char *text);
 struct upload {
     int fd;
     int64_t length; /* AIODUCT_LENGTH_UNKNOWN for a pipe */
-    bool regular;   /* can be read again from the start */
-    int error;      /* errno of a failed read */
+    int64_t sent;
+    bool regular; /* can be read again from the start */
+    int error;    /* errno of a failed read */
 };
 int upload_open(struct upload *upload, const char *path);
 void upload_close(struct upload *upload);

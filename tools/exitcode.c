@@ -56,6 +56,8 @@ int exitcode_of(const struct aioduct_error *e, const struct options *o)
         return e->phase == AIODUCT_PHASE_BODY ? EXIT_RECV : EXIT_WEIRD;
     case AIODUCT_E_HEAD_LIMIT:
         return EXIT_RECV;
+    case AIODUCT_E_LIMIT:
+        return e->phase >= AIODUCT_PHASE_HEAD ? EXIT_RECV : EXIT_USAGE;
     case AIODUCT_E_TRUNCATED:
         return EXIT_PARTIAL;
     case AIODUCT_E_SINK:

@@ -111,6 +111,20 @@ static int on_data_raw(struct parser *p, const char *value)
                                  !(p->options->has_data = true)
                            : add_data(p, value, false);
 }
+/* -w FORMAT, or @FILE that holds it. */
+static int on_write_out(struct parser *p, const char *value)
+{
+    size_t bytes = 0;
+    free(p->options->write_out_file);
+    p->options->write_out_file = NULL;
+    p->options->write_out = value;
+    if (value[0] != '@') {
+        return 0;
+    }
+    int code = data_append(&p->options->write_out_file, &bytes, false, value, false);
+    p->options->write_out = p->options->write_out_file;
+    return code;
+}
 static int on_output_name(struct parser *p, const char *value)
 {
     (void)value;
@@ -203,8 +217,8 @@ static const struct option_entry entries[] = {
     {'u', "user", CALL, 0, set_user, "USER[:PASSWORD]", "Basic authentication"},
     {'v', "verbose", FLAG, AT(verbose), NULL, NULL, "show heads and connection on standard error"},
     {'V', "version", FLAG, AT(show_version), NULL, NULL, "print versions"},
-    {'w', "write-out", TEXT, AT(write_out), NULL, "FORMAT",
-     "print FORMAT after each transfer; %{http_code} and others"},
+    {'w', "write-out", CALL, 0, on_write_out, "FORMAT",
+     "print FORMAT, or what @FILE holds, after each transfer; %{http_code} and others"},
 };
 
 static int store(struct parser *p, const struct option_entry *entry, const char *value)
@@ -343,6 +357,7 @@ void options_fini(struct options *o)
     free(o->connect_to.items);
     free(o->data);
     free(o->user);
+    free(o->write_out_file);
     free(o->cert_password);
     free((char *)o->cert);
 }

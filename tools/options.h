@@ -30,6 +30,7 @@ struct options {
     bool fail;               /* -f */
     bool insecure;           /* -k */
     const char *cacert, *cert, *key;
+    char *write_out_file;   /* what -w @FILE held */
     char *cert_password;    /* from --cert FILE:PASSWORD or --pass */
     const char *user_agent; /* -A */
     const char *referer;    /* -e */

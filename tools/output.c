@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "output.h"
 
+#include "url.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -20,9 +22,9 @@ int output_init(struct output *out, const char *name)
 
 char *output_name_from_url(const char *url)
 {
-    const char *path = strstr(url, "://");
-    path = path != NULL ? strchr(path + 3, '/') : strchr(url, '/');
-    if (path == NULL) {
+    const char *path = url_authority(url);
+    path += strcspn(path, "/?#");
+    if (*path != '/') {
         return NULL;
     }
     size_t bytes = strcspn(path, "?#");
@@ -48,7 +50,8 @@ int output_open(struct output *out)
         out->fd = STDOUT_FILENO;
         return 0;
     }
-    out->fd = open(out->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    out->fd =
+        open(out->path, O_WRONLY | O_CREAT | (out->append ? O_APPEND : O_TRUNC) | O_CLOEXEC, 0666);
     if (out->fd < 0) {
         out->error = errno;
     }

@@ -8,9 +8,10 @@
 #include <stddef.h>
 
 struct output {
-    char *path; /* NULL: standard output */
-    int fd;     /* -1 until opened */
-    int error;  /* errno of the first failure */
+    char *path;  /* NULL: standard output */
+    int fd;      /* -1 until opened */
+    bool append; /* keep what the file holds */
+    int error;   /* errno of the first failure */
 };
 
 /* @name NULL or "-": standard output. */

@@ -5,6 +5,7 @@
 #include "exitcode.h"
 #include "options.h"
 #include "output.h"
+#include "url.h"
 #include "verbose.h"
 #include "writeout.h"
 
@@ -92,7 +93,7 @@ static int show_head(struct transfer *t, const struct aioduct_head *head)
     if (o->dump_header != NULL && output_write(&t->heads, head->raw, head->raw_bytes) < 0) {
         return -EIO;
     }
-    if (o->include_head || o->head_only) {
+    if ((o->include_head || o->head_only) && !t->refused) {
         return output_write(&t->body, head->raw, head->raw_bytes);
     }
     return 0;
@@ -119,6 +120,7 @@ static int on_head(struct aioduct_exchange *exchange, const struct aioduct_head 
              type != NULL ? type : "");
     if (t->options->fail && head->status >= 400) {
         t->refused = true;
+        show_head(t, head);
         return -ECANCELED;
     }
     return show_head(t, head) < 0 || output_open(&t->body) < 0 ? -EIO : 0;
@@ -276,24 +278,12 @@ static int add_body(struct transfer *t, struct aioduct_request *request)
         };
         code = aioduct_request_body_pull(request, &source, t->upload.length);
     }
-    return code < 0 ? EXIT_MEMORY : 0;
-}
-
-/* -T to a URL that ends in a slash: the file's name is added, as curl does. */
-static char *full_url(const struct options *o, const char *url)
-{
-    const char *prefix = strstr(url, "://") == NULL ? "http://" : "";
-    const char *file = "";
-    size_t bytes = strlen(url);
-    if (o->upload != NULL && strcmp(o->upload, "-") != 0 && bytes > 0 && url[bytes - 1] == '/') {
-        const char *slash = strrchr(o->upload, '/');
-        file = slash != NULL ? slash + 1 : o->upload;
+    if (code < 0) {
+        complain(o, "(%d) the body does not fit the headers: %s", EXIT_USAGE,
+                 code == -EINVAL ? "leave Content-Length and Transfer-Encoding to the command"
+                                 : aioduct_error_text(code));
     }
-    char *full = malloc(strlen(prefix) + bytes + strlen(file) + 1);
-    if (full != NULL) {
-        sprintf(full, "%s%s%s", prefix, url, file);
-    }
-    return full;
+    return code == -ENOMEM ? EXIT_MEMORY : code < 0 ? EXIT_USAGE : 0;
 }
 
 static int make_request(struct transfer *t, struct aioduct_request **out)
@@ -305,7 +295,8 @@ static int make_request(struct transfer *t, struct aioduct_request **out)
                        : o->has_data       ? "POST"
                        : o->upload != NULL ? "PUT"
                                            : "GET";
-    char *url = full_url(o, t->url);
+    bool names_file = o->upload != NULL && strcmp(o->upload, "-") != 0;
+    char *url = url_complete(t->url, names_file ? o->upload : NULL);
     if (url == NULL) {
         return EXIT_MEMORY;
     }
@@ -345,6 +336,7 @@ static int open_outputs(struct transfer *t, size_t index)
     free(made);
     if (code == 0) {
         code = output_init(&t->heads, o->dump_header);
+        t->heads.append = index > 0; /* heads of all transfers go to one file */
     }
     t->record.file = t->body.path;
     return code < 0 ? EXIT_MEMORY : 0;

@@ -84,8 +84,8 @@ static void print_status(FILE *to, const struct transfer_record *r)
 }
 static void print_version(FILE *to, const struct transfer_record *r)
 {
-    if (r->version == 20) {
-        fputs("2", to);
+    if (r->version == 0 || r->version == 20) {
+        fputs(r->version == 0 ? "0" : "2", to);
     } else {
         fprintf(to, "%d.%d", r->version / 10, r->version % 10);
     }

@@ -64,6 +64,32 @@ def D_writes_the_heads_to_a_file(w):
 
 
 @case
+def D_gathers_the_heads_of_all_transfers(w):
+    for _ in range(2):  # anew each time
+        w.ok("-D", w.path("all"), w.nginx.url("/hello.txt"), w.nginx.url("/status/404"))
+        with open(w.path("all"), "rb") as f:
+            text = f.read().decode()
+        matches(text, r"^HTTP/1\.1 200 OK\r\n.*\r\n\r\nHTTP/1\.1 404 .*\r\n\r\n$")
+        equal(text.count("HTTP/1.1 "), 2)
+
+
+@case
+def w_reads_its_format_from_a_file_or_standard_input(w):
+    with open(w.path("format"), "wb") as f:
+        f.write(b"%{http_code}\n")
+    equal(w.ok("-w", "@" + w.path("format"), w.nginx.url("/hello.txt")), b"hello, world\n200")
+    equal(w.ok("-w", "@-", w.nginx.url("/hello.txt"), stdin=b"[%{http_code}]"), b"hello, world\n[200]")
+    w.fails(26, "-w", "@" + w.path("missing"), w.nginx.url("/hello.txt"))
+
+
+@case
+def a_query_may_hold_a_url_when_the_scheme_is_missing(w):
+    with Peer(answers(OK)) as peer:
+        equal(w.ok(f"127.0.0.1:{peer.port}/x?u=http://y/"), b"hello")
+        matches(peer.requests[0].decode(), r"^GET /x\?u=http://y/ HTTP/1\.1\r\n")
+
+
+@case
 def w_prints_variables_after_the_transfer(w):
     out = w.ok("-o", "/dev/null", "-w", r"%{http_code} %{size_download} %{http_version} %{runtime}%%\n",
                w.nginx.url("/hello.txt"))
@@ -174,6 +200,34 @@ def T_puts_a_file_with_its_length_and_a_pipe_in_chunks(w):
         equal(hashlib.sha256(body).hexdigest(), hashlib.sha256(data).hexdigest())
         w.ok("-T", "-", peer.url("/x"), stdin=b"from a pipe")
         matches(peer.requests[1].decode(), r"^PUT /x .*Transfer-Encoding: chunked.*from a pipe.*0\r\n\r\n$")
+
+
+@case
+def T_adds_the_name_of_the_file_where_the_url_has_none(w):
+    name = "a b#c%?.txt"
+    with open(w.path(name), "wb") as f:
+        f.write(b"x")
+    with Peer(answers(OK)) as peer:
+        for path in ("/dir/", "", "/dir/?q=1", "?q=/", "/as"):
+            w.ok("-T", w.path(name), peer.url(path))
+        targets = [r.split(b" ", 2)[1].decode() for r in peer.requests]
+        escaped = "a%20b%23c%25%3F.txt"
+        equal(targets, ["/dir/" + escaped, "/" + escaped, f"/dir/{escaped}?q=1", f"/{escaped}?q=/", "/as"])
+
+
+@case
+def T_sends_what_was_announced_when_more_can_be_read(w):
+    with Peer(answers(OK)) as peer:
+        equal(w.ok("-T", "/proc/version", peer.url("/x")), b"hello")  # says that it is empty
+        matches(peer.requests[0].decode(), r"Content-Length: 0\r\n\r\n$")
+
+
+@case
+def a_body_that_contradicts_a_header_is_exit_2(w):
+    with Peer(answers(OK)) as peer:
+        _, err = w.fails(2, "-d", "abc", "-H", "Content-Length: 4", peer.url())
+        matches(err, "Content-Length")
+        equal(peer.requests, [])
 
 
 @case
@@ -314,6 +368,18 @@ def f_gives_22_without_output_and_without_f_the_page_is_shown(w):
     equal(out, b"")
     matches(err, "404")
     equal(w.ok(w.nginx.url("/status/404")), b"gone\n")
+    out, err = w.fails(22, "-f", "-v", "-D", w.path("refused"), w.nginx.url("/status/404"))
+    equal(out, b"")
+    matches(err, "< HTTP/1.1 404")
+    with open(w.path("refused"), "rb") as f:
+        matches(f.read().decode(), "^HTTP/1.1 404 ")
+
+
+@case
+def a_flood_of_interim_answers_is_exit_56(w):
+    with Peer(answers(b"HTTP/1.1 100 Continue\r\n\r\n" * 50 + OK)) as peer:
+        _, err = w.fails(56, peer.url())
+        matches(err, "interim_max")
 
 
 @case

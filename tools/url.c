@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#include "url.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *url_authority(const char *url)
+{
+    const char *mark = strstr(url, "://");
+    /* One inside a path or a query is no scheme's. */
+    return mark != NULL && strcspn(url, "/?#") > (size_t)(mark - url) ? mark + 3 : url;
+}
+
+/* What may stand in a path as it is (RFC 3986 section 2.3). */
+static bool is_unreserved(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c != '\0' && strchr("-._~", c) != NULL);
+}
+
+static char *put_escaped(char *to, const char *name)
+{
+    for (; *name != '\0'; name++) {
+        if (is_unreserved(*name)) {
+            *to++ = *name;
+        } else {
+            to += sprintf(to, "%%%02X", (unsigned char)*name);
+        }
+    }
+    return to;
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+char *url_complete(const char *url, const char *upload)
+{
+    const char *authority = url_authority(url);
+    const char *path = authority + strcspn(authority, "/?#");
+    const char *path_end = path + strcspn(path, "?#");
+    bool names_no_file = path_end == path || path_end[-1] == '/';
+    const char *file = upload != NULL && names_no_file ? base_name(upload) : "";
+    char *full = malloc(strlen("http://") + strlen(url) + 1 + 3 * strlen(file) + 1);
+    if (full == NULL) {
+        return NULL;
+    }
+    char *at = stpcpy(full, authority == url ? "http://" : "");
+    at = mempcpy(at, url, (size_t)(path_end - url));
+    if (file[0] != '\0') {
+        at = stpcpy(at, path_end == path ? "/" : "");
+        at = put_escaped(at, file);
+    }
+    strcpy(at, path_end);
+    return full;
+}
