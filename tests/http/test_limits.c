@@ -305,24 +305,27 @@ static void test_write_gap_of_large_head(void **state)
 
 /* ---- no way to the server ---- */
 
-static int closed_port(void)
+/* Bound and not listening, so that nobody else can be given the port meanwhile. */
+static int closed_port(int *out_fd)
 {
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t bytes = sizeof in;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(fd, (struct sockaddr *)&in, sizeof in), 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&in, &bytes), 0);
-    close(fd);
+    *out_fd = fd;
     return ntohs(in.sin_port);
 }
 
 static void refused(struct tester *t, const char *host)
 {
-    int port = closed_port();
+    int fd;
+    int port = closed_port(&fd);
     char url[64], place[16];
     snprintf(url, sizeof url, "%s://%s:%d/", t->tls ? "https" : "http", host, port);
     snprintf(place, sizeof place, "%d", port);
     struct result *r = tester_get(t, url);
+    close(fd);
     assert_error(r, -ECONNREFUSED, AIODUCT_PHASE_CONNECT);
     assert_int_equal(r->error.os_code, ECONNREFUSED);
     assert_int_equal(r->error.safe_to_retry, 1);
