@@ -370,7 +370,9 @@ static void test_64_at_once(void **state)
         assert_answer(results[i], 200);
         assert_string_equal(results[i]->sha256, middle_hash);
     }
-    assert_in_range(nginx_connections(t->nginx) - before, 1, 64);
+    /* In a slow build a handshake outlasts the delay after which the race tries the next address.
+     */
+    assert_in_range(nginx_connections(t->nginx) - before, 1, test_is_slow_build() ? 128 : 64);
 }
 
 static void test_ip6(void **state)
