@@ -16,7 +16,9 @@
  * Threads. Each member is marked [any] any thread, [loop] the thread that drives this instance (the
  * one inside block_on or turn, or, before the first of them, the one that called open), [setup]
  * before open has returned. The host's [loop] members are called from inside block_on and turn
- * only, one at a time, and never from inside another member of the plugin.
+ * only, one at a time, and never from inside another member of the plugin; those of an adopted loop
+ * also while the application runs it, on the thread that does. There each descriptor that is ready
+ * may read the clock anew, and a turn without any callback of ours may have no turn_end.
  *
  * Results. 0 or more is success. -1 to -4095 is -errno. Below that lie aioduct's own codes. A call
  * that returns an error took nothing and calls nothing back. No callback ever runs inside the call
@@ -146,7 +148,8 @@ struct aioduct_layout {
     uint32_t bytes, align;
 };
 
-/* A loop that the application owns and the runtime is to adopt. */
+/* A loop that the application owns and the runtime is to adopt. It outlives the instance; what the
+ * instance watches keeps it running, like anything else that is watched in it. */
 struct aioduct_foreign {
     uint32_t size, flags;
     const char *kind;    /* "libevent", "libev", "io_uring" */
