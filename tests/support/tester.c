@@ -48,9 +48,18 @@ static void *on_first_thread(void *user)
     return user;
 }
 
+static void on_log(int level, const char *message, void *user)
+{
+    (void)user;
+    printf("# log %d: %s\n", level, message);
+}
+
 int suite_begin(void **state)
 {
     (void)state;
+    if (getenv("AIODUCT_TEST_LOG") != NULL) {
+        aioduct_log_set(on_log, NULL, 4);
+    }
     /* Thread sanitizers start a thread of their own beside the first one; it is not a leak. */
     pthread_t first;
     if (pthread_create(&first, NULL, on_first_thread, NULL) == 0) {

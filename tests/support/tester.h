@@ -4,7 +4,8 @@
  *
  * A tester is made by the case's setup and ended by its teardown, also when the case failed in the
  * middle: everything it handed out ends with it, and then no descriptor and no thread may be left.
- * The runtime is the one that AIODUCT_RUNTIME names.
+ * The runtime is the one that AIODUCT_RUNTIME names. With AIODUCT_TEST_LOG set the library's
+ * messages are in the report.
  *
  *     static void test_small(void **state)
  *     {
