@@ -25,7 +25,6 @@ struct nginx {
     pid_t pid; /* 0: not running */
     char *dir;
     int ports[NGINX_LISTENER_COUNT];
-    long questions; /* connections made by nginx_connections and the first probe */
 };
 
 struct listener {
@@ -100,7 +99,6 @@ static const char locations_text[] =
     "location = /status/304 { return 304; }\n"
     "location = /status/404 { return 404 'nothing here\\n'; }\n"
     "location = /status/500 { return 500 'broken\\n'; }\n"
-    "location = /counters { stub_status; }\n"
     "location = /limited { client_max_body_size 1k; proxy_pass "
     "http://self/accepted; }\n"
     "location = /accepted { return 200 'accepted\\n'; }\n"
@@ -333,7 +331,6 @@ int nginx_start(struct nginx **out)
          * reset if it never does. */
         char answer[1024];
         int got = ask(nginx, "/accepted", answer, sizeof answer);
-        nginx->questions = 1;
         if (got < 0 || strstr(answer, "accepted") == NULL) {
             print_log(nginx);
             code = got < 0 ? got : -EPROTO;
@@ -410,21 +407,6 @@ int nginx_add_file(const struct nginx *nginx, const char *name, uint64_t bytes, 
     }
     free(path);
     return code;
-}
-
-long nginx_connections(struct nginx *nginx)
-{
-    char answer[2048];
-    if (ask(nginx, "/counters", answer, sizeof answer) < 0) {
-        return -1;
-    }
-    nginx->questions++;
-    long accepted = -1;
-    const char *line = strstr(answer, "requests\n ");
-    if (line != NULL && sscanf(line, "requests\n %ld", &accepted) == 1) {
-        return accepted - nginx->questions;
-    }
-    return -1;
 }
 
 static long count_text(const char *path, const char *text)

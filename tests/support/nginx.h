@@ -61,9 +61,6 @@ const char *nginx_url(const struct nginx *nginx, enum nginx_listener listener, c
  * -> 0 or -errno */
 int nginx_add_file(const struct nginx *nginx, const char *name, uint64_t bytes, char hex[65]);
 
-/* Connections accepted on all listeners so far, but for those of this question itself. */
-long nginx_connections(struct nginx *nginx);
-
 /* Lines of the access log that contain @text, "GET /small 200" say; waits at most 5 s until there
  * are @count: a line is written a moment after the answer. */
 long nginx_wait_log(const struct nginx *nginx, const char *text, long count);
