@@ -191,8 +191,8 @@ static void publish(struct ad_uring *u, bool turned)
     uint64_t count;
     while (turned && read(fd, &count, sizeof count) < 0 && errno == EINTR) {
     }
-    if (!flushed || ad_uring_ring_busy(&u->ring) || !ad_uring_list_empty(&u->reports) ||
-        !ad_tasks_may_wait(&u->tasks)) {
+    if (!flushed || io_uring_sq_ready(&u->ring) > 0 || ad_uring_ring_busy(&u->ring) ||
+        !ad_uring_list_empty(&u->reports) || !ad_tasks_may_wait(&u->tasks)) {
         signal_fd(fd);
     }
 }

@@ -75,7 +75,7 @@ static const char *const guard_symbols[] = {"io_uring_queue_init_params", "io_ur
 AIODUCT_PLUGIN_NOTE(uring, "runtime,local,connector")
 AIODUCT_PLUGIN_EXPORT(uring) = {
     AIODUCT_PLUGIN_HEAD(uring),
-    .version = "0.1.0",
+    .version = AD_PLUGIN_VERSION,
     .vendor = "aioduct",
     .url = "",
     .summary = "io_uring: operations that complete, on one thread",
