@@ -23,7 +23,11 @@ int ad_drive_root(struct ad_task *task, void *user)
 void ad_drive_progress(struct ad_engine *engine)
 {
     struct ad_worker *worker = engine->owner;
-    if (worker->client->job != NULL && worker->root != NULL) {
+    const struct aioduct_client *client = worker->client;
+    /* Only the last exchange and the end concern a job; a wake costs a turn. */
+    bool last =
+        engine->closing || atomic_load_explicit(&client->outstanding, memory_order_relaxed) == 0;
+    if (last && client->job != NULL && worker->root != NULL) {
         ad_task_wake(worker->root);
     }
 }
