@@ -108,8 +108,10 @@ struct aioduct_callbacks {
  * Thread:   any with workers or a send binding, else the client's
  * Owns:     @callbacks copied; @request referenced until done; @user borrowed until on_done returns
  * Calls:    on_done exactly once if 0 was returned; never inside this call
- * Returns:  0 | -EINVAL | -EBUSY (a pull body already under way) | -ENOMEM | AIODUCT_E_THREAD |
- * AIODUCT_E_FORKED | AIODUCT_E_CLIENT_CLOSED. *@out (may be NULL) is borrowed until on_done returns
+ * Returns:  0 | -EINVAL (declared framing contradicts the body) | -EBUSY (a pull body already under
+ * way) | -ENOMEM | AIODUCT_E_LIMIT (url_bytes_max) | AIODUCT_E_UNSUPPORTED (HTTP/2) |
+ * AIODUCT_E_THREAD | AIODUCT_E_FORKED | AIODUCT_E_CLIENT_CLOSED. *@out (may be NULL) is borrowed
+ * until on_done returns
  */
 AIODUCT_API int aioduct_client_submit(struct aioduct_client *client,
                                       struct aioduct_request *request,

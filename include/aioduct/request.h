@@ -33,9 +33,11 @@ AIODUCT_API void aioduct_request_destroy(struct aioduct_request *request);
 /**
  * Add a header field; replace all of that name; remove all of that name. Order and case of names
  * are kept. CR, LF and NUL are refused (RFC 9110 section 5.5), as are Content-Length,
- * Transfer-Encoding, Host and Connection values that contradict the request. Removing "User-Agent",
- * "Accept" or "Host" suppresses the default field; Host cannot be. Owns:    strings copied Returns:
- * 0 | -EINVAL (the name or value is not allowed) | -EBUSY (frozen) | -ENOMEM
+ * Transfer-Encoding, Host and Connection values that contradict the request. Removing "User-Agent"
+ * or "Accept", or setting it to "", suppresses the default field; Host cannot be removed. A
+ * declared Content-Length or Transfer-Encoding is checked against the body whichever is set first,
+ * and sent once. Owns:    strings copied Returns: 0 | -EINVAL (the name or value is not allowed) |
+ * -EBUSY (frozen) | -ENOMEM
  */
 AIODUCT_API int aioduct_request_header_add(struct aioduct_request *request, const char *name,
                                            const char *value);

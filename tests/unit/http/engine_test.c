@@ -4,6 +4,7 @@
  * failed allocation does, how the ledger, the pool's queue and the ways to drive behave. What a
  * program sees on every runtime is in tests/http.
  */
+#include "base/assert.h"
 #include "base/mem.h"
 #include "http/client.h"
 #include "http/conn.h"
@@ -306,6 +307,7 @@ static void test_window_bounds_what_is_kept(void **state)
         if (o.exchange == NULL) {
             break;
         }
+        assert_true(o.body_bytes - released <= 1000);
         size_t stash = ad_buf_bytes(&o.exchange->stash);
         size_t left = o.exchange->conn != NULL ? ad_buf_bytes(&o.exchange->conn->h1.leftover) : 0;
         assert_true(stash + left <= 2 * SLICE_BYTES_MAX); /* one slice, and what was under way */
@@ -440,6 +442,169 @@ static void test_origins_go(void **state)
     end(&s);
 }
 
+/* ---- how long connections are kept ---- */
+
+static void play_hint(struct peer_conn *conn, int index, void *user)
+{
+    (void)user;
+    while (peer_read_request(conn)) {
+        peer_answer(conn, 200,
+                    index == 0 ? "Keep-Alive: max=5, timeout=5\r\n" : "Keep-Alive: timeout=2\r\n",
+                    "ok");
+    }
+}
+
+static void get(struct scene *s, struct aioduct_request *request)
+{
+    struct aioduct_error error = {0};
+    int code = aioduct_client_perform(s->client, request, NULL, NULL, &error);
+    if (code < 0) {
+        fail_msg("%s", error.message);
+    }
+}
+
+static void test_idle_hint(void **state)
+{
+    struct scene s;
+    (void)state;
+    begin(&s, play_hint);
+    open_client(&s);
+    const struct ad_engine *engine = &s.client->workers[0].engine;
+    struct aioduct_request *request = request_for(&s, "GET", "/");
+    get(&s, request);
+    assert_int_equal(engine->pool.idle_count, 1);
+    struct ad_conn *conn = AD_CONTAINER_OF(engine->conns.next, struct ad_conn, node);
+    assert_int_equal(conn->idle_hint_ns, 3000000000u);
+    uint64_t left_ns = conn->deadline.at_ns - ad_loop_now_ns(engine->loop);
+    assert_in_range(left_ns, 1000000000u, 3000000000u);
+    assert_int_equal(ad_loop_claim(engine->loop), 0);
+    ad_conn_close(conn, true);
+    ad_loop_unclaim(engine->loop);
+    get(&s, request); /* the second connection: two seconds less two is nothing */
+    assert_int_equal(engine->pool.idle_count, 0);
+    assert_int_equal(peer_connections(s.peer), 2);
+    aioduct_request_destroy(request);
+    end(&s);
+}
+
+static void test_age(void **state)
+{
+    struct scene s;
+    (void)state;
+    begin(&s, play_ok);
+    s.options.connection_age_ms = 1;
+    open_client(&s);
+    struct aioduct_request *request = request_for(&s, "GET", "/");
+    get(&s, request);
+    poll(NULL, 0, 10);
+    get(&s, request);
+    assert_int_equal(peer_connections(s.peer), 2);
+    aioduct_request_destroy(request);
+    end(&s);
+}
+
+/* Two at once leave two connections; as many stay as the limits say. */
+static void idle_limit(int per_origin, int total, unsigned want)
+{
+    struct scene s;
+    struct outcome o[3] = {{0}};
+    begin(&s, play_gated);
+    s.options.idle_per_origin_max = per_origin;
+    s.options.idle_total_max = total;
+    open_client(&s);
+    struct aioduct_request *request = request_for(&s, "GET", "/");
+    for (int i = 0; i < 3; i++) {
+        submit(&s, request, &o[i]);
+    }
+    while (peer_requests(s.peer) < 3) {
+        assert_int_equal(aioduct_client_turn(s.client, 10), 0);
+    }
+    peer_open(s.peer, GO);
+    assert_int_equal(aioduct_client_run(s.client), 0);
+    assert_int_equal(s.client->workers[0].engine.pool.idle_count, want);
+    aioduct_request_destroy(request);
+    end(&s);
+}
+
+static void test_idle_limits(void **state)
+{
+    (void)state;
+    idle_limit(0, 0, 3);
+    idle_limit(2, 0, 2);
+    idle_limit(0, 1, 1);
+}
+
+static void test_acquire_timeout(void **state)
+{
+    struct scene s;
+    struct outcome o[2] = {{0}};
+    (void)state;
+    begin(&s, play_gated);
+    s.options.connections_per_origin_max = 1;
+    s.options.acquire_timeout_ms = 20;
+    open_client(&s);
+    struct aioduct_request *request = request_for(&s, "GET", "/");
+    submit(&s, request, &o[0]);
+    submit(&s, request, &o[1]);
+    while (o[1].done_count == 0) {
+        assert_int_equal(aioduct_client_turn(s.client, 1000), 0);
+    }
+    assert_int_equal(o[1].error.code, AIODUCT_E_TIMEOUT);
+    assert_int_equal(o[1].error.phase, AIODUCT_PHASE_QUEUE);
+    assert_int_equal(o[1].error.safe_to_retry, 1);
+    assert_non_null(strstr(o[1].error.message, "acquire_timeout_ms"));
+    assert_int_equal(o[0].done_count, 0);
+    peer_open(s.peer, GO);
+    assert_int_equal(aioduct_client_run(s.client), 0);
+    assert_int_equal(o[0].error.code, 0);
+    aioduct_request_destroy(request);
+    end(&s);
+}
+
+/* ---- the rest of a dropped body ---- */
+
+static void play_half(struct peer_conn *conn, int index, void *user)
+{
+    (void)index;
+    (void)user;
+    while (peer_read_request(conn)) {
+        peer_send(conn, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello");
+        peer_wait_gate(conn, GO);
+        peer_send(conn, "world");
+    }
+}
+
+static void test_short_rest_is_drained(void **state)
+{
+    struct scene s;
+    struct outcome o = {0}, next = {0};
+    (void)state;
+    begin(&s, play_half);
+    open_client(&s);
+    struct aioduct_request *request = request_for(&s, "GET", "/");
+    submit(&s, request, &o);
+    while (o.body_bytes < 5) {
+        assert_int_equal(aioduct_client_turn(s.client, 1000), 0);
+    }
+    aioduct_exchange_cancel(o.exchange);
+    assert_int_equal(o.done_count, 0); /* never inside the call */
+    assert_int_equal(aioduct_client_run(s.client), 0);
+    assert_int_equal(o.error.code, -ECANCELED);
+    assert_int_equal(o.error.partial, 1);
+    peer_open(s.peer, GO);
+    while (s.client->workers[0].engine.pool.idle_count == 0) {
+        assert_int_equal(aioduct_client_turn(s.client, 1000), 0);
+    }
+    submit(&s, request, &next);
+    assert_int_equal(aioduct_client_run(s.client), 0);
+    assert_int_equal(next.error.code, 0);
+    assert_string_equal(next.body, "helloworld");
+    assert_int_equal(next.reused, 1);
+    assert_int_equal(peer_connections(s.peer), 1);
+    aioduct_request_destroy(request);
+    end(&s);
+}
+
 /* ---- driving ---- */
 
 static void test_a_foreign_loop_drives(void **state)
@@ -528,6 +693,14 @@ static const struct CMUnitTest cases[] = {
      NULL, NULL, NULL},
     {"more than waiters_max is refused by name", test_too_many_waiters, NULL, NULL, NULL},
     {"an origin that holds nothing is forgotten", test_origins_go, NULL, NULL, NULL},
+    {"C16: the server's Keep-Alive hint shortens idleness by two seconds", test_idle_hint, NULL,
+     NULL, NULL},
+    {"a connection takes no requests beyond its age", test_age, NULL, NULL, NULL},
+    {"idle_per_origin_max and idle_total_max bound the idle ones", test_idle_limits, NULL, NULL,
+     NULL},
+    {"acquire_timeout_ms ends a wait for a slot", test_acquire_timeout, NULL, NULL, NULL},
+    {"C90: the short rest of a cancelled body is drained", test_short_rest_is_drained, NULL, NULL,
+     NULL},
     {"poll and turn drive a client from a foreign loop", test_a_foreign_loop_drives, NULL, NULL,
      NULL},
     {"eight threads submit to two workers", test_many_threads_submit_to_workers, NULL, NULL, NULL},
