@@ -283,12 +283,15 @@ static void lost(struct ad_conn *conn, int code, const struct aioduct_error *par
     } else if (code == 0 || code == AIODUCT_E_TRUNCATED) {
         error = *parsed;
     } else {
-        ad_error_set(&error, code, in_body ? AIODUCT_PHASE_BODY : AIODUCT_PHASE_HEAD,
-                     "the connection to %s:%u failed: %s", conn->origin->dial_host,
-                     conn->origin->dial_port, aioduct_error_text(code));
         const struct aioduct_error *cause = ad_transport_error(conn->transport);
-        if (cause != NULL && cause->code == code) {
+        enum aioduct_phase phase = in_body ? AIODUCT_PHASE_BODY : AIODUCT_PHASE_HEAD;
+        if (cause != NULL && cause->code == code && cause->tls_code != 0) {
+            ad_error_set(&error, code, phase, "%s", cause->message); /* GnuTLS says more than we */
             error.tls_code = cause->tls_code;
+        } else {
+            ad_error_set(&error, code, phase, "the connection to %s:%u failed: %s",
+                         conn->origin->dial_host, conn->origin->dial_port,
+                         aioduct_error_text(code));
         }
     }
     fail(conn, &error);
