@@ -119,10 +119,13 @@ struct aioduct_client_options {
 };
 
 #ifdef __cplusplus
-#define AIODUCT_CLIENT_OPTIONS_INIT           \
-    {                                         \
-        sizeof(struct aioduct_client_options) \
-    }
+static inline struct aioduct_client_options aioduct_client_options_init_(void)
+{
+    struct aioduct_client_options options = {};
+    options.size = sizeof options;
+    return options;
+}
+#define AIODUCT_CLIENT_OPTIONS_INIT aioduct_client_options_init_()
 #else
 #define AIODUCT_CLIENT_OPTIONS_INIT                   \
     {                                                 \

@@ -46,5 +46,6 @@ done
 printf '#include <aioduct/aioduct.h>\nstruct aioduct_client_options o = AIODUCT_CLIENT_OPTIONS_INIT;\n' \
   >"$dir/init.c"
 check 'the options initialiser raises no warning in C' gcc -std=c11 $strict -I"$root/include" "$dir/init.c"
+check 'nor in C++' g++ -std=c++17 $strict -x c++ -I"$root/include" "$dir/init.c"
 echo "1..$n"
 exit $failed
