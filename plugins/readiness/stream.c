@@ -93,7 +93,8 @@ static void complete(struct ad_readiness_stream *s, int op, int code)
     }
     host->on_done(host->ctx, s->stream, op, code, bytes);
     if (op == AIODUCT_OP_SEND && waits(s, AIODUCT_OP_SHUTDOWN)) {
-        complete(s, AIODUCT_OP_SHUTDOWN, end_our_side(s));
+        s->shut = code == 0; /* after a part the end would make it look like the whole */
+        complete(s, AIODUCT_OP_SHUTDOWN, code == 0 ? end_our_side(s) : code);
     }
 }
 

@@ -98,6 +98,7 @@ static void follow_with_shutdown(struct ad_uring_stream *s, int code)
         return;
     }
     s->shutdown_code = code;
+    s->ended = code == 0; /* after a part the end would make it look like the whole */
     if (code == 0 && shutdown(s->fd, SHUT_WR) < 0) {
         s->shutdown_code = -errno;
     }

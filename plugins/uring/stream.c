@@ -108,6 +108,7 @@ static void cancel_one(struct ad_uring_stream *s, unsigned op)
     unwish(s, op);
     if (op == AIODUCT_OP_SHUTDOWN) {
         s->shutdown_code = -ECANCELED;
+        s->ended = false;
     }
     ad_uring_stream_report(s, op);
 }

@@ -403,12 +403,47 @@ static void after_shutdown_nothing_is_sent_but_received(void **state)
     assert_true(stream->ended);
 }
 
+/* -> does the peer see more, or the end, after so many bytes of the pattern? */
+static bool anything_after(int fd, uint64_t seed, uint64_t bytes)
+{
+    static uint8_t buffer[65536];
+    for (uint64_t done = 0; done < bytes;) {
+        size_t piece = bytes - done < sizeof buffer ? (size_t)(bytes - done) : sizeof buffer;
+        ssize_t got = recv(fd, buffer, piece, 0);
+        assert_true(got > 0);
+        assert_int_equal(ct_pattern_match(buffer, (size_t)got, seed, done), got);
+        done += (uint64_t)got;
+    }
+    return recv(fd, buffer, 1, MSG_DONTWAIT) >= 0;
+}
+
+/* ST-13, ST-14: a peer that saw the end would take the part for the whole. */
+static void no_end_follows_a_send_that_was_cut_short(void **state)
+{
+    struct ct_case *c = *state;
+    int fd;
+    uint64_t at = 0;
+    struct ct_stream *stream = ct_dial(c, &fd);
+    ct_send_until_pending(stream, 43, &at);
+    assert_int_equal(ct_shutdown(stream), AIODUCT_PENDING);
+    ct_cancel(stream, AIODUCT_OP_SEND);
+    CT_UNTIL(&c->rig, ct_is_send_done, stream);
+    CT_UNTIL(&c->rig, ct_is_shutdown_done, stream);
+    assert_int_equal(stream->send.code, -ECANCELED);
+    assert_int_equal(stream->shutdown.code, -ECANCELED);
+    assert_false(anything_after(fd, 43, stream->taken));
+    assert_true(ct_send_bytes(stream, "more", 4) >= 0);
+    CT_UNTIL(&c->rig, ct_is_send_done, stream);
+    assert_true(ct_wait_readable(fd, 4));
+}
+
 /* ST-15: it completes once, and either the end was sent or it was not. */
 static void a_pending_shutdown_is_cancelled(void **state)
 {
     struct ct_case *c = *state;
+    int fd;
     uint64_t at = 0;
-    struct ct_stream *stream = ct_dial(c, NULL);
+    struct ct_stream *stream = ct_dial(c, &fd);
     ct_send_until_pending(stream, 42, &at);
     assert_int_equal(ct_shutdown(stream), AIODUCT_PENDING);
     ct_cancel(stream, AIODUCT_OP_SHUTDOWN | AIODUCT_OP_SEND);
@@ -418,6 +453,10 @@ static void a_pending_shutdown_is_cancelled(void **state)
     ct_run_for(&c->rig, 5);
     assert_int_equal(stream->shutdown.completed, 1);
     assert_int_equal(stream->send.completed, stream->send.accepted);
+    bool ended = stream->shutdown.code == 0;
+    assert_int_equal(anything_after(fd, 42, stream->taken), ended);
+    assert_int_equal(ct_send_bytes(stream, "x", 1) == -EPIPE, ended);
+    CT_UNTIL(&c->rig, ct_is_send_done, stream);
 }
 
 /* ---- the end ---- */
@@ -456,6 +495,7 @@ static const struct CMUnitTest cases[] = {
     CT_CASE(shutdown_ends_our_side),
     CT_CASE(the_end_follows_the_bytes_of_a_pending_send),
     CT_CASE(after_shutdown_nothing_is_sent_but_received),
+    CT_CASE(no_end_follows_a_send_that_was_cut_short),
     CT_CASE(a_pending_shutdown_is_cancelled),
     CT_CASE(bytes_that_were_taken_survive_the_close),
 };

@@ -302,8 +302,9 @@ struct aioduct_connector {
      * unchanged until then (the iovec array itself need not). Negative: nothing was taken. Any
      * @count; no bytes at all are DONE. Never raises SIGPIPE. */
     int (*send)(void *state, const struct iovec *pieces, unsigned count);
-    /* End our side, after the bytes of a send in flight. DONE, PENDING or negative. A send after it
-     * is -EPIPE; receiving goes on. */
+    /* End our side, after the bytes of a send in flight; if that send fails or is cancelled, this
+     * completes with its code and the end is not sent. DONE, PENDING or negative. A send after it
+     * is -EPIPE, unless it completed with an error; receiving goes on. */
     int (*shutdown)(void *state);
     /* Each named operation that is in flight still completes once, with -ECANCELED or what really
      * happened. */
