@@ -125,6 +125,13 @@ static int on_write_out(struct parser *p, const char *value)
     p->options->write_out = p->options->write_out_file;
     return code;
 }
+static int on_output(struct parser *p, const char *value)
+{
+    if (value[0] == '\0') { /* the list's mark of -O */
+        return usage_error(p, "expected a file name");
+    }
+    return strings_add(&p->options->outputs, value) < 0 ? EXIT_MEMORY : 0;
+}
 static int on_output_name(struct parser *p, const char *value)
 {
     (void)value;
@@ -184,7 +191,7 @@ static const struct option_entry entries[] = {
     {0, "data-raw", CALL, 0, on_data_raw, "DATA", "POST DATA; @ has no meaning"},
     {'D', "dump-header", TEXT, AT(dump_header), NULL, "FILE",
      "write response heads to FILE (-: standard output)"},
-    {'f', "fail", FLAG, AT(fail), NULL, NULL, "exit 22 without output for status 400 and above"},
+    {'f', "fail", FLAG, AT(fail), NULL, NULL, "exit 22 without the body for status 400 and above"},
     {'I', "head", FLAG, AT(head_only), NULL, NULL, "send HEAD and print the response head"},
     {'H', "header", LIST, AT(headers), NULL, "LINE",
      "'Name: value' adds, 'Name:' removes, 'Name;' sends it empty"},
@@ -198,7 +205,7 @@ static const struct option_entry entries[] = {
     {'6', "ipv6", CALL, 0, on_ipv6, NULL, "IPv6 only"},
     {0, "key", TEXT, AT(key), NULL, "FILE", "private key of --cert (PEM)"},
     {'m', "max-time", CALL, 0, on_max_time, "SECONDS", "limit for a whole transfer"},
-    {'o', "output", LIST, AT(outputs), NULL, "FILE", "write the body to FILE (-: standard output)"},
+    {'o', "output", CALL, 0, on_output, "FILE", "write the body to FILE (-: standard output)"},
     {0, "pass", CALL, 0, on_pass, "PASSWORD", "of the private key"},
     {'e', "referer", TEXT, AT(referer), NULL, "URL", "Referer to send"},
     {'O', "remote-name", CALL, 0, on_output_name, NULL,
@@ -212,7 +219,8 @@ static const struct option_entry entries[] = {
     {0, "show-secrets", FLAG, AT(show_secrets), NULL, NULL,
      "with -v: print credentials and cookies"},
     {'s', "silent", FLAG, AT(silent), NULL, NULL, "print no errors"},
-    {'T', "upload-file", TEXT, AT(upload), NULL, "FILE", "PUT FILE (-: standard input)"},
+    {'T', "upload-file", LIST, AT(uploads), NULL, "FILE",
+     "PUT FILE (-: standard input); one for each URL"},
     {0, "url", LIST, AT(urls), NULL, "URL", "a URL, as without --url"},
     {'u', "user", CALL, 0, set_user, "USER[:PASSWORD]", "Basic authentication"},
     {'v', "verbose", FLAG, AT(verbose), NULL, NULL, "show heads and connection on standard error"},
@@ -312,11 +320,11 @@ static int check(const struct options *o)
         fprintf(stderr, "aioduct: no URL given\naioduct: try 'aioduct --help'\n");
         return EXIT_USAGE;
     }
-    if (o->head_only && (o->has_data || o->upload != NULL)) {
+    if (o->head_only && (o->has_data || o->uploads.count > 0)) {
         fprintf(stderr, "aioduct: -I cannot go with -d or -T: a HEAD request has no body\n");
         return EXIT_USAGE;
     }
-    if (o->has_data && o->upload != NULL) {
+    if (o->has_data && o->uploads.count > 0) {
         fprintf(stderr, "aioduct: -d and -T both name a body: choose one\n");
         return EXIT_USAGE;
     }
@@ -352,6 +360,7 @@ void options_fini(struct options *o)
 {
     free(o->urls.items);
     free(o->outputs.items);
+    free(o->uploads.items);
     free(o->headers.items);
     free(o->resolve.items);
     free(o->connect_to.items);
@@ -365,7 +374,8 @@ void options_fini(struct options *o)
 void options_help(void)
 {
     puts("usage: aioduct [options] URL...      transfer\n"
-         "       aioduct plugins [--json]      which event runtimes there are, and which one is "
+         "       aioduct plugins [--json] [--runtime NAME]\n"
+         "                                     which event runtimes there are, and which one is "
          "chosen\n");
     for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++) {
         char left[64];

@@ -16,6 +16,7 @@ struct strings {
 struct options {
     struct strings urls;
     struct strings outputs; /* -o and -O in order: the i-th belongs to the i-th URL; "" is -O */
+    struct strings uploads; /* -T: the i-th belongs to the i-th URL */
     const char *method;     /* -X; NULL: from the other options */
     struct strings headers; /* -H as given */
     char *data;             /* -d parts joined by & */
@@ -40,7 +41,6 @@ struct options {
     struct strings resolve, connect_to;
     int family;            /* 0, 4, 6 */
     const char *write_out; /* -w */
-    const char *upload;    /* -T */
     const char *interface; /* --interface */
     const char *runtime;   /* --runtime */
     bool http1_1;          /* --http1.1 */

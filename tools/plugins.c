@@ -141,8 +141,9 @@ int plugins_main(int argc, char **argv)
             wanted = argv[++i];
         } else {
             fprintf(stderr,
-                    "aioduct plugins: unknown argument '%s'\n"
+                    "aioduct plugins: %s '%s'\n"
                     "usage: aioduct plugins [--json] [--runtime NAME]\n",
+                    strcmp(argv[i], "--runtime") == 0 ? "no value after" : "unknown argument",
                     argv[i]);
             return EXIT_USAGE;
         }

@@ -25,9 +25,11 @@ struct transfer {
     const struct options *options;
     struct aioduct_client *client;
     const char *url;
+    const char *upload_name;   /* the -T that belongs to this URL; NULL: none */
     struct output body, heads; /* heads: -D */
     struct upload upload;
     bool refused; /* -f and the status says so */
+    bool enough;  /* -I with a method that has a body: the head is all that is wanted */
     bool request_shown;
     struct transfer_record record;
 };
@@ -93,7 +95,7 @@ static int show_head(struct transfer *t, const struct aioduct_head *head)
     if (o->dump_header != NULL && output_write(&t->heads, head->raw, head->raw_bytes) < 0) {
         return -EIO;
     }
-    if ((o->include_head || o->head_only) && !t->refused) {
+    if (o->include_head || o->head_only) {
         return output_write(&t->body, head->raw, head->raw_bytes);
     }
     return 0;
@@ -123,7 +125,11 @@ static int on_head(struct aioduct_exchange *exchange, const struct aioduct_head 
         show_head(t, head);
         return -ECANCELED;
     }
-    return show_head(t, head) < 0 || output_open(&t->body) < 0 ? -EIO : 0;
+    if (show_head(t, head) < 0 || output_open(&t->body) < 0) {
+        return -EIO;
+    }
+    t->enough = t->options->head_only && strcmp(t->record.method, "HEAD") != 0;
+    return t->enough ? -ECANCELED : 0;
 }
 
 static int on_body(struct aioduct_exchange *exchange, const void *bytes, size_t count, void *user)
@@ -138,7 +144,9 @@ static void on_done(struct aioduct_exchange *exchange, const struct aioduct_erro
 {
     struct transfer *t = user;
     learn(t, exchange);
-    t->record.error = *error;
+    if (!t->enough || error->code != AIODUCT_E_SINK) {
+        t->record.error = *error;
+    }
 }
 
 static const struct aioduct_callbacks callbacks = {
@@ -174,37 +182,53 @@ static int add_header(struct aioduct_request *request, const struct options *o, 
         complain(o,
                  "(%d) header refused: '%s' (use 'Name: value'; no line breaks or control bytes)",
                  EXIT_USAGE, line);
+        if (name_bytes == 4 && strncasecmp(line, "Host", 4) == 0) {
+            complain(o, "hint: Host is that of the URL; --connect-to dials another address for it");
+        }
         return EXIT_USAGE;
     }
     return 0;
 }
 
+/* What -H says of a field stands instead of -A, -e, -u and the URL's userinfo. */
+static bool header_given(const struct options *o, const char *name)
+{
+    size_t bytes = strlen(name);
+    for (size_t i = 0; i < o->headers.count; i++) {
+        const char *line = o->headers.items[i];
+        if (strncasecmp(line, name, bytes) == 0 && (line[bytes] == ':' || line[bytes] == ';')) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int add_headers(struct aioduct_request *request, const struct options *o)
 {
-    bool typed = false;
     int code = 0;
-    if (o->user_agent != NULL) {
+    if (o->user_agent != NULL && !header_given(o, "User-Agent")) {
         code = o->user_agent[0] == '\0'
                    ? aioduct_request_header_remove(request, "User-Agent")
                    : aioduct_request_header_set(request, "User-Agent", o->user_agent);
     }
-    if (code == 0 && o->referer != NULL) {
+    bool referer = o->referer != NULL && o->referer[0] != '\0' && !header_given(o, "Referer");
+    if (code == 0 && referer) {
         code = aioduct_request_header_set(request, "Referer", o->referer);
     }
     if (code < 0) {
         complain(o, "(%d) -A or -e: value refused (no line breaks or control bytes)", EXIT_USAGE);
         return EXIT_USAGE;
     }
+    if (header_given(o, "Authorization")) {
+        aioduct_request_header_remove(request, "Authorization"); /* the URL's */
+    }
     for (size_t i = 0; i < o->headers.count; i++) {
-        const char *line = o->headers.items[i];
-        typed = typed || strncasecmp(line, "content-type:", 13) == 0 ||
-                strncasecmp(line, "content-type;", 13) == 0;
-        int exit_code = add_header(request, o, line);
+        int exit_code = add_header(request, o, o->headers.items[i]);
         if (exit_code != 0) {
             return exit_code;
         }
     }
-    if (o->has_data && !typed) {
+    if (o->has_data && !header_given(o, "Content-Type")) {
         aioduct_request_header_set(request, "Content-Type", "application/x-www-form-urlencoded");
     }
     return 0;
@@ -241,7 +265,7 @@ static char *ask_password(const char *user)
 
 static int add_user(struct aioduct_request *request, const struct options *o)
 {
-    if (o->user == NULL) {
+    if (o->user == NULL || header_given(o, "Authorization")) {
         return 0;
     }
     char *user = strndup(o->user, strcspn(o->user, ":"));
@@ -265,8 +289,8 @@ static int add_body(struct transfer *t, struct aioduct_request *request)
     int code = 0;
     if (o->has_data) {
         code = aioduct_request_body_borrow(request, o->data != NULL ? o->data : "", o->data_bytes);
-    } else if (o->upload != NULL) {
-        int exit_code = upload_open(&t->upload, o->upload);
+    } else if (t->upload_name != NULL) {
+        int exit_code = upload_open(&t->upload, t->upload_name);
         if (exit_code != 0) {
             return exit_code;
         }
@@ -289,21 +313,20 @@ static int add_body(struct transfer *t, struct aioduct_request *request)
 static int make_request(struct transfer *t, struct aioduct_request **out)
 {
     const struct options *o = t->options;
-    struct aioduct_error error = {0};
-    t->record.method = o->method != NULL   ? o->method
-                       : o->head_only      ? "HEAD"
-                       : o->has_data       ? "POST"
-                       : o->upload != NULL ? "PUT"
-                                           : "GET";
-    bool names_file = o->upload != NULL && strcmp(o->upload, "-") != 0;
-    char *url = url_complete(t->url, names_file ? o->upload : NULL);
+    t->record.method = o->method != NULL        ? o->method
+                       : o->head_only           ? "HEAD"
+                       : o->has_data            ? "POST"
+                       : t->upload_name != NULL ? "PUT"
+                                                : "GET";
+    bool names_file = t->upload_name != NULL && strcmp(t->upload_name, "-") != 0;
+    char *url = url_complete(t->url, names_file ? t->upload_name : NULL);
     if (url == NULL) {
         return EXIT_MEMORY;
     }
-    int code = aioduct_request_create(t->record.method, url, out, &error);
+    int code = aioduct_request_create(t->record.method, url, out, &t->record.error);
     free(url);
     if (code < 0) {
-        return complain_error(o, &error);
+        return complain_error(o, &t->record.error);
     }
     int exit_code = add_headers(*out, o);
     exit_code = exit_code != 0 ? exit_code : add_user(*out, o);
@@ -367,14 +390,15 @@ static int judge(struct transfer *t, const struct aioduct_error *error)
         complain(o, "(%d) the server answered with status %d", EXIT_STATUS, t->record.status);
         return EXIT_STATUS;
     }
-    if (error->code == 0) {
+    if (error->code == 0 || (t->enough && error->code == AIODUCT_E_SINK)) {
         return 0;
     }
     if (t->body.error != 0 || t->heads.error != 0) {
         return EXIT_WRITE; /* told when the outputs are closed */
     }
     if (t->upload.error != 0) {
-        complain(o, "(%d) cannot read %s: %s", EXIT_READ, o->upload, strerror(t->upload.error));
+        complain(o, "(%d) cannot read %s: %s", EXIT_READ, t->upload_name,
+                 strerror(t->upload.error));
         return EXIT_READ;
     }
     return complain_error(o, error);
@@ -386,6 +410,7 @@ static int transfer_one(struct aioduct_client *client, const struct options *o, 
         .options = o,
         .client = client,
         .url = o->urls.items[index],
+        .upload_name = index < o->uploads.count ? o->uploads.items[index] : NULL,
         .upload = {.fd = -1},
         .body = {.fd = -1},
         .heads = {.fd = -1},
@@ -406,7 +431,7 @@ static int transfer_one(struct aioduct_client *client, const struct options *o, 
         exit_code = judge(&t, &error);
     }
     t.record.exit_code = exit_code;
-    if (o->write_out != NULL && request != NULL) {
+    if (o->write_out != NULL) {
         writeout(o->write_out, &t.record);
     }
     exit_code = close_outputs(&t, exit_code);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "writeout.h"
 
+#include "url.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -96,7 +98,10 @@ static void print_errormsg(FILE *to, const struct transfer_record *r)
 }
 static void print_scheme(FILE *to, const struct transfer_record *r)
 {
-    fprintf(to, "%.*s", (int)strcspn(r->url, ":"), r->url);
+    /* One that is no URL at all has none. */
+    if (url_authority(r->url) != r->url) {
+        fprintf(to, "%.*s", (int)strcspn(r->url, ":"), r->url);
+    }
 }
 static void print_pretransfer(FILE *to, const struct transfer_record *r)
 {

@@ -3,6 +3,7 @@
 """The transfer command, on the runtime that AIODUCT_RUNTIME names: options, output, exit codes, bad input."""
 import hashlib
 import os
+import re
 import resource
 import socket
 import subprocess
@@ -54,6 +55,12 @@ def i_prints_the_head_before_the_body_and_I_the_head_alone(w):
     matches(out.decode(), r"^HTTP/1\.1 200 OK\r\n.*\r\n\r\nhello, world\n$")
     out = w.ok("-I", w.nginx.url("/hello.txt"))
     matches(out.decode(), r"^HTTP/1\.1 200 OK\r\n.*Content-Length: 13\r\n.*\r\n\r\n$")
+
+
+@case
+def I_prints_the_head_alone_whatever_the_method(w):
+    out = w.ok("-I", "-X", "GET", "-w", "%{exitcode}%{errormsg}", w.nginx.url("/hello.txt"))
+    matches(out.decode(), r"^HTTP/1\.1 200 OK\r\n.*Content-Length: 13\r\n.*\r\n\r\n0$")
 
 
 @case
@@ -173,6 +180,19 @@ def headers_are_added_removed_and_sent_empty(w):
 
 
 @case
+def H_stands_instead_of_what_A_e_u_and_the_url_would_say(w):
+    with Peer(answers(OK)) as peer:
+        w.ok("-A", "a", "-e", "r", "-u", "me:secret", "-H", "user-agent: h", "-H", "Referer: h",
+             "-H", "Authorization: h", peer.url())
+        w.ok("-H", "Authorization: h", peer.url().replace("http://", "http://me:secret@"))
+        w.ok("-u", "me:secret", "-H", "Authorization:", "-e", "", peer.url())
+        equal(re.findall(r"(?i)^(?:user-agent|referer|authorization): (.*)\r$", peer.requests[0].decode(), re.M),
+              ["h", "h", "h"])
+        equal(re.findall(r"(?m)^Authorization: (.*)\r$", peer.requests[1].decode()), ["h"])
+        assert b"Authorization" not in peer.requests[2] and b"Referer" not in peer.requests[2]
+
+
+@case
 def d_posts_a_form_and_joins_its_parts(w):
     with open(w.path("form"), "wb") as f:
         f.write(b"line\r\none\n")
@@ -186,6 +206,18 @@ def d_posts_a_form_and_joins_its_parts(w):
         equal(body, b"line\r\none\n")
         matches(head.decode(), r"^PATCH / .*Content-Type: text/plain")
         assert b"urlencoded" not in head
+
+
+@case
+def each_T_belongs_to_one_url(w):
+    for name in "one", "two":
+        with open(w.path(name), "w", encoding="ascii") as f:
+            f.write(name)
+    with Peer(answers(OK)) as peer:
+        w.ok("-T", w.path("one"), "-T", w.path("two"), peer.url("/a"), peer.url("/b"), peer.url("/c"))
+        seen = [r.decode() for r in peer.requests]
+        equal([(r.split(" HTTP")[0], r.partition("\r\n\r\n")[2]) for r in seen],
+              [("PUT /a", "one"), ("PUT /b", "two"), ("GET /c", "")])
 
 
 @case
@@ -288,10 +320,16 @@ def files_that_are_no_certificates_are_named(w):
 
 @case
 def a_bad_command_line_is_exit_2_and_says_which_option(w):
-    for args, said in ((["--no-such"], "--no-such"), (["-Q", "x"], "-Q"), (["-o"], "-o"), ([], "no URL"),
+    for args, said in ((["--no-such"], "--no-such"), (["-Q", "x"], "-Q"), (["-o"], "-o"), (["-o", "", "http://a/"], "-o"), ([], "no URL"),
                        (["-m", "soon", "http://a/"], "-m"), (["-I", "-d", "x", "http://a/"], "-I")):
         _, err = w.fails(2, *args)
         matches(err, said)
+
+
+@case
+def w_is_printed_for_what_is_no_url_too(w):
+    out, _ = w.fails(3, "-w", "%{http_code} %{exitcode} [%{scheme}%{remote_ip}]", "a b")
+    equal(out, b"000 3 []")
 
 
 @case
@@ -368,6 +406,9 @@ def f_gives_22_without_output_and_without_f_the_page_is_shown(w):
     equal(out, b"")
     matches(err, "404")
     equal(w.ok(w.nginx.url("/status/404")), b"gone\n")
+    for option in "-i", "-I":
+        out, _ = w.fails(22, "-f", option, w.nginx.url("/status/404"))
+        matches(out.decode(), r"^HTTP/1\.1 404 .*\r\n\r\n$")
     out, err = w.fails(22, "-f", "-v", "-D", w.path("refused"), w.nginx.url("/status/404"))
     equal(out, b"")
     matches(err, "< HTTP/1.1 404")
