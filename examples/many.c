@@ -37,7 +37,7 @@ int main(int argc, char **argv)
     struct aioduct_client_options options = AIODUCT_CLIENT_OPTIONS_INIT;
     struct aioduct_client *client;
     struct aioduct_request *request;
-    struct aioduct_error error;
+    struct aioduct_error error = {0};
     struct tally tally = {0};
 
     if (argc != 3) {

@@ -20,7 +20,7 @@ int main(int argc, char **argv)
     struct aioduct_client_options options = AIODUCT_CLIENT_OPTIONS_INIT;
     struct aioduct_client *client;
     struct aioduct_request *request;
-    struct aioduct_error error;
+    struct aioduct_error error = {0};
     int result = 1;
 
     if (argc != 2) {
@@ -38,6 +38,10 @@ int main(int argc, char **argv)
         {.fd = aioduct_client_poll_fd(client), .events = POLLIN},
         /* ... and whatever else the program waits for */
     };
+    if (watched[0].fd < 0) { /* not every runtime has one */
+        fprintf(stderr, "own_loop: %s: %s\n", aioduct_client_runtime(client),
+                aioduct_error_text(watched[0].fd));
+    }
     while (watched[0].fd >= 0 && aioduct_client_outstanding(client) > 0) {
         poll(watched, 1, -1);
         if (watched[0].revents != 0) {

@@ -15,7 +15,7 @@ static void *work(void *argument)
     struct job *job = argument;
     for (int i = 0; i < 25; i++) {
         struct aioduct_response *response = NULL;
-        struct aioduct_error error;
+        struct aioduct_error error = {0};
         if (aioduct_get(job->client, job->url, &response, &error) < 0) {
             fprintf(stderr, "threads: %s\n", error.message);
             job->failed++;
@@ -29,7 +29,7 @@ int main(int argc, char **argv)
 {
     struct aioduct_client_options options = AIODUCT_CLIENT_OPTIONS_INIT;
     struct aioduct_client *client;
-    struct aioduct_error error;
+    struct aioduct_error error = {0};
     struct job jobs[4];
     pthread_t threads[4];
     int failed = 0;

@@ -25,7 +25,7 @@ int main(int argc, char **argv)
         .size = sizeof source, .read = read_line, .rewind = rewind_lines, .user = &line};
     struct aioduct_request *request;
     struct aioduct_response *response = NULL;
-    struct aioduct_error error;
+    struct aioduct_error error = {0};
 
     if (argc != 2) {
         return fprintf(stderr, "usage: upload URL\n"), 2;

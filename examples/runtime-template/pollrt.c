@@ -2,7 +2,8 @@
 /*
  * A whole runtime in one file, over poll(2): the starting point for one of your own. Build it with
  *
- *   cc -std=c11 -fPIC -shared -fvisibility=hidden -Wl,-z,defs pollrt.c -o libaioduct-rt-pollrt.so
+ *   cc -std=c11 -fPIC -shared -fvisibility=hidden -Wl,-z,defs $(pkg-config --cflags aioduct) \
+ *      pollrt.c -o libaioduct-rt-pollrt.so
  *
  * and run any aioduct program with AIODUCT_PLUGIN_PATH=$PWD AIODUCT_RUNTIME=pollrt. What an event
  * loop of yours does better replaces the arrays and lists below; the rules stay: nothing completes
