@@ -68,7 +68,6 @@ struct ad_h1_side {
     bool stopped;            /* ad_h1_hold is in force */
     bool paused;             /* the transport is */
     bool complete, reusable; /* the response has ended; framing allows another */
-    bool draining;           /* reading the rest of a dropped body */
     bool eof_kept;           /* the end came while the caller held back */
     bool no_reuse;           /* for good: sending failed, or the server does not keep it */
 };

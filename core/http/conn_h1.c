@@ -38,7 +38,7 @@ static void reset(struct ad_h1_side *side)
         side->stopped = false;
         ad_h1_unhold(side->h1);
     }
-    side->complete = side->reusable = side->draining = side->eof_kept = false;
+    side->complete = side->reusable = side->eof_kept = false;
     side->send_code = 0;
 }
 
@@ -428,8 +428,7 @@ static void h1_cancel(struct ad_conn *conn, struct aioduct_exchange *ex)
     uint64_t until_ns = ad_loop_now_ns(conn->engine->loop) + DRAIN_NS;
     if (worth_draining(conn, ex) &&
         ad_deadline_set(conn->engine->loop, &conn->deadline, until_ns) == 0) {
-        side->ex = NULL;
-        side->draining = true;
+        side->ex = NULL; /* from now on the parser's events go nowhere */
         return;
     }
     ad_conn_info_fill(conn);

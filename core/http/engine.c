@@ -62,7 +62,7 @@ void ad_engine_kick(struct ad_engine *engine)
 
 /* ---- life ---- */
 
-int ad_engine_init(struct ad_engine *engine)
+void ad_engine_init(struct ad_engine *engine)
 {
     ad_pool_init(&engine->pool);
     ad_list_init(&engine->outstanding_list);
@@ -71,7 +71,6 @@ int ad_engine_init(struct ad_engine *engine)
     ad_list_init(&engine->conns);
     ad_list_init(&engine->hook.node);
     engine->hook.run = on_turn_end;
-    return 0;
 }
 
 void ad_engine_close(struct ad_engine *engine)

@@ -43,8 +43,8 @@ struct ad_engine {
     bool closing, in_callback;
 };
 
-/* 0 | -ENOMEM; the immutable members are set by the caller before. */
-int ad_engine_init(struct ad_engine *engine);
+/* The immutable members are set by the caller before. */
+void ad_engine_init(struct ad_engine *engine);
 /* End everything: exchanges complete with AIODUCT_E_CLIENT_CLOSED, connections close. Returns at
  * once. */
 void ad_engine_close(struct ad_engine *engine);
