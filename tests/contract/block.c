@@ -130,3 +130,8 @@ bool ct_graveyard_clear(struct ct_graveyard *graves)
     }
     return untouched;
 }
+
+void ct_spoil(void *memory, size_t bytes)
+{
+    memset(memory, 0x41, bytes);
+}

@@ -28,4 +28,8 @@ bool ct_block_free(struct ct_graveyard *graves, void *state);
 /* Let the dead go. -> false if somebody wrote to one. */
 bool ct_graveyard_clear(struct ct_graveyard *graves);
 
+/* What was lent for a call is over: nobody must look at it any more. (A compiler leaves out a plain
+ * memset before a free.) */
+void ct_spoil(void *memory, size_t bytes);
+
 #endif

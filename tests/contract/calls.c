@@ -180,7 +180,7 @@ int ct_connect(struct ct_stream *stream, const struct aioduct_socket_config *con
                                                  stream->state, copy);
     end(outer);
     /* The struct was lent for the call alone. */
-    memset(copy, 0x41, sizeof *copy);
+    ct_spoil(copy, sizeof *copy);
     free(copy);
     book(stream, AIODUCT_OP_CONNECT, "connect", code, false);
     stream->dialled = stream->dialled || code == AIODUCT_PENDING;
@@ -218,7 +218,7 @@ int ct_send(struct ct_stream *stream, const struct iovec *pieces, unsigned count
     int code = stream->rig->subject->cx->send(stream->state, copy, count);
     end(outer);
     /* The array is the caller's again as soon as the call is over. */
-    memset(copy, 0x41, (count + 1) * sizeof *copy);
+    ct_spoil(copy, (count + 1) * sizeof *copy);
     free(copy);
     bool was_busy = stream->send.in_flight;
     book(stream, AIODUCT_OP_SEND, "send", code, true);

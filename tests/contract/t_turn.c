@@ -352,6 +352,34 @@ static void a_send_at_the_end_of_a_turn_goes_out_before_the_wait(void **state)
     assert_in_range(clock_ns() - trap.set_at, 0, 5ull * SECOND);
 }
 
+static void end_at_turn_end(struct ct_rig *rig)
+{
+    struct trap *trap = rig->user;
+    rig->turn_end = NULL;
+    trap->set_at = clock_ns();
+    CT_EXPECT(rig, ct_recv_start(trap->stream) == 0);
+    ct_recv_stop(trap->stream);
+}
+
+static bool trap_received(void *arg)
+{
+    return ct_is_recv_done(((struct trap *)arg)->stream) &&
+           ((struct trap *)arg)->stream->recv.completed > 0;
+}
+
+/* RT-16, ST-7: neither the peer nor the kernel has anything to say about it. */
+static void a_receive_ended_at_the_end_of_a_turn_completes_before_the_wait(void **state)
+{
+    struct ct_case *c = *state;
+    int peer;
+    struct trap trap = {.stream = ct_dial(c, &peer)};
+    ct_run_for(&c->rig, 5); /* no signal to the loop is left over */
+    c->rig.user = &trap;
+    c->rig.turn_end = end_at_turn_end;
+    CT_UNTIL(&c->rig, trap_received, &trap);
+    assert_in_range(clock_ns() - trap.set_at, 0, 5ull * SECOND);
+}
+
 /* ---- the clock ---- */
 
 static int look_twice_at_the_clock(struct ct_task *task)
@@ -432,6 +460,7 @@ static const struct CMUnitTest cases[] = {
     CT_CASE(work_from_the_end_of_a_turn_keeps_the_next_turn_from_waiting),
     CT_CASE(a_timer_set_at_the_end_of_a_turn_counts_for_the_wait),
     CT_CASE(a_send_at_the_end_of_a_turn_goes_out_before_the_wait),
+    CT_CASE(a_receive_ended_at_the_end_of_a_turn_completes_before_the_wait),
     CT_CASE(the_clock_stands_still_within_a_turn),
     CT_CASE(the_clock_is_read_anew_outside_turns),
     CT_CASE(the_clock_is_read_after_the_wait),
