@@ -86,9 +86,13 @@ void ad_conn_info_fill(struct ad_conn *conn)
 
 /* ---- the transport's events ---- */
 
-static const struct ad_codec *choose_codec(const struct ad_transport *t)
+static const struct ad_codec *choose_codec(const struct ad_conn *conn)
 {
-    const char *alpn = ad_transport_alpn(t);
+    const char *alpn = ad_transport_alpn(conn->transport);
+    const struct ad_codec *h2 = conn->engine->codec_h2;
+    if (h2 != NULL && strcmp(alpn, h2->protocol) == 0) {
+        return h2;
+    }
     return alpn[0] == '\0' || strcmp(alpn, ad_codec_h1.protocol) == 0 ? &ad_codec_h1 : NULL;
 }
 
@@ -111,7 +115,7 @@ static void on_open(struct ad_transport *t, int code)
         ad_pool_open_failed(conn, ad_transport_error(t));
         return;
     }
-    const struct ad_codec *codec = choose_codec(t);
+    const struct ad_codec *codec = choose_codec(conn);
     if (codec == NULL) {
         open_failed(conn, AIODUCT_E_PROTOCOL, AIODUCT_PHASE_TLS,
                     "the server chose a protocol that was not offered");
@@ -127,13 +131,19 @@ static void on_open(struct ad_transport *t, int code)
     ad_pool_opened(conn);
 }
 
+/* Does the codec hear what comes now? */
+static bool is_heard(const struct ad_conn *conn)
+{
+    return conn->state == AD_CONN_BUSY || (conn->state == AD_CONN_IDLE && conn->codec->shared);
+}
+
 static void on_plain(struct ad_transport *t, const uint8_t *bytes, size_t count)
 {
     struct ad_conn *conn = ad_transport_owner(t);
     if (conn->state == AD_CONN_CLOSING) {
         return;
     }
-    if (conn->state != AD_CONN_BUSY) {
+    if (!is_heard(conn)) {
         /* The answer to a request that nobody sent (C12, C24): the connection cannot be trusted. */
         ad_logf(AD_LOG_INFO, "%s:%u: %zu bytes on an idle connection, closed",
                 conn->origin->dial_host, conn->origin->dial_port, count);
@@ -151,7 +161,7 @@ static void on_end(struct ad_transport *t, int code)
     if (conn->state == AD_CONN_CLOSING) {
         return;
     }
-    if (conn->state != AD_CONN_BUSY) {
+    if (!is_heard(conn)) {
         ad_conn_close(conn, code == 0);
         return;
     }
@@ -163,7 +173,7 @@ static void on_end(struct ad_transport *t, int code)
 static void on_produce(struct ad_transport *t, struct ad_buf *out, size_t room)
 {
     struct ad_conn *conn = ad_transport_owner(t);
-    if (conn->state == AD_CONN_BUSY) {
+    if (is_heard(conn)) {
         ad_conn_ref(conn);
         conn->codec->produce(conn, out, room);
         ad_conn_unref(conn);
@@ -173,7 +183,7 @@ static void on_produce(struct ad_transport *t, struct ad_buf *out, size_t room)
 static void on_sent(struct ad_transport *t)
 {
     struct ad_conn *conn = ad_transport_owner(t);
-    if (conn->state == AD_CONN_BUSY) {
+    if (is_heard(conn)) {
         conn->codec->sent(conn);
     }
 }
@@ -181,7 +191,7 @@ static void on_sent(struct ad_transport *t)
 static void on_send_error(struct ad_transport *t, int code)
 {
     struct ad_conn *conn = ad_transport_owner(t);
-    if (conn->state == AD_CONN_BUSY) {
+    if (is_heard(conn)) {
         ad_conn_ref(conn);
         conn->codec->send_failed(conn, code);
         ad_conn_unref(conn);
@@ -223,7 +233,8 @@ static void on_deadline(struct ad_deadline *deadline)
 
 static int start_transport(struct ad_conn *conn)
 {
-    static const char *const alpn[] = {"http/1.1", NULL};
+    static const char *const h1_only[] = {"http/1.1", NULL};
+    static const char *const both[] = {"h2", "http/1.1", NULL};
     const struct ad_engine *engine = conn->engine;
     const struct ad_origin *origin = conn->origin;
     struct ad_transport_params params = {
@@ -236,7 +247,7 @@ static int start_transport(struct ad_conn *conn)
                  .addr_count = origin->dial_addr_count},
         .tls = origin->tls ? engine->tls : NULL,
         .tls_host = origin->host,
-        .alpn = alpn,
+        .alpn = engine->codec_h2 != NULL ? both : h1_only,
     };
     return ad_transport_start(engine->loop, &params, &transport_events, conn, &conn->transport);
 }
@@ -276,6 +287,7 @@ int ad_conn_open(struct ad_engine *engine, struct ad_origin *origin)
 void ad_conn_assign(struct ad_conn *conn, struct aioduct_exchange *ex)
 {
     conn->state = AD_CONN_BUSY;
+    conn->exchange_count++;
     ad_exchange_set_place(ex, AD_PLACE_CONN);
     ad_conn_unref(ex->conn);
     ad_conn_ref(conn);
@@ -304,10 +316,20 @@ bool ad_conn_too_old(const struct ad_conn *conn)
 
 void ad_conn_release(struct ad_conn *conn)
 {
+    AD_ASSERT(!conn->codec->shared);
     ad_deadline_clear(&conn->deadline);
+    conn->exchange_count = 0;
     if (conn->engine->closing) {
         ad_conn_close(conn, true);
         return;
     }
     ad_pool_release(conn);
+}
+
+void ad_conn_room_changed(struct ad_conn *conn)
+{
+    AD_ASSERT(conn->codec->shared);
+    if (conn->state == AD_CONN_IDLE || conn->state == AD_CONN_BUSY) {
+        ad_pool_room_changed(conn);
+    }
 }

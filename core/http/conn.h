@@ -2,7 +2,9 @@
 /**
  * A connection: a transport below, a codec above. This file knows bytes, age and idleness; which
  * exchange is where, and how requests become bytes, is the codec's: HTTP/1.1 (conn_h1.c) carries
- * one exchange at a time.
+ * one exchange at a time and gives the connection back when that is over (ad_conn_release); a
+ * shared codec (HTTP/2) carries many, is heard at all times, and says when there is more or less
+ * room (ad_conn_room_changed).
  *
  * Memory is counted by references: the connection's own until the transport has closed, and one for
  * each exchange that was put on it, whose information may be asked for until its on_done returns.
@@ -22,15 +24,21 @@
 struct ad_conn;
 struct ad_engine;
 struct ad_h1;
+struct ad_h2_side;
 struct ad_origin;
 struct aioduct_exchange;
 
 /* The side of a connection that speaks a protocol. */
 struct ad_codec {
     const char *protocol; /* as ALPN has it */
+    bool shared;          /* carries many exchanges, and hears all events of an open connection */
     /* The transport is ready. 0 | -ENOMEM */
     int (*open)(struct ad_conn *conn);
-    /* Take @ex, whose turn it is. Nothing is written before the end of the turn. */
+    /* Shared only: how many more exchanges may be put on it now. 0 when it is full, going away or
+     * out of stream ids; 0 with no exchange left: the pool closes it. */
+    unsigned (*room)(const struct ad_conn *conn);
+    /* Take @ex, whose turn it is; counted already. Nothing is written before the end of the turn.
+     */
     void (*submit)(struct ad_conn *conn, struct aioduct_exchange *ex);
     /* Bytes came, and must be used or kept before this returns. */
     void (*feed)(struct ad_conn *conn, const uint8_t *bytes, size_t count);
@@ -42,10 +50,12 @@ struct ad_codec {
     void (*sent)(struct ad_conn *conn);
     /* Sending failed; the answer may still come. */
     void (*send_failed)(struct ad_conn *conn, int code);
-    /* @ex leaves before its end. */
+    /* @ex leaves before its end. A shared codec counts it out, now or when its slot is free. */
     void (*cancel)(struct ad_conn *conn, struct aioduct_exchange *ex);
     /* @ex takes body bytes again, or has more to send. */
     void (*credit)(struct ad_conn *conn, struct aioduct_exchange *ex);
+    /* An orderly close: append the last words. May be NULL. */
+    void (*goodbye)(struct ad_conn *conn, struct ad_buf *out);
     /* The connection goes: free what it held. */
     void (*fini)(struct ad_conn *conn);
 };
@@ -53,8 +63,8 @@ extern const struct ad_codec ad_codec_h1;
 
 enum ad_conn_state {
     AD_CONN_OPENING = 0, /* name, TCP, TLS */
-    AD_CONN_IDLE,        /* in the pool */
-    AD_CONN_BUSY,        /* with an exchange, or reading the rest of a dropped body */
+    AD_CONN_IDLE,        /* in the pool, without exchanges */
+    AD_CONN_BUSY,        /* with exchanges, or reading the rest of a dropped body */
     AD_CONN_CLOSING      /* no more events; the transport is on its way out */
 };
 
@@ -78,11 +88,15 @@ struct ad_conn {
     struct ad_transport *transport;
     const struct ad_codec *codec; /* NULL while opening */
     struct ad_h1_side h1;
+    struct ad_h2_side *h2; /* the HTTP/2 codec's own */
 
     enum ad_conn_state state;
     unsigned refs;
+    /* Exchanges on it: ad_conn_assign counts up; down counts ad_conn_release, or a shared codec
+     * when one has left. */
+    unsigned exchange_count;
     struct ad_list node;         /* engine's list of all */
-    struct ad_list place_node;   /* origin's opening or idle list */
+    struct ad_list place_node;   /* origin's opening, idle or shared list */
     struct ad_list lru_node;     /* pool's idle list */
     struct ad_deadline deadline; /* opening: a bound for surplus dials; idle: idleness; draining */
     struct ad_deferred deferred;
@@ -110,8 +124,11 @@ void ad_conn_unref(struct ad_conn *conn);
 
 /* Is it of no use any more at its age? */
 bool ad_conn_too_old(const struct ad_conn *conn);
-/* The codec is done with its exchange: back to the pool. */
+/* A codec that is not shared is done with its exchange: back to the pool. */
 void ad_conn_release(struct ad_conn *conn);
+/* A shared codec's room or number of exchanges has changed. Legal anywhere, cheap, any number of
+ * times: the pool looks at the end of the turn. */
+void ad_conn_room_changed(struct ad_conn *conn);
 /* Ask the transport and keep the answer. */
 void ad_conn_info_fill(struct ad_conn *conn);
 

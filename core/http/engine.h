@@ -17,6 +17,7 @@
 #include <aioduct/exchange.h>
 #include <stdatomic.h>
 
+struct ad_codec;
 struct ad_completion;
 struct ad_resolver;
 struct ad_tls_context;
@@ -27,7 +28,8 @@ struct ad_engine {
     const struct ad_settings *settings;
     struct ad_resolver *resolver;
     struct ad_tls_context *tls;
-    _Atomic size_t *outstanding; /* the client's count: submitted, on_done not returned */
+    const struct ad_codec *codec_h2; /* NULL: HTTP/2 is not built in, and not offered */
+    _Atomic size_t *outstanding;     /* the client's count: submitted, on_done not returned */
     /* Called when this engine has finished an exchange, or may be drained. */
     void (*progress)(struct ad_engine *engine);
     void *owner;

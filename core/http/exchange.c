@@ -310,12 +310,9 @@ static bool may_resend(const struct aioduct_exchange *ex)
            (!ex->written || (ex->reused && ex->request->idempotent)) && ad_upload_replayable(ex);
 }
 
-void ad_exchange_lost(struct aioduct_exchange *ex, const struct aioduct_error *error)
+/* Back to the pool, as if nothing had been sent. */
+static void resend(struct aioduct_exchange *ex)
 {
-    if (!may_resend(ex)) {
-        ad_exchange_fail(ex, error);
-        return;
-    }
     int code = ad_upload_rewind(ex);
     if (ex->place != AD_PLACE_CONN) {
         return; /* ended inside the callback */
@@ -330,14 +327,46 @@ void ad_exchange_lost(struct aioduct_exchange *ex, const struct aioduct_error *e
     ad_conn_unref(ex->conn);
     ex->conn = NULL;
     ex->replays++;
-    ex->fresh_only = true;
-    ex->written_before = ex->written_before || ex->written;
+    ex->again = true;
     ex->written = ex->reused = ex->connect_started = false;
     ex->sent_ns = 0;
     ad_exchange_set_send(ex, AD_SEND_IDLE);
     ad_exchange_set_recv(ex, AD_RECV_IDLE);
     ad_exchange_set_place(ex, AD_PLACE_NEW);
     ad_pool_acquire(ex);
+}
+
+void ad_exchange_lost(struct aioduct_exchange *ex, const struct aioduct_error *error)
+{
+    if (!may_resend(ex)) {
+        ad_exchange_fail(ex, error);
+        return;
+    }
+    ex->fresh_only = true;
+    ex->written_before = ex->written_before || ex->written;
+    resend(ex);
+}
+
+void ad_exchange_refused(struct aioduct_exchange *ex, const struct aioduct_error *error)
+{
+    ex->written = false; /* not by anybody who acted on it */
+    if (ex->replays < ex->engine->settings->replays_max && ex->recv == AD_RECV_HEAD &&
+        ad_upload_replayable(ex)) {
+        resend(ex);
+    } else {
+        ad_exchange_fail(ex, error);
+    }
+}
+
+void ad_exchange_refused_h2(struct aioduct_exchange *ex, const struct aioduct_error *error)
+{
+    if (ex->h1_only || ex->request->version >= AIODUCT_HTTP_2) {
+        ex->written = false;
+        ad_exchange_fail(ex, error);
+        return;
+    }
+    ex->h1_only = true;
+    ad_exchange_refused(ex, error);
 }
 
 /* ---- the byte ledger ---- */

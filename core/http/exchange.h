@@ -93,6 +93,8 @@ struct aioduct_exchange {
     bool covered;             /* a dial under way is counted on */
     bool connect_started;     /* the connect deadline runs */
     bool fresh_only;          /* a resend: only on a connection that served nobody */
+    bool again;               /* a resend: before those that have not had their turn */
+    bool h1_only;             /* a resend: refused over HTTP/2 */
     bool written;             /* request bytes may have reached the peer */
     bool written_before;      /* the same, in a sending that was lost */
     bool reused;              /* on a connection that had served before */
@@ -137,6 +139,12 @@ void ad_exchange_finish(struct aioduct_exchange *ex);
 /* The connection was lost before an answer. Queue it again if that is safe (C22), else fail. The
  * exchange is off the connection already. */
 void ad_exchange_lost(struct aioduct_exchange *ex, const struct aioduct_error *error);
+/* The server did not process it, and said so (C38, C39): queue it again whatever its method, at
+ * most replays_max times, else fail with safe_to_retry. It is off the connection already, which has
+ * no room for it or may refuse it again. */
+void ad_exchange_refused(struct aioduct_exchange *ex, const struct aioduct_error *error);
+/* The same, over HTTP/1.1 and once: the server will not have it over HTTP/2 (C40). */
+void ad_exchange_refused_h2(struct aioduct_exchange *ex, const struct aioduct_error *error);
 
 /* Deliver one body slice; what the caller cannot take now is stashed. false: the exchange ended. */
 bool ad_exchange_body(struct aioduct_exchange *ex, const uint8_t *bytes, size_t count);

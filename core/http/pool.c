@@ -74,6 +74,7 @@ static struct ad_origin *create(struct ad_engine *engine, const struct aioduct_r
     ad_list_init(&origin->queued);
     ad_list_init(&origin->opening);
     ad_list_init(&origin->idle);
+    ad_list_init(&origin->shared);
     ad_list_init(&origin->dirty_node);
     ad_list_push_front(&engine->pool.buckets[origin->hash % AD_POOL_BUCKETS], &origin->chain);
     return origin;
@@ -102,11 +103,14 @@ enum aioduct_phase ad_pool_phase(const struct ad_origin *origin)
 
 /* ---- idle connections ---- */
 
+/* No longer without exchanges. A shared one keeps its place in its origin's list. */
 static void idle_remove(struct ad_pool *pool, struct ad_conn *conn)
 {
-    ad_list_remove(&conn->place_node);
+    if (!conn->codec->shared) {
+        ad_list_remove(&conn->place_node);
+        conn->origin->idle_count--;
+    }
     ad_list_remove(&conn->lru_node);
-    conn->origin->idle_count--;
     pool->idle_count--;
     ad_deadline_clear(&conn->deadline);
 }
@@ -152,10 +156,12 @@ static void idle_put(struct ad_conn *conn)
         return;
     }
     conn->state = AD_CONN_IDLE;
-    ad_list_push_front(&origin->idle, &conn->place_node);
     ad_list_push_front(&engine->pool.lru, &conn->lru_node);
-    origin->idle_count++;
     engine->pool.idle_count++;
+    if (!conn->codec->shared) {
+        ad_list_push_front(&origin->idle, &conn->place_node);
+        origin->idle_count++;
+    }
     if (origin->idle_count > engine->settings->idle_per_origin_max) {
         ad_conn_close(conn_of(origin->idle.prev), true);
     } else if (engine->pool.idle_count > engine->settings->idle_total_max) {
@@ -225,6 +231,53 @@ static void serve(struct aioduct_exchange *ex, struct ad_conn *conn)
     ad_conn_assign(conn, ex);
 }
 
+/* ---- shared connections ---- */
+
+/* The one with the fewest exchanges that has room. */
+static struct ad_conn *shared_find(struct ad_origin *origin)
+{
+    struct ad_conn *best = NULL;
+    AD_LIST_FOR_EACH (it, &origin->shared) {
+        struct ad_conn *conn = conn_of(it);
+        if ((best == NULL || conn->exchange_count < best->exchange_count) &&
+            !ad_conn_too_old(conn) && conn->codec->room(conn) > 0) {
+            best = conn;
+        }
+    }
+    return best;
+}
+
+static void shared_assign(struct ad_conn *conn, struct aioduct_exchange *ex)
+{
+    if (conn->state == AD_CONN_IDLE) {
+        idle_remove(&conn->engine->pool, conn);
+    }
+    ad_conn_assign(conn, ex);
+}
+
+/* Note idleness, close what is drained, serve waiters. */
+static void shared_balance(struct ad_origin *origin)
+{
+    struct ad_conn *conn;
+    struct aioduct_exchange *ex;
+    while ((ex = first_waiter(origin, false)) != NULL && (conn = shared_find(origin)) != NULL) {
+        waiter_remove(ex);
+        ad_deadline_clear(&ex->read_deadline);
+        shared_assign(conn, ex);
+    }
+    AD_LIST_FOR_EACH (it, &origin->shared) {
+        conn = conn_of(it);
+        if (conn->exchange_count > 0) {
+            continue;
+        }
+        if (ad_conn_too_old(conn) || conn->codec->room(conn) == 0) {
+            ad_conn_close(conn, true);
+        } else if (conn->state == AD_CONN_BUSY) {
+            idle_put(conn);
+        }
+    }
+}
+
 static void enqueue(struct aioduct_exchange *ex, struct ad_origin *origin)
 {
     struct ad_engine *engine = ex->engine;
@@ -232,7 +285,7 @@ static void enqueue(struct aioduct_exchange *ex, struct ad_origin *origin)
     ex->origin = origin;
     engine->pool.waiter_count++;
     origin->queued_count++;
-    if (ex->fresh_only) {
+    if (ex->again) {
         ad_list_push_front(&origin->queued, &ex->wait_node); /* it has waited its turn before */
     } else {
         ad_list_push_back(&origin->queued, &ex->wait_node);
@@ -252,6 +305,11 @@ void ad_pool_acquire(struct aioduct_exchange *ex)
         struct ad_conn *conn = idle_take(engine, origin);
         if (conn != NULL) {
             ad_conn_assign(conn, ex);
+            return;
+        }
+        conn = first_waiter(origin, false) == NULL ? shared_find(origin) : NULL;
+        if (conn != NULL) {
+            shared_assign(conn, ex);
             return;
         }
     }
@@ -298,6 +356,11 @@ void ad_pool_opened(struct ad_conn *conn)
     struct ad_origin *origin = conn->origin;
     opening_remove(conn);
     conn->state = AD_CONN_BUSY;
+    if (conn->codec->shared) {
+        ad_list_push_back(&origin->shared, &conn->place_node);
+        mark(conn->engine, origin);
+        return;
+    }
     struct aioduct_exchange *ex = first_waiter(origin, false);
     if (ex != NULL) {
         serve(ex, conn);
@@ -341,6 +404,11 @@ void ad_pool_release(struct ad_conn *conn)
     }
 }
 
+void ad_pool_room_changed(struct ad_conn *conn)
+{
+    mark(conn->engine, conn->origin);
+}
+
 void ad_pool_forget(struct ad_conn *conn)
 {
     struct ad_origin *origin = conn->origin;
@@ -348,6 +416,9 @@ void ad_pool_forget(struct ad_conn *conn)
         opening_remove(conn);
     } else if (conn->state == AD_CONN_IDLE) {
         idle_remove(&conn->engine->pool, conn);
+    }
+    if (conn->codec != NULL && conn->codec->shared) {
+        ad_list_remove(&conn->place_node);
     }
     origin->conn_count--;
     conn->origin = NULL;
@@ -372,6 +443,7 @@ static bool dial(struct ad_engine *engine, struct ad_origin *origin)
 static void balance(struct ad_engine *engine, struct ad_origin *origin)
 {
     unsigned max = engine->settings->connections_per_origin_max;
+    shared_balance(origin);
     while (origin->covered_count > origin->opening_count) {
         uncover_last(origin);
     }

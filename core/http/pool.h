@@ -46,8 +46,9 @@ struct ad_origin {
     struct ad_list covered, queued; /* exchanges, by wait_node */
     unsigned covered_count, queued_count;
     struct ad_list opening, idle; /* connections, by place_node; newest first */
+    struct ad_list shared;        /* open connections that carry many exchanges, idle or not */
     unsigned opening_count, idle_count;
-    unsigned conn_count; /* opening, idle and busy ones */
+    unsigned conn_count; /* opening, idle, shared and busy ones */
 };
 
 struct ad_pool {
@@ -71,6 +72,8 @@ void ad_pool_opened(struct ad_conn *conn);
 void ad_pool_open_failed(struct ad_conn *conn, const struct aioduct_error *error);
 /* Its exchange is done with it, and it can serve another. */
 void ad_pool_release(struct ad_conn *conn);
+/* A shared connection's room or number of exchanges has changed. */
+void ad_pool_room_changed(struct ad_conn *conn);
 /* It is closing: forget it. Once for each. */
 void ad_pool_forget(struct ad_conn *conn);
 
