@@ -663,17 +663,17 @@ static int teardown(void **state)
 int main(void)
 {
     static const struct CMUnitTest cases[] = {
-        {"the second address wins when the first refuses (C55)", test_refused_first, NULL, NULL,
+        {"C55: the second address wins when the first refuses", test_refused_first, NULL, NULL,
          NULL},
         {"when all refuse the error says so", test_all_refused, NULL, NULL, NULL},
-        {"a silent address costs 250 ms (C55)", test_black_hole, NULL, NULL, NULL},
+        {"C55: a silent address costs 250 ms", test_black_hole, NULL, NULL, NULL},
         {"close is good while dialling, connecting and shaking hands", test_cancel_stages, NULL,
          NULL, NULL},
         {"64 MiB both ways in the clear", test_transfer_clear, NULL, NULL, NULL},
         {"64 MiB both ways over TLS", test_transfer_tls, NULL, NULL, NULL},
         {"64 MiB up over TLS, closed in an orderly way", test_upload_tls, NULL, NULL, NULL},
         {"pauses in the middle lose nothing", test_pauses, NULL, NULL, NULL},
-        {"a 413 and a reset: the 413 is read (C15)", test_413, NULL, NULL, NULL},
+        {"C15: a 413 and a reset: the 413 is read", test_413, NULL, NULL, NULL},
     };
     return TAP_RUN(cases, setup, teardown);
 }

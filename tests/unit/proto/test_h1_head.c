@@ -501,24 +501,24 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     static const struct CMUnitTest cases[] = {
-        {"C9 good heads are split into fields", test_good, 0, 0, 0},
-        {"C9 an empty or odd reason phrase is fine, control bytes are not", test_reason, 0, 0, 0},
-        {"C10 a malformed status line is refused and shown", test_status_line, 0, 0, 0},
+        {"C9: good heads are split into fields", test_good, 0, 0, 0},
+        {"C9: an empty or odd reason phrase is fine, control bytes are not", test_reason, 0, 0, 0},
+        {"C10: a malformed status line is refused and shown", test_status_line, 0, 0, 0},
         {"what is not HTTP/1.x is refused at its first wrong byte", test_not_http, 0, 0, 0},
         {"what is not HTTP is shown, with a hint", test_not_http_text, 0, 0, 0},
-        {"C10 illegal bytes in a head are refused", test_illegal, 0, 0, 0},
-        {"C1 interim responses are delivered apart, up to a limit", test_interim, 0, 0, 0},
-        {"C1 C2 C74 after 101 and CONNECT the rest belongs to the new protocol", test_upgrade, 0, 0,
-         0},
-        {"C11 one empty line before the first head is skipped", test_empty_line, 0, 0, 0},
-        {"C11 an empty line on a reused connection is not", test_empty_line_reused, 0, 0, 0},
-        {"C16 connection options in any case and in lists", test_connection_options, 0, 0, 0},
-        {"C9 heads are limited in bytes and in fields", test_head_limits, 0, 0, 0},
-        {"C9 floods fail below their limit of memory", test_floods, 0, 0, 0},
-        {"C9 as many fields as are allowed", test_many_fields, 0, 0, 0},
+        {"C10: illegal bytes in a head are refused", test_illegal, 0, 0, 0},
+        {"C1: interim responses are delivered apart, up to a limit", test_interim, 0, 0, 0},
+        {"C1, C2, C74: after 101 and CONNECT the rest belongs to the new protocol", test_upgrade, 0,
+         0, 0},
+        {"C11: one empty line before the first head is skipped", test_empty_line, 0, 0, 0},
+        {"C11: an empty line on a reused connection is not", test_empty_line_reused, 0, 0, 0},
+        {"C16: connection options in any case and in lists", test_connection_options, 0, 0, 0},
+        {"C9: heads are limited in bytes and in fields", test_head_limits, 0, 0, 0},
+        {"C9: floods fail below their limit of memory", test_floods, 0, 0, 0},
+        {"C9: as many fields as are allowed", test_many_fields, 0, 0, 0},
         {"a head in one slice allocates nothing", test_warm, 0, 0, 0},
         {"a codec between answers holds no buffer", test_idle_memory, 0, 0, 0},
-        {"C80 each failing allocation is an error", test_out_of_memory, 0, 0, 0},
+        {"C80: each failing allocation is an error", test_out_of_memory, 0, 0, 0},
     };
     return TAP_RUN(cases, NULL, NULL);
 }

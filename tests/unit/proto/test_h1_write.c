@@ -83,8 +83,8 @@ static void test_escape(void **state)
 int main(void)
 {
     static const struct CMUnitTest cases[] = {
-        {"C18 a token holds token bytes only", test_tokens, 0, 0, 0},
-        {"C18 a field value holds no control bytes but HTAB", test_values, 0, 0, 0},
+        {"C18: a token holds token bytes only", test_tokens, 0, 0, 0},
+        {"C18: a field value holds no control bytes but HTAB", test_values, 0, 0, 0},
         {"chunk frames", test_chunks, 0, 0, 0},
         {"a chunk that does not fit leaves the output as it was", test_chunk_memory, 0, 0, 0},
         {"foreign bytes are shown escaped and cut", test_escape, 0, 0, 0},
