@@ -16,9 +16,9 @@ int aioduct_client_create(const struct aioduct_client_options *options,
     return ad_client_create(options, out_client, error);
 }
 
-void aioduct_client_destroy(struct aioduct_client *client)
+int aioduct_client_destroy(struct aioduct_client *client)
 {
-    ad_client_destroy(client);
+    return client == NULL ? 0 : ad_client_destroy(client);
 }
 
 int aioduct_client_run(struct aioduct_client *client)

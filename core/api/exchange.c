@@ -34,11 +34,9 @@ int aioduct_client_perform(struct aioduct_client *client, struct aioduct_request
     return ad_client_perform(client, request, callbacks, user, error);
 }
 
-void aioduct_exchange_cancel(struct aioduct_exchange *exchange)
+int aioduct_exchange_cancel(struct aioduct_exchange *exchange)
 {
-    if (exchange != NULL) {
-        ad_exchange_cancel(exchange);
-    }
+    return exchange == NULL ? -EINVAL : ad_exchange_cancel(exchange);
 }
 
 int aioduct_exchange_release(struct aioduct_exchange *exchange, size_t count)
@@ -46,25 +44,19 @@ int aioduct_exchange_release(struct aioduct_exchange *exchange, size_t count)
     return exchange == NULL ? -EINVAL : ad_exchange_release(exchange, count);
 }
 
-void aioduct_exchange_pause(struct aioduct_exchange *exchange)
+int aioduct_exchange_pause(struct aioduct_exchange *exchange)
 {
-    if (exchange != NULL) {
-        ad_exchange_pause(exchange, true);
-    }
+    return exchange == NULL ? -EINVAL : ad_exchange_pause(exchange, true);
 }
 
-void aioduct_exchange_resume(struct aioduct_exchange *exchange)
+int aioduct_exchange_resume(struct aioduct_exchange *exchange)
 {
-    if (exchange != NULL) {
-        ad_exchange_pause(exchange, false);
-    }
+    return exchange == NULL ? -EINVAL : ad_exchange_pause(exchange, false);
 }
 
-void aioduct_exchange_body_ready(struct aioduct_exchange *exchange)
+int aioduct_exchange_body_ready(struct aioduct_exchange *exchange)
 {
-    if (exchange != NULL) {
-        ad_exchange_body_ready(exchange);
-    }
+    return exchange == NULL ? -EINVAL : ad_exchange_body_ready(exchange);
 }
 
 int aioduct_exchange_info(const struct aioduct_exchange *exchange,
@@ -74,8 +66,7 @@ int aioduct_exchange_info(const struct aioduct_exchange *exchange,
         return -EINVAL;
     }
     /* What is put together on the first question is kept in the exchange. */
-    ad_exchange_info((struct aioduct_exchange *)exchange, info);
-    return 0;
+    return ad_exchange_info((struct aioduct_exchange *)exchange, info);
 }
 
 const char *aioduct_head_find(const struct aioduct_head *head, const char *name,

@@ -36,6 +36,7 @@ int ad_worker_open(struct ad_worker *worker, ad_task_fn root,
     engine->resolver = client->resolver;
     engine->tls = client->tls;
     engine->outstanding = &client->outstanding;
+    engine->binding = &client->binding;
     engine->owner = worker;
     engine->progress = progress;
     worker->close_post.run = on_close_post;
@@ -84,7 +85,7 @@ static int choose_runtime(struct aioduct_client *client, struct aioduct_error *e
         return code;
     }
     bool runtime_is_local = (client->plugin->caps & AD_CAP_POLL) == 0;
-    client->local =
+    client->binding.local =
         s->binding == AIODUCT_BINDING_LOCAL || (client->worker_count == 0 && runtime_is_local);
     return 0;
 }
@@ -134,8 +135,7 @@ int ad_client_create(const struct aioduct_client_options *options, struct aioduc
     if (client == NULL) {
         return ad_error_set(error, -ENOMEM, AIODUCT_PHASE_SETUP, "out of memory");
     }
-    client->owner = pthread_self();
-    client->fork_generation = ad_runtime_fork_generation();
+    ad_binding_init(&client->binding);
     pthread_mutex_init(&client->lock, NULL);
     pthread_cond_init(&client->started, NULL);
     int code = ad_settings_init(&client->settings, options, error);
@@ -175,16 +175,11 @@ void ad_client_free(struct aioduct_client *client)
 int ad_client_check(const struct aioduct_client *client)
 {
     /* Loops are not asked: those of workers end one by one. */
-    if (client->fork_generation != ad_runtime_fork_generation()) {
-        return AIODUCT_E_FORKED;
+    int code = ad_binding_check(&client->binding);
+    if (code == 0 && atomic_load_explicit(&client->closing, memory_order_acquire)) {
+        code = AIODUCT_E_CLIENT_CLOSED;
     }
-    if (client->local && !pthread_equal(client->owner, pthread_self())) {
-        return AIODUCT_E_THREAD;
-    }
-    if (atomic_load_explicit(&client->closing, memory_order_acquire)) {
-        return AIODUCT_E_CLIENT_CLOSED;
-    }
-    return 0;
+    return code;
 }
 
 /* Inside a callback the same loop goes on; else they take turns. */
@@ -279,20 +274,21 @@ int ad_client_submit(struct aioduct_client *client, struct aioduct_request *requ
 
 /* ---- the end ---- */
 
-void ad_client_destroy(struct aioduct_client *client)
+int ad_client_destroy(struct aioduct_client *client)
 {
-    int code = client == NULL ? AIODUCT_E_FORKED : ad_client_check(client);
-    if (code == AIODUCT_E_FORKED) {
-        return; /* the parent's loops and threads are not ours to end */
-    }
+    int code = ad_binding_check(&client->binding);
     if (code == AIODUCT_E_THREAD) {
         ad_log(AD_LOG_ERROR, "a client was not destroyed: only the thread that created it may");
-        return;
     }
-    atomic_store_explicit(&client->closing, true, memory_order_release);
+    if (code < 0) {
+        return code; /* in a child the parent's loops and threads are not ours to end */
+    }
+    if (atomic_exchange_explicit(&client->closing, true, memory_order_acq_rel)) {
+        return AIODUCT_E_CLIENT_CLOSED;
+    }
     if (client->worker_count > 0) {
         ad_workers_stop(client);
-        return;
+        return 0;
     }
     struct ad_engine *engine = &client->workers[0].engine;
     unsigned before = atomic_fetch_or_explicit(&client->drive, AD_DESTROYED, memory_order_acq_rel);
@@ -303,4 +299,5 @@ void ad_client_destroy(struct aioduct_client *client)
     } else {
         ad_loop_post(engine->loop, &client->workers[0].close_post);
     }
+    return 0;
 }

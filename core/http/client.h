@@ -10,6 +10,7 @@
 #ifndef AD_HTTP_CLIENT_H
 #define AD_HTTP_CLIENT_H
 
+#include "http/binding.h"
 #include "http/engine.h"
 #include "http/settings.h"
 
@@ -51,9 +52,7 @@ struct aioduct_client {
     struct ad_tls_context *tls;
     struct ad_worker *workers; /* one even without worker threads */
     unsigned worker_count;     /* of threads; 0: the caller drives workers[0] */
-    unsigned fork_generation;  /* of the process that it belongs to */
-    bool local;                /* only `owner` may use it */
-    pthread_t owner;
+    struct ad_binding binding;
 
     /* shared */
     _Atomic size_t outstanding;
@@ -74,7 +73,8 @@ struct aioduct_client {
 
 int ad_client_create(const struct aioduct_client_options *options, struct aioduct_client **out,
                      struct aioduct_error *error);
-void ad_client_destroy(struct aioduct_client *client);
+/* 0 | AIODUCT_E_THREAD | AIODUCT_E_FORKED | AIODUCT_E_CLIENT_CLOSED (it is being destroyed) */
+int ad_client_destroy(struct aioduct_client *client);
 
 /* May this thread use it now? 0 | AIODUCT_E_THREAD | AIODUCT_E_FORKED | AIODUCT_E_CLIENT_CLOSED */
 int ad_client_check(const struct aioduct_client *client);

@@ -18,6 +18,7 @@
 #include <stdatomic.h>
 
 struct ad_codec;
+struct ad_binding;
 struct ad_completion;
 struct ad_resolver;
 struct ad_tls_context;
@@ -29,7 +30,8 @@ struct ad_engine {
     struct ad_resolver *resolver;
     struct ad_tls_context *tls;
     const struct ad_codec *codec_h2; /* NULL: HTTP/2 is not built in, and not offered */
-    _Atomic size_t *outstanding;     /* the client's count: submitted, on_done not returned */
+    const struct ad_binding *binding;
+    _Atomic size_t *outstanding; /* the client's count: submitted, on_done not returned */
     /* Called when this engine has finished an exchange, or may be drained. */
     void (*progress)(struct ad_engine *engine);
     void *owner;

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/error.h"
 #include "base/mem.h"
+#include "http/binding.h"
 #include "http/conn.h"
 #include "http/dispatch.h"
 #include "http/engine.h"
@@ -475,13 +476,27 @@ void ad_exchange_ask(struct aioduct_exchange *ex, unsigned op)
     }
 }
 
-void ad_exchange_cancel(struct aioduct_exchange *ex)
+/* The caller's @op, if this thread may ask for it. */
+static int ask(struct aioduct_exchange *ex, unsigned op)
 {
-    ad_exchange_ask(ex, AD_OP_CANCEL);
+    int code = ad_binding_check(ex->engine->binding);
+    if (code == 0) {
+        ad_exchange_ask(ex, op);
+    }
+    return code;
+}
+
+int ad_exchange_cancel(struct aioduct_exchange *ex)
+{
+    return ask(ex, AD_OP_CANCEL);
 }
 
 int ad_exchange_release(struct aioduct_exchange *ex, uint64_t count)
 {
+    int code = ad_binding_check(ex->engine->binding);
+    if (code < 0) {
+        return code;
+    }
     uint64_t held = atomic_load_explicit(&ex->held, memory_order_relaxed);
     do {
         if (count > held) {
@@ -496,13 +511,17 @@ int ad_exchange_release(struct aioduct_exchange *ex, uint64_t count)
     return 0;
 }
 
-void ad_exchange_pause(struct aioduct_exchange *ex, bool paused)
+int ad_exchange_pause(struct aioduct_exchange *ex, bool paused)
 {
-    atomic_store_explicit(&ex->want_paused, paused, memory_order_release);
-    ad_exchange_ask(ex, AD_OP_SYNC);
+    int code = ad_binding_check(ex->engine->binding);
+    if (code == 0) {
+        atomic_store_explicit(&ex->want_paused, paused, memory_order_release);
+        ad_exchange_ask(ex, AD_OP_SYNC);
+    }
+    return code;
 }
 
-void ad_exchange_body_ready(struct aioduct_exchange *ex)
+int ad_exchange_body_ready(struct aioduct_exchange *ex)
 {
-    ad_exchange_ask(ex, AD_OP_READY);
+    return ask(ex, AD_OP_READY);
 }

@@ -157,15 +157,17 @@ void ad_exchange_read_timer(struct aioduct_exchange *ex);
 /* Arm one of its deadlines @ns from now; 0 clears it. */
 void ad_exchange_arm(struct aioduct_exchange *ex, struct ad_deadline *deadline, uint64_t ns);
 
-/* ---- the caller's verbs: any thread that may submit ---- */
-void ad_exchange_cancel(struct aioduct_exchange *ex);
+/* ---- the caller's verbs: any thread that may submit, others get AIODUCT_E_THREAD or
+ * AIODUCT_E_FORKED ---- */
+int ad_exchange_cancel(struct aioduct_exchange *ex);
 int ad_exchange_release(struct aioduct_exchange *ex, uint64_t count);
-void ad_exchange_pause(struct aioduct_exchange *ex, bool paused);
-void ad_exchange_body_ready(struct aioduct_exchange *ex);
+int ad_exchange_pause(struct aioduct_exchange *ex, bool paused);
+int ad_exchange_body_ready(struct aioduct_exchange *ex);
 /* Ask for @op on the loop: done now on the loop's thread, else posted. */
 void ad_exchange_ask(struct aioduct_exchange *ex, unsigned op);
 
 /* ---- information (exchange_info.c) ---- */
-void ad_exchange_info(struct aioduct_exchange *ex, struct aioduct_exchange_info *info);
+/* 0 | AIODUCT_E_THREAD (another thread drives its loop) | AIODUCT_E_FORKED */
+int ad_exchange_info(struct aioduct_exchange *ex, struct aioduct_exchange_info *info);
 
 #endif

@@ -61,8 +61,12 @@ static void fill_request_head(struct aioduct_exchange *ex, struct aioduct_exchan
     info->request_head_bytes = ex->head_copy_bytes;
 }
 
-void ad_exchange_info(struct aioduct_exchange *ex, struct aioduct_exchange_info *info)
+int ad_exchange_info(struct aioduct_exchange *ex, struct aioduct_exchange_info *info)
 {
+    int code = ad_loop_check_thread(ex->engine->loop);
+    if (code < 0) {
+        return code;
+    }
     struct aioduct_exchange_info all = {.size = info->size};
     fill_connection(ex, &all);
     fill_request_head(ex, &all);
@@ -71,4 +75,5 @@ void ad_exchange_info(struct aioduct_exchange *ex, struct aioduct_exchange_info 
     all.body_bytes = ex->body_bytes;
     all.upload_bytes = ex->upload.sent;
     memcpy(info, &all, info->size < sizeof all ? info->size : sizeof all);
+    return 0;
 }

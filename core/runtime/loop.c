@@ -46,11 +46,6 @@ static bool forked(const struct ad_loop *loop)
     return loop->fork_generation != ad_runtime_fork_generation();
 }
 
-bool ad_loop_is_local(const struct ad_loop *loop)
-{
-    return loop->local;
-}
-
 bool ad_loop_is_current(const struct ad_loop *loop)
 {
     const void *me = ad_runtime_thread_token();

@@ -53,7 +53,6 @@ void ad_loop_unclaim(struct ad_loop *loop);
 const char *ad_loop_plugin_error(const struct ad_loop *loop);
 void ad_loop_plugin_error_clear(struct ad_loop *loop);
 
-bool ad_loop_is_local(const struct ad_loop *loop);   /* [any] the runtime is RuntimeLocal only */
 bool ad_loop_is_current(const struct ad_loop *loop); /* [any] does the calling thread drive it? */
 /* May the calling thread use it now? 0 | AIODUCT_E_THREAD (another thread drives or owns it) |
  * AIODUCT_E_FORKED */

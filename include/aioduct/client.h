@@ -145,11 +145,14 @@ AIODUCT_API int aioduct_client_create(const struct aioduct_client_options *optio
 
 /**
  * End a client. Exchanges under way complete with AIODUCT_E_CLIENT_CLOSED, connections close,
- * workers are joined. Thread:  the client's without workers, any with. Legal inside a callback:
- * then the memory goes when the outermost call into the client returns. Owns:    @client released;
- * NULL does nothing
+ * workers are joined. Legal inside a callback: then the memory goes when the outermost call into
+ * the client returns, or when the worker whose callback it is ends.
+ * Thread:   any that may submit
+ * Owns:     @client released unless an error is returned; NULL does nothing
+ * Returns:  0 | AIODUCT_E_THREAD | AIODUCT_E_FORKED (it stays the parent's) |
+ * AIODUCT_E_CLIENT_CLOSED (a callback has destroyed it already)
  */
-AIODUCT_API void aioduct_client_destroy(struct aioduct_client *client);
+AIODUCT_API int aioduct_client_destroy(struct aioduct_client *client);
 
 /**
  * Drive a client without workers until no exchange is outstanding.

@@ -128,20 +128,24 @@ AIODUCT_API int aioduct_client_perform(struct aioduct_client *client,
                                        const struct aioduct_callbacks *callbacks, void *user,
                                        struct aioduct_error *error);
 
+/* What these return, beside what is said at each: 0 | -EINVAL (NULL) | AIODUCT_E_THREAD (a local
+ * client's, and not its thread) | AIODUCT_E_FORKED (the parent's). After an error nothing was done.
+ */
+
 /** End an exchange: on_done comes once, with -ECANCELED unless it was already complete. Thread: any
  * that may submit. */
-AIODUCT_API void aioduct_exchange_cancel(struct aioduct_exchange *exchange);
+AIODUCT_API int aioduct_exchange_cancel(struct aioduct_exchange *exchange);
 /** Give back credit for @count bytes that on_body held. Thread: as cancel. -> 0 | -EINVAL (more
  * than is held) */
 AIODUCT_API int aioduct_exchange_release(struct aioduct_exchange *exchange, size_t count);
 /** Deliver no more body until resumed; on_done waits too unless it is an error. Thread: as cancel.
  */
-AIODUCT_API void aioduct_exchange_pause(struct aioduct_exchange *exchange);
-AIODUCT_API void aioduct_exchange_resume(struct aioduct_exchange *exchange);
+AIODUCT_API int aioduct_exchange_pause(struct aioduct_exchange *exchange);
+AIODUCT_API int aioduct_exchange_resume(struct aioduct_exchange *exchange);
 /** The body source that said AIODUCT_BODY_WAIT has bytes, or its end. Thread: as cancel. */
-AIODUCT_API void aioduct_exchange_body_ready(struct aioduct_exchange *exchange);
-/** Fill @info as far as its size reaches. Thread: loop thread, inside any callback of the exchange.
- */
+AIODUCT_API int aioduct_exchange_body_ready(struct aioduct_exchange *exchange);
+/** Fill @info as far as its size reaches. Thread: loop thread, inside any callback of the exchange;
+ * AIODUCT_E_THREAD while another thread drives that loop. */
 AIODUCT_API int aioduct_exchange_info(const struct aioduct_exchange *exchange,
                                       struct aioduct_exchange_info *info);
 

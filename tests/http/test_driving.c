@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The ways to drive a client: blocking, callbacks, turn by turn, from a loop of one's own, with
- * workers and many threads; and which threads may do what. */
+ * workers and many threads. */
 #include "tester.h"
 
 #include <poll.h>
@@ -374,65 +374,6 @@ static void test_workers_nested(void **state)
     assert_code(AIODUCT_E_NESTED, crew->codes[0]);
 }
 
-/* ---- a client without workers, and other threads ---- */
-
-static void *work_submit_one(void *user)
-{
-    struct crew *crew = user;
-    crew->codes[0] = tester_submit_code(crew->t, crew->request, crew->results[0][0]);
-    return NULL;
-}
-
-static void submit_elsewhere(struct crew *crew)
-{
-    pthread_t thread;
-    assert_int_equal(pthread_create(&thread, NULL, work_submit_one, crew), 0);
-    pthread_join(thread, NULL);
-}
-
-static void test_local_binding(void **state)
-{
-    struct tester *t = *state;
-    t->options.binding = AIODUCT_BINDING_LOCAL;
-    tester_client(t);
-    tester_peer(t, play_answer, NULL);
-    struct crew *crew = new_crew(t);
-    submit_elsewhere(crew);
-    assert_code(AIODUCT_E_THREAD, crew->codes[0]);
-    assert_int_equal(crew->results[0][0]->done_count, 0);
-    assert_fine(tester_get(t, peer_url(t->peer, "/")));
-}
-
-static void test_send_binding(void **state)
-{
-    struct tester *t = *state;
-    t->options.binding = AIODUCT_BINDING_SEND;
-    struct aioduct_error error = {0};
-    t->options.tls.ca_file = test_cert("ca.pem");
-    int code = aioduct_client_create(&t->options, &t->client, &error);
-    if (code == AIODUCT_E_PLUGIN_CAPABILITY) {
-        assert_true(error.message[0] != '\0');
-        tap_skip("this runtime is local: it has no send binding without workers");
-    }
-    assert_code(0, code);
-    tester_peer(t, play_answer, NULL);
-    struct crew *crew = new_crew(t);
-    submit_elsewhere(crew);
-    assert_code(0, crew->codes[0]);
-    tester_run(t);
-    assert_fine(crew->results[0][0]);
-}
-
-static void test_bindings_refused(void **state)
-{
-    struct tester *t = *state;
-    t->options.binding = AIODUCT_BINDING_LOCAL;
-    t->options.workers = 2;
-    struct aioduct_error error = {0};
-    assert_code(-EINVAL, aioduct_client_create(&t->options, &t->client, &error));
-    assert_non_null(strstr(error.message, "binding"));
-}
-
 /* ---- C64 ---- */
 
 static int in_child(struct tester *t, struct aioduct_request *request)
@@ -486,9 +427,6 @@ int main(void)
                   test_workers_submit_at_the_end),
         HTTP_CASES("exchanges of workers are cancelled from another thread", test_workers_cancel),
         HTTP_CASE("a blocking call on a worker is refused", test_workers_nested),
-        HTTP_CASE("a local client refuses other threads", test_local_binding),
-        HTTP_CASE("a send client takes requests from other threads", test_send_binding),
-        HTTP_CASE("a local client has no workers", test_bindings_refused),
         HTTP_CASES("C64: a child's calls on the parent's client are refused", test_fork),
     };
     return TAP_RUN(cases, suite_begin, suite_end);

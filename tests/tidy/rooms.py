@@ -13,6 +13,12 @@ GETENV = re.compile(r"\b(secure_)?getenv\s*\(")
 CLOCK = re.compile(r"\b(clock_gettime|gettimeofday|time|pthread_create|getaddrinfo|getrandom|rand|random)\s*\(")
 CLOCK_ROOMS = ("core/runtime/", "core/net/resolve")  # worker threads: see ALLOWED
 ALLOWED = {"core/http/worker.c": {"pthread_create"}}
+# The executor is the one place that knows which spawn a runtime has, and nobody above core/runtime asks
+# which kind of runtime it is: but for the client, whose binding follows from it.
+SPAWN = re.compile(r"\b(spawn_send|spawn_local)\b")
+SPAWN_FILES = ("core/runtime/task.c", "core/plugin/tables.c")
+KIND = re.compile(r"\bAD_CAP_(POLL|LOCAL)\b|\b(poll|local)\s*\.\s*(sleep|sleep_cancel)\b")
+KIND_ROOMS = ("core/runtime/", "core/plugin/", "core/http/client.c")
 PRINTING = re.compile(r"\b(printf|puts|putchar|perror|fputs)\s*\(")
 
 
@@ -90,6 +96,19 @@ def check_calls(root):
     return bad
 
 
+def check_executor(root):
+    bad = []
+    for path in sources(root, "core"):
+        for number, line in enumerate(without_strings(text_of(root, path)).split("\n"), 1):
+            m = SPAWN.search(line)
+            if m and path not in SPAWN_FILES:
+                bad.append(f"{path}:{number}: {m.group()} outside the executor")
+            m = KIND.search(line)
+            if m and not path.startswith(KIND_ROOMS):
+                bad.append(f"{path}:{number}: {m.group()} above core/runtime")
+    return bad
+
+
 def check_files(root):
     bad = []
     for top in ("core", "plugins", "include", "tools", "tests", "examples", "bench"):
@@ -115,6 +134,7 @@ def main():
         ("the table of rooms is readable", [] if len(table) > 10 else ["table not found"]),
         ("no room includes what the table does not allow", check_includes(root, table)),
         ("no room calls what it may not", check_calls(root)),
+        ("only the executor knows which spawn a runtime has", check_executor(root)),
         ("every file keeps the form", check_files(root)),
     ]
     print(f"1..{len(checks)}")
