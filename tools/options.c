@@ -12,6 +12,7 @@
 struct parser {
     struct options *options;
     const char *option; /* as the user wrote it, for messages */
+    char letter[3];     /* "-x": the option, where it is one letter of several */
 };
 
 static int usage_error(const struct parser *p, const char *what)
@@ -271,11 +272,11 @@ static const struct option_entry *find_letter(char letter)
  * argument. */
 static int parse_letters(struct parser *p, int argc, char **argv, int *i)
 {
-    char shown[3] = "-?";
-    p->option = shown;
+    p->letter[0] = '-';
+    p->option = p->letter;
     for (const char *c = argv[*i] + 1; *c != '\0'; c++) {
         const struct option_entry *entry = find_letter(*c);
-        shown[1] = *c;
+        p->letter[1] = *c;
         if (entry == NULL) {
             return usage_error(p, "is unknown");
         }
