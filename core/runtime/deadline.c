@@ -56,20 +56,31 @@ static uint64_t round_up(uint64_t at_ns)
 
 /* Have the runtime's timer fire no later than the top of the heap; an earlier one is left to fire
  * for nothing. */
-static void arm(struct ad_loop *loop)
+static int arm(struct ad_loop *loop)
 {
     if (loop->heap_count == 0) {
-        return;
+        return 0;
     }
     uint64_t top_ns = loop->heap[1]->heap_ns;
     if (loop->timer_ns != 0 && loop->timer_ns <= top_ns) {
-        return;
+        return 0;
     }
     const struct ad_plugin *plugin = loop->plugin;
     int code = loop->local ? plugin->local.sleep(loop->rt, loop->timer, loop->timer_state, top_ns)
                            : plugin->poll.sleep(loop->rt, loop->timer, loop->timer_state, top_ns);
     if (code == 0) {
         loop->timer_ns = top_ns;
+    }
+    return code;
+}
+
+/* Nobody asked just now whom a failure could be told: try again in the next turn, which is made to
+ * come. */
+void ad_deadline_rearm(struct ad_loop *loop)
+{
+    loop->rearm = arm(loop) < 0;
+    if (loop->rearm) {
+        ad_task_wake(loop->mailbox);
     }
 }
 
@@ -101,8 +112,11 @@ int ad_deadline_set(struct ad_loop *loop, struct ad_deadline *d, uint64_t at_ns)
     d->at_ns = at_ns;
     d->heap_ns = round_up(at_ns);
     sift_up(loop, d->heap_index);
-    arm(loop);
-    return 0;
+    int code = arm(loop);
+    if (code < 0) {
+        ad_deadline_remove(loop, d);
+    }
+    return code;
 }
 
 void ad_deadline_clear(struct ad_deadline *d)
@@ -148,5 +162,5 @@ void ad_deadline_fire(void *ctx, struct aioduct_timer *timer)
         }
     }
     ad_loop_leave(loop);
-    arm(loop);
+    ad_deadline_rearm(loop);
 }

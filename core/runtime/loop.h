@@ -114,8 +114,8 @@ struct ad_deadline {
     uint32_t heap_index; /* 0: not in the heap */
     void (*expired)(struct ad_deadline *deadline);
 };
-/* @at_ns on the clock of ad_loop_now_ns. Moving it later costs a store. -> 0 | -ENOMEM (only when
- * not in the heap) */
+/* @at_ns on the clock of ad_loop_now_ns. Moving it later costs a store, and cannot fail. -> 0 |
+ * -ENOMEM or what the runtime says: then it is not set at all */
 int ad_deadline_set(struct ad_loop *loop, struct ad_deadline *d, uint64_t at_ns);
 void ad_deadline_clear(struct ad_deadline *d);                        /* a store */
 void ad_deadline_remove(struct ad_loop *loop, struct ad_deadline *d); /* before its memory goes */

@@ -62,6 +62,7 @@ struct ad_loop {
     struct aioduct_timer *timer; /* the one runtime timer, for the top of the heap */
     void *timer_state;
     uint64_t timer_ns; /* when it fires; 0: not armed */
+    bool rearm;        /* it could not be armed: try again */
     uint8_t *spare_bufs[16];
     unsigned spare_buf_count;
     void *spare_streams;
@@ -77,6 +78,7 @@ const void *ad_runtime_thread_token(void);
 /* host table entries that live in other files of the room */
 int ad_task_run(void *ctx, struct aioduct_task *task);
 void ad_deadline_fire(void *ctx, struct aioduct_timer *timer);
+void ad_deadline_rearm(struct ad_loop *loop);
 void ad_stream_on_data(void *ctx, struct aioduct_stream *stream, const void *bytes, size_t count);
 void ad_stream_on_done(void *ctx, struct aioduct_stream *stream, int op, int code, size_t bytes);
 void ad_stream_on_closed(void *ctx, struct aioduct_stream *stream);

@@ -120,8 +120,12 @@ void ad_posts_run(struct ad_loop *loop)
 
 static int on_mailbox(struct ad_task *task, void *user)
 {
+    struct ad_loop *loop = user;
     (void)task;
-    ad_posts_run(user);
+    ad_posts_run(loop);
+    if (loop->rearm) {
+        ad_deadline_rearm(loop);
+    }
     return 0;
 }
 

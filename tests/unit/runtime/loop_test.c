@@ -210,6 +210,61 @@ static void a_deadline_can_move_later_or_earlier_or_go(void **state)
     assert_int_equal(cleared.fired + removed.fired, 0);
 }
 
+/* ---- a runtime that cannot take a timer now and then ---- */
+
+static int refusals;
+static int (*true_sleep)(void *rt, struct aioduct_timer *timer, void *state, uint64_t deadline_ns);
+
+static int sleep_or_refuse(void *rt, struct aioduct_timer *timer, void *state, uint64_t deadline_ns)
+{
+    if (refusals > 0) {
+        refusals--;
+        return -ENOMEM;
+    }
+    return true_sleep(rt, timer, state, deadline_ns);
+}
+
+static int open_refusing_loop(void **state)
+{
+    static struct ad_plugin refusing;
+    refusing = *plugin();
+    true_sleep = refusing.poll.sleep;
+    refusing.poll.sleep = sleep_or_refuse;
+    refusals = 0;
+    return ad_loop_create(&refusing, NULL, (struct ad_loop **)state, NULL);
+}
+
+static void a_deadline_that_the_runtime_refuses_is_an_error_and_not_set(void **state)
+{
+    struct ad_loop *loop = *state;
+    struct mark m = {.loop = loop}, later = {.loop = loop};
+    m.deadline.expired = later.deadline.expired = on_expired;
+    m.due_ns = ad_loop_now_ns(loop) + 1000000;
+    later.due_ns = m.due_ns + 20000000;
+    refusals = 1;
+    assert_int_equal(ad_deadline_set(loop, &m.deadline, m.due_ns), -ENOMEM);
+    assert_int_equal(m.deadline.at_ns, 0);
+    assert_int_equal(m.deadline.heap_index, 0);
+    assert_int_equal(ad_deadline_set(loop, &later.deadline, later.due_ns), 0);
+    turn_until(loop, &later.fired);
+    assert_int_equal(m.fired, 0);
+}
+
+static void a_timer_that_is_refused_between_deadlines_is_tried_again(void **state)
+{
+    struct ad_loop *loop = *state;
+    struct mark first = {.loop = loop}, second = {.loop = loop};
+    first.deadline.expired = second.deadline.expired = on_expired;
+    first.due_ns = ad_loop_now_ns(loop) + 1000000;
+    second.due_ns = first.due_ns + 20000000;
+    assert_int_equal(ad_deadline_set(loop, &first.deadline, first.due_ns), 0);
+    assert_int_equal(ad_deadline_set(loop, &second.deadline, second.due_ns), 0);
+    refusals = 3;
+    turn_until(loop, &first.fired);
+    turn_until(loop, &second.fired);
+    assert_int_equal(refusals, 0);
+}
+
 static void a_deadline_may_set_itself_again_while_it_fires(void **state)
 {
     struct ad_loop *loop = *state;
@@ -517,6 +572,10 @@ int main(void)
         LOOP_TEST(deadlines_fire_once_and_never_early),
         LOOP_TEST(a_deadline_can_move_later_or_earlier_or_go),
         LOOP_TEST(a_deadline_may_set_itself_again_while_it_fires),
+        cmocka_unit_test_setup_teardown(a_deadline_that_the_runtime_refuses_is_an_error_and_not_set,
+                                        open_refusing_loop, close_loop),
+        cmocka_unit_test_setup_teardown(a_timer_that_is_refused_between_deadlines_is_tried_again,
+                                        open_refusing_loop, close_loop),
         LOOP_TEST(a_hook_set_outside_turns_makes_one_come_and_runs_once),
         LOOP_TEST(hooks_that_set_themselves_again_do_not_keep_the_turn),
         LOOP_TEST(block_on_runs_a_root_until_it_is_ready_and_again_after_a_reset),
