@@ -34,8 +34,8 @@ struct ad_codec {
     bool shared;          /* carries many exchanges, and hears all events of an open connection */
     /* The transport is ready. 0 | -ENOMEM */
     int (*open)(struct ad_conn *conn);
-    /* Shared only: how many more exchanges may be put on it now. 0 when it is full, going away or
-     * out of stream ids; 0 with no exchange left: the pool closes it. */
+    /* Shared only: how many more exchanges may be put on it now; 0 when it is full, or the peer
+     * allows none. One that takes no more for good sets conn->retired as well. */
     unsigned (*room)(const struct ad_conn *conn);
     /* Take @ex, whose turn it is; counted already. Nothing is written before the end of the turn.
      */
@@ -95,6 +95,9 @@ struct ad_conn {
     /* Exchanges on it: ad_conn_assign counts up; down counts ad_conn_release, or a shared codec
      * when one has left. */
     unsigned exchange_count;
+    /* Takes no more exchanges for good: it is going away, or out of stream ids. Set by a shared
+     * codec or the pool, which closes it when the last exchange has left. */
+    bool retired;
     struct ad_list node;         /* engine's list of all */
     struct ad_list place_node;   /* origin's opening, idle or shared list */
     struct ad_list lru_node;     /* pool's idle list */

@@ -239,7 +239,7 @@ static struct ad_conn *shared_find(struct ad_origin *origin)
     struct ad_conn *best = NULL;
     AD_LIST_FOR_EACH (it, &origin->shared) {
         struct ad_conn *conn = conn_of(it);
-        if ((best == NULL || conn->exchange_count < best->exchange_count) &&
+        if ((best == NULL || conn->exchange_count < best->exchange_count) && !conn->retired &&
             !ad_conn_too_old(conn) && conn->codec->room(conn) > 0) {
             best = conn;
         }
@@ -270,7 +270,7 @@ static void shared_balance(struct ad_origin *origin)
         if (conn->exchange_count > 0) {
             continue;
         }
-        if (ad_conn_too_old(conn) || conn->codec->room(conn) == 0) {
+        if (ad_conn_too_old(conn) || conn->retired) {
             ad_conn_close(conn, true);
         } else if (conn->state == AD_CONN_BUSY) {
             idle_put(conn);
