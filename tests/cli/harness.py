@@ -52,10 +52,16 @@ def matches(text, pattern):
         raise AssertionError(f"no match for {pattern!r} in {text!r}")
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+class ClosedPort:
+    """A port that refuses: bound, so that nobody else is given it meanwhile, but not listening."""
+
+    def __enter__(self):
+        self.socket = socket.socket()
+        self.socket.bind(("127.0.0.1", 0))
+        return self.socket.getsockname()[1]
+
+    def __exit__(self, *_):
+        self.socket.close()
 
 
 # ---- certificates ----
@@ -96,7 +102,7 @@ class Nginx:
     """Clear text, TLS, TLS with the wrong name, TLS that wants a client certificate; files under www/."""
 
     CONFIG = """
-daemon off; master_process off; pid {d}/nginx.pid; error_log {d}/error.log;
+daemon off; worker_processes 1; pid {d}/nginx.pid; error_log {d}/error.log;
 events {{ }}
 http {{
   access_log {d}/access.log; client_max_body_size 0;
@@ -129,29 +135,36 @@ http {{
         os.makedirs(os.path.join(folder, "www"), exist_ok=True)
         os.makedirs(os.path.join(folder, "tmp"), exist_ok=True)
         program = shutil.which("nginx") or "/usr/sbin/nginx"
-        for _ in range(5):
-            self.ports = {name: free_port() for name in ("plain", "tls", "wrong", "mutual")}
-            config = os.path.join(folder, "nginx.conf")
-            with open(config, "w", encoding="ascii") as f:
-                f.write(self.CONFIG.format(d=folder, **self.ports))
-            self.process = subprocess.Popen(
-                [program, "-p", folder, "-e", os.path.join(folder, "error.log"), "-c", config],
-                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            if self._accepts():
-                return
-        with open(os.path.join(folder, "error.log"), encoding="utf-8") as f:
-            raise RuntimeError("nginx did not start: " + f.read())
+        # nginx takes over the sockets that the variable NGINX names, so no port is ever anybody's else.
+        names = ("plain", "tls", "wrong", "mutual")
+        listeners = [socket.create_server(("127.0.0.1", 0), backlog=511) for _ in names]
+        self.ports = {name: s.getsockname()[1] for name, s in zip(names, listeners)}
+        for listener in listeners:
+            listener.setblocking(False)
+        fds = [s.fileno() for s in listeners]
+        config = os.path.join(folder, "nginx.conf")
+        with open(config, "w", encoding="ascii") as f:
+            f.write(self.CONFIG.format(d=folder, **self.ports))
+        self.process = subprocess.Popen(
+            [program, "-p", folder, "-e", os.path.join(folder, "error.log"), "-c", config],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, pass_fds=fds,
+            env={**os.environ, "NGINX": "".join(f"{fd};" for fd in fds)})
+        for listener in listeners:
+            listener.close()
+        self._wait()
 
-    def _accepts(self):
-        for _ in range(200):
-            if self.process.poll() is not None:
-                return False
-            try:
-                socket.create_connection(("127.0.0.1", self.ports["mutual"]), 1).close()
-                return True
-            except OSError:
-                time.sleep(0.02)
-        return False
+    def _wait(self):
+        """The sockets listen already: this waits in their queue until nginx runs, and fails if it never does."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.ports["plain"]), 30) as s:
+                s.sendall(b"GET /hello.txt HTTP/1.0\r\n\r\n")
+                if s.recv(1):
+                    return
+        except OSError:
+            pass
+        self.stop()
+        with open(os.path.join(self.folder, "error.log"), encoding="utf-8") as f:
+            raise RuntimeError("nginx did not start: " + f.read())
 
     def url(self, path, which="plain"):
         scheme = "http" if which == "plain" else "https"

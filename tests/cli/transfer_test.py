@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from harness import Peer, Skip, answers, case, equal, free_port, main, matches
+from harness import ClosedPort, Peer, Skip, answers, case, equal, main, matches
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
@@ -123,9 +123,10 @@ def several_urls_share_a_connection_and_each_has_its_output(w):
 
 @case
 def s_is_silent_and_S_is_not(w):
-    url = f"http://127.0.0.1:{free_port()}/"
-    equal(w.fails(7, "-s", url)[1], "")
-    matches(w.fails(7, "-sS", url)[1], "Connection refused")
+    with ClosedPort() as port:
+        url = f"http://127.0.0.1:{port}/"
+        equal(w.fails(7, "-s", url)[1], "")
+        matches(w.fails(7, "-sS", url)[1], "Connection refused")
 
 
 @case
@@ -353,8 +354,8 @@ def a_bad_url_is_exit_3_and_another_scheme_exit_1(w):
 def a_host_that_does_not_exist_is_exit_6_and_a_closed_port_exit_7(w):
     _, err = w.fails(6, "http://name.invalid/")
     matches(err, "name.invalid")
-    port = free_port()
-    _, err = w.fails(7, f"http://127.0.0.1:{port}/")
+    with ClosedPort() as port:
+        _, err = w.fails(7, f"http://127.0.0.1:{port}/")
     matches(err, f"{port}.*Connection refused")
 
 

@@ -42,7 +42,7 @@ static void a_child_that_does_nothing_does_not_disturb_the_parent(void **state)
     struct ct_timer *timer = ct_timer_new(&c->rig, NULL, NULL);
     assert_int_equal(ct_recv_start(stream), 0);
     expect_life(c, stream, peer, timer);
-    pid_t child = fork();
+    pid_t child = tap_fork();
     assert_true(child >= 0);
     if (child == 0) {
         _exit(0);
@@ -103,7 +103,7 @@ static void a_child_repairs_its_copy_and_closes_it(void **state)
     struct ct_timer *timer = ct_timer_new(&c->rig, NULL, NULL);
     assert_int_equal(ct_recv_start(stream), 0);
     expect_life(c, stream, peer, timer);
-    pid_t child = fork();
+    pid_t child = tap_fork();
     assert_true(child >= 0);
     if (child == 0) {
         live_in_the_child(c, stream);

@@ -395,8 +395,7 @@ static void test_fork(void **state)
     tester_peer(t, play_answer, NULL);
     struct aioduct_request *request = tester_request(t, "GET", peer_url(t->peer, "/"));
     assert_fine(tester_perform(t, request));
-    fflush(stdout);
-    pid_t pid = fork();
+    pid_t pid = tap_fork();
     if (pid == 0) {
         alarm(20);
         _exit(in_child(t, request));

@@ -280,7 +280,8 @@ static void on_row_event(struct result *r, struct aioduct_exchange *exchange, ch
 {
     const struct row *row = r->user;
     (void)exchange;
-    if (event == 'B' && r->body_bytes == strlen(row->body)) {
+    const char *body = row->body != NULL ? row->body : "";
+    if (event == 'B' && r->body_bytes == strlen(body)) {
         peer_open(r->tester->peer, GOT_ALL);
     }
 }

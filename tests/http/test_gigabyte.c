@@ -89,8 +89,7 @@ static void run_child(const char *url, char *line, size_t room)
 {
     int pipe_fds[2];
     assert_int_equal(pipe(pipe_fds), 0);
-    fflush(stdout);
-    pid_t pid = fork();
+    pid_t pid = tap_fork();
     if (pid == 0) {
         dup2(pipe_fds[1], STDOUT_FILENO);
         execl("/proc/self/exe", "test_gigabyte", "child", url, test_cert("ca.pem"), (char *)NULL);

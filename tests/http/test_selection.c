@@ -99,8 +99,7 @@ static void run_child(struct tester *t, struct run *run)
     int pipe_fds[2];
     assert_int_equal(pipe(pipe_fds), 0);
     const char *url = peer_url(t->peer, "/");
-    fflush(stdout);
-    pid_t pid = fork();
+    pid_t pid = tap_fork();
     if (pid == 0) {
         dup2(pipe_fds[1], STDOUT_FILENO);
         set_or_unset("AIODUCT_RUNTIME", run->runtime);

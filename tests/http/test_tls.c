@@ -429,8 +429,7 @@ static int keylog_child(const char *url, const char *ca_file, unsigned flags)
 static void run_keylog(struct tester *t, const char *flag, const char *log)
 {
     const char *url = nginx_url(t->nginx, NGINX_TLS, NULL, "/small");
-    fflush(stdout);
-    pid_t pid = fork();
+    pid_t pid = tap_fork();
     if (pid == 0) {
         setenv("SSLKEYLOGFILE", log, 1);
         execl("/proc/self/exe", "test_tls", "keylog", url, test_cert("ca.pem"), flag, (char *)NULL);

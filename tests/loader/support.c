@@ -154,8 +154,7 @@ void loader_in_child(const struct loader_run *run,
     struct loader_outcome *shared =
         mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_true(shared != MAP_FAILED);
-    fflush(NULL);
-    pid_t pid = fork();
+    pid_t pid = tap_fork();
     assert_true(pid >= 0);
     if (pid == 0) {
         alarm(50); /* before the case's own, so that no child outlives it */

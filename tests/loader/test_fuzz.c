@@ -37,8 +37,7 @@ static int teardown(void **state)
 /* Child's answers: 0 loaded, 1 refused with the file's name, 2 refused without it. */
 static int load_in_child(void)
 {
-    fflush(NULL);
-    pid_t pid = fork();
+    pid_t pid = tap_fork();
     assert_true(pid >= 0);
     if (pid == 0) {
         alarm(20);

@@ -85,8 +85,7 @@ static const char *run(const struct program *p)
     static char text[4096];
     int ends[2], status = 0;
     assert_int_equal(pipe(ends), 0);
-    fflush(NULL);
-    pid_t pid = fork();
+    pid_t pid = tap_fork();
     assert_true(pid >= 0);
     if (pid == 0) {
         start(p, ends[1]);

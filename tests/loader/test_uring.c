@@ -1,80 +1,39 @@
 /* SPDX-License-Identifier: MIT */
 /* io_uring switched off, the ways it is switched off in the field: what the user is told, and that
- * auto goes on. Runs alone, because the sysctl is everybody's; it is put back after each case. */
+ * auto goes on. All of it only in a child: a filter refuses the call there, and a file that says
+ * what the sysctl would say is mounted over it in a namespace of the child's own. */
 #include "support.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const char sysctl_path[] = "/proc/sys/kernel/io_uring_disabled";
-static char sysctl_before[8];
 static char place[512];
-
-enum { NOBODY = 65534 };
 
 /* ---- switches ---- */
 
-static bool read_sysctl(char value[8])
+/* As the machine has it; -1: it has no such switch. */
+static int sysctl_value(void)
 {
+    char value = 0;
     int fd = open(sysctl_path, O_RDONLY | O_CLOEXEC);
-    ssize_t bytes = fd < 0 ? -1 : read(fd, value, 7);
+    ssize_t bytes = fd < 0 ? -1 : read(fd, &value, 1);
     if (fd >= 0) {
         close(fd);
     }
-    if (bytes <= 0) {
-        return false;
-    }
-    value[bytes] = '\0';
-    value[strcspn(value, "\n")] = '\0';
-    return true;
-}
-
-static bool write_sysctl(const char *value)
-{
-    int fd = open(sysctl_path, O_WRONLY | O_CLOEXEC);
-    bool written = fd >= 0 && write(fd, value, strlen(value)) == (ssize_t)strlen(value);
-    if (fd >= 0) {
-        close(fd);
-    }
-    return written;
-}
-
-static int keep_sysctl(void **state)
-{
-    (void)state;
-    if (!read_sysctl(sysctl_before)) {
-        sysctl_before[0] = '\0';
-    }
-    return 0;
-}
-
-static int restore_sysctl(void **state)
-{
-    (void)state;
-    char now[8];
-    if (sysctl_before[0] == '\0' || (read_sysctl(now) && strcmp(now, sysctl_before) == 0)) {
-        return 0;
-    }
-    return write_sysctl(sysctl_before) ? 0 : 1;
-}
-
-static void set_sysctl(const char *value)
-{
-    if (sysctl_before[0] == '\0') {
-        tap_skip("this kernel has no sysctl kernel.io_uring_disabled");
-    }
-    if (geteuid() != 0 || !write_sysctl(value)) {
-        tap_skip("only root may set kernel.io_uring_disabled");
-    }
+    return bytes == 1 ? value - '0' : -1;
 }
 
 /* io_uring_setup answers @answer from now on, in this process. */
@@ -101,12 +60,55 @@ static void refuse_enosys(void)
     MUST(refuse_setup(ENOSYS));
 }
 
+/* The sysctl reads @value from now on, in this process. */
+static bool show_sysctl(const char *value)
+{
+    const char *file = loader_path("sysctl-%s", value);
+    int fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    bool written = fd >= 0 && write(fd, value, strlen(value)) == (ssize_t)strlen(value);
+    if (fd >= 0) {
+        close(fd);
+    }
+    return written && (unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWNS | CLONE_NEWUSER) == 0) &&
+           mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+           mount(file, sysctl_path, NULL, MS_BIND, NULL) == 0;
+}
+
+static void switch_off_for_all(void)
+{
+    MUST(show_sysctl("2\n") && refuse_setup(EPERM));
+}
+
+static void switch_off_for_most(void)
+{
+    MUST(show_sysctl("1\n") && refuse_setup(EPERM));
+}
+
 /* ---- cases ---- */
 
 static void need_seccomp(void)
 {
     if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) < 0) {
         tap_skip("this kernel has no seccomp");
+    }
+}
+
+static void need_sysctl(void)
+{
+    need_seccomp();
+    if (sysctl_value() < 0) {
+        tap_skip("this kernel has no sysctl kernel.io_uring_disabled");
+    }
+    int status = -1;
+    pid_t child = tap_fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        _exit(show_sysctl("0\n") ? 0 : 77);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (status != 0) {
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 77);
+        tap_skip("no mount namespace is to be had here");
     }
 }
 
@@ -130,7 +132,7 @@ static void test_eperm(void **state)
     loader_choose(&(struct loader_run){.option = "uring", .path = place, .before = refuse_eperm},
                   &got);
     loader_expect(&got, AIODUCT_E_UNAVAILABLE, "uring unavailable: io_uring_setup: EPERM",
-                  strcmp(sysctl_before, "0") == 0 ? "seccomp" : "kernel.io_uring_disabled is");
+                  sysctl_value() > 0 ? "kernel.io_uring_disabled is" : "seccomp");
 }
 
 static void test_enosys(void **state)
@@ -160,26 +162,22 @@ static void test_auto(void **state)
     assert_int_equal(loader_count(got.log, want), 1);
 }
 
-static void test_off_for_all(void **state)
+static void test_off_by_sysctl(void **state)
 {
     (void)state;
     struct loader_outcome got;
-    set_sysctl("2");
-    loader_choose(&(struct loader_run){.option = "uring", .path = place}, &got);
-    restore_sysctl(NULL);
+    int before = sysctl_value();
+    need_sysctl();
+    loader_choose(
+        &(struct loader_run){.option = "uring", .path = place, .before = switch_off_for_all}, &got);
     loader_expect(&got, AIODUCT_E_UNAVAILABLE, "uring unavailable: io_uring_setup: EPERM",
                   "kernel.io_uring_disabled is 2");
-}
-
-static void test_off_for_most(void **state)
-{
-    (void)state;
-    struct loader_outcome got;
-    set_sysctl("1");
-    loader_choose(&(struct loader_run){.option = "uring", .path = place, .user = NOBODY}, &got);
-    restore_sysctl(NULL);
+    loader_choose(
+        &(struct loader_run){.option = "uring", .path = place, .before = switch_off_for_most},
+        &got);
     loader_expect(&got, AIODUCT_E_UNAVAILABLE, "uring unavailable: io_uring_setup: EPERM",
                   "kernel.io_uring_disabled is 1");
+    assert_int_equal(sysctl_value(), before);
 }
 
 static int setup(void **state)
@@ -199,16 +197,13 @@ static int setup(void **state)
 int main(void)
 {
     static const struct CMUnitTest cases[] = {
-        {"uring runs here", test_runs, keep_sysctl, restore_sysctl, NULL},
-        {"a seccomp filter that answers EPERM is told from the sysctl", test_eperm, keep_sysctl,
-         restore_sysctl, NULL},
-        {"a seccomp filter that answers ENOSYS looks like an old kernel", test_enosys, keep_sysctl,
-         restore_sysctl, NULL},
-        {"auto goes on to the next and says so once", test_auto, keep_sysctl, restore_sysctl, NULL},
-        {"kernel.io_uring_disabled=2 is named", test_off_for_all, keep_sysctl, restore_sysctl,
+        {"uring runs here", test_runs, NULL, NULL, NULL},
+        {"a seccomp filter that answers EPERM is told from the sysctl", test_eperm, NULL, NULL,
          NULL},
-        {"kernel.io_uring_disabled=1 is named", test_off_for_most, keep_sysctl, restore_sysctl,
+        {"a seccomp filter that answers ENOSYS looks like an old kernel", test_enosys, NULL, NULL,
          NULL},
+        {"auto goes on to the next and says so once", test_auto, NULL, NULL, NULL},
+        {"the value of kernel.io_uring_disabled is named", test_off_by_sysctl, NULL, NULL, NULL},
     };
     return TAP_RUN(cases, setup, loader_teardown);
 }

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Cases are run one group each, with standard output turned into a file in memory; from that and
- * from cmocka's result the TAP line is made. */
+ * from cmocka's result the TAP line is made.
+ *
+ * cmocka catches crashes with siglongjmp and goes on. That would run teardowns inside whatever was
+ * interrupted, and a forked child that crashes would come back as a second runner, so every case
+ * runs with handlers of our own instead: a crash ends the process that crashed. */
 #include "tap.h"
 
 #include <fcntl.h>
@@ -10,15 +14,27 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 static unsigned case_seconds = 60;
 static bool suite_skipped;
 static bool case_skipped;
 static char skip_reason[256];
-static char late_line[512]; /* written by the alarm handler, so made beforehand */
-static size_t late_line_bytes;
 static int real_stdout = -1;
+
+/* Written by signal handlers, so made beforehand. */
+struct last_words {
+    char text[512];
+    size_t bytes;
+};
+static struct last_words late, crashed;
+
+enum { CRASH_COUNT = 5, CHILD_CAME_BACK = 99 };
+static const int crash_signals[CRASH_COUNT] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGSYS};
+static struct sigaction before[CRASH_COUNT]; /* a sanitizer's, or the default */
+static pid_t runner;
+static const struct CMUnitTest *running;
 
 void tap_skip(const char *format, ...)
 {
@@ -56,14 +72,104 @@ void tap_limit_seconds(unsigned seconds)
     }
 }
 
+/* ---- cases that hang or crash ---- */
+
+static void prepare_words(struct last_words *words, size_t number, const char *name,
+                          const char *what)
+{
+    int bytes = snprintf(words->text, sizeof words->text, "not ok %zu - %s\n# %s\nBail out! %s\n",
+                         number, name, what, what);
+    words->bytes = (size_t)bytes < sizeof words->text ? (size_t)bytes : sizeof words->text - 1;
+}
+
+static void say(const struct last_words *words)
+{
+    ssize_t written = write(real_stdout, words->text, words->bytes);
+    (void)written;
+}
+
 /* A case that hangs would take the names of all later ones with it: say which, and stop. */
 static void on_alarm(int number)
 {
     (void)number;
-    ssize_t written = write(real_stdout, late_line, late_line_bytes);
-    (void)written;
+    say(&late);
     _exit(2);
 }
+
+/* Back to what was there before, which then gets the same signal: the instruction is executed once
+ * more, or what somebody sent is sent again. */
+static void on_crash(int number, siginfo_t *info, void *context)
+{
+    (void)context;
+    for (int i = 0; i < CRASH_COUNT; i++) {
+        sigaction(crash_signals[i], &before[i], NULL);
+    }
+    if (getpid() == runner) {
+        say(&crashed);
+    }
+    if (info->si_code <= 0) {
+        raise(number);
+    }
+}
+
+/* cmocka sets its handlers each time before it calls a test, a setup or a teardown. */
+static void set_crash_handlers(void)
+{
+    struct sigaction action = {.sa_sigaction = on_crash, .sa_flags = SA_SIGINFO | SA_NODEFER};
+    for (int i = 0; i < CRASH_COUNT; i++) {
+        sigaction(crash_signals[i], &action, NULL);
+    }
+}
+
+pid_t tap_fork(void)
+{
+    fflush(NULL);
+    pid_t parent = getpid();
+    pid_t pid = fork();
+    if (pid != 0) {
+        return pid;
+    }
+    for (int i = 0; i < CRASH_COUNT; i++) {
+        sigaction(crash_signals[i], &before[i], NULL);
+    }
+    signal(SIGALRM, SIG_DFL);
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a case that is stopped takes its children with it */
+    if (getppid() != parent) {
+        _exit(CHILD_CAME_BACK);
+    }
+    return 0;
+}
+
+/* A forked child is here that failed an assertion, or whose code forgot to end it. */
+static void end_stray_child(void)
+{
+    if (getpid() != runner) {
+        fflush(stdout);
+        _exit(CHILD_CAME_BACK);
+    }
+}
+
+static int call_setup(void **state)
+{
+    set_crash_handlers();
+    return running->setup_func(state);
+}
+
+static void call_test(void **state)
+{
+    set_crash_handlers();
+    running->test_func(state);
+    end_stray_child();
+}
+
+static int call_teardown(void **state)
+{
+    set_crash_handlers();
+    /* A child that failed an assertion leaves the parent's things alone. */
+    return getpid() == runner ? running->teardown_func(state) : 0;
+}
+
+/* ---- standard output ---- */
 
 /* Redirect standard output -> descriptor of the file in memory. */
 static int capture_begin(void)
@@ -135,14 +241,18 @@ static int run_case(size_t number, const struct CMUnitTest *test)
 {
     case_skipped = false;
     skip_reason[0] = '\0';
-    int bytes = snprintf(late_line, sizeof late_line,
-                         "not ok %zu - %s\n# gave no result in time\nBail out! a case hangs\n",
-                         number, test->name);
-    late_line_bytes = (size_t)bytes < sizeof late_line ? (size_t)bytes : sizeof late_line - 1;
+    prepare_words(&late, number, test->name, "a case gave no result in time");
+    prepare_words(&crashed, number, test->name, "a case crashed");
+    struct CMUnitTest wrapped = *test;
+    wrapped.test_func = call_test;
+    wrapped.setup_func = test->setup_func != NULL ? call_setup : NULL;
+    wrapped.teardown_func = test->teardown_func != NULL ? call_teardown : NULL;
+    running = test;
 
     int memory = capture_begin();
     alarm(case_seconds);
-    int failed = _cmocka_run_group_tests("case", test, 1, NULL, NULL);
+    int failed = _cmocka_run_group_tests("case", &wrapped, 1, NULL, NULL);
+    end_stray_child();
     alarm(0);
     char *text = capture_end(memory);
 
@@ -180,6 +290,10 @@ int tap_run(const struct CMUnitTest *cases, size_t count, int (*setup)(void **st
         case_seconds = (unsigned)strtoul(seconds, NULL, 10);
     }
     signal(SIGALRM, on_alarm);
+    runner = getpid();
+    for (int i = 0; i < CRASH_COUNT; i++) {
+        sigaction(crash_signals[i], NULL, &before[i]);
+    }
 
     void *state = NULL;
     if (setup != NULL) {

@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <cmocka.h>
 
@@ -49,6 +50,13 @@ bool tap_is_skipped(void);
 /* Inside a case: fail with a message that the report shows (cmocka's fail_msg writes to standard
  * error, which it does not). */
 #define tap_fail(...) (print_message(__VA_ARGS__), print_message("\n"), _fail(__FILE__, __LINE__))
+
+/**
+ * fork(2) inside a case. In the child a crash is a crash (its parent sees the signal), and it does
+ * not outlive the runner; it must end by _exit or exec, for cmocka's frames are its parent's. One
+ * that comes back into the runner all the same, as by a failed assertion, ends with status 99.
+ */
+pid_t tap_fork(void);
 
 /* Seconds each following case may take; inside a case: from now on, this one included. */
 void tap_limit_seconds(unsigned seconds);

@@ -245,8 +245,7 @@ static void test_memory(void **state)
 
 static void in_child(void (*body)(void))
 {
-    fflush(NULL);
-    pid_t pid = fork();
+    pid_t pid = tap_fork();
     assert_true(pid >= 0);
     if (pid == 0) {
         body();

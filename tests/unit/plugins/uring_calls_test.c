@@ -88,8 +88,7 @@ static void follow(pid_t child, struct tally *tally)
 static void count(void (*work)(void), struct tally *tally)
 {
     memset(tally, 0, sizeof *tally);
-    fflush(NULL);
-    pid_t child = fork();
+    pid_t child = tap_fork();
     assert_true(child >= 0);
     if (child == 0) {
         if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0) {

@@ -121,8 +121,7 @@ static void refuse_call(unsigned number, int code)
 /* Probe in a child after @prepare. -> false: filters cannot be set here */
 static bool probe_in_child(void (*prepare)(void))
 {
-    fflush(NULL);
-    pid_t child = fork();
+    pid_t child = tap_fork();
     assert_true(child >= 0);
     if (child == 0) {
         prepare();
@@ -199,8 +198,7 @@ static void test_reasons(void **state)
 static void test_open_says_why(void **state)
 {
     (void)state;
-    fflush(NULL);
-    pid_t child = fork();
+    pid_t child = tap_fork();
     if (child == 0) {
         struct rig rig;
         no_setup();

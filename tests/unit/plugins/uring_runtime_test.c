@@ -182,7 +182,7 @@ static void test_signals_do_not_fire_timers_early(void **state)
     struct sigaction action = {.sa_handler = on_signal}, before;
     (void)state;
     sigaction(SIGUSR1, &action, &before);
-    pid_t child = fork();
+    pid_t child = tap_fork();
     if (child == 0) {
         for (int i = 0; i < 200; i++) {
             kill(getppid(), SIGUSR1);

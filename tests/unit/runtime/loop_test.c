@@ -405,7 +405,7 @@ static void a_forked_child_is_told_and_the_parent_goes_on(void **state)
 {
     struct ad_loop *loop = *state;
     int status;
-    pid_t child = fork();
+    pid_t child = tap_fork();
     if (child == 0) {
         int wrong = ad_loop_turn(loop, 0) != AIODUCT_E_FORKED ||
                     ad_loop_check_thread(loop) != AIODUCT_E_FORKED;
