@@ -77,6 +77,18 @@ int aioduct_request_body_pull(struct aioduct_request *request,
     return ad_request_body_pull(request, &own, length);
 }
 
+int aioduct_request_expect_continue(struct aioduct_request *request, int on)
+{
+    if (request == NULL || on < 0 || on > 1) {
+        return -EINVAL;
+    }
+    if (atomic_load_explicit(&request->frozen, memory_order_relaxed)) {
+        return -EBUSY;
+    }
+    request->expect = on != 0;
+    return 0;
+}
+
 int aioduct_request_version(struct aioduct_request *request, int version)
 {
     if (request == NULL || (version != AIODUCT_HTTP_AUTO && version != AIODUCT_HTTP_1_1 &&

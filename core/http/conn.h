@@ -72,11 +72,13 @@ struct ad_h1_side {
     struct ad_h1 *h1;
     struct aioduct_exchange *ex; /* the one outstanding */
     struct ad_buf leftover;      /* came while the caller held back; not fed yet */
+    struct ad_buf rest;          /* of a request whose exchange is over; not written yet */
     int eof_code;
     int send_code;           /* why sending failed; 0: it did not */
     bool feeding;            /* the parser is on the stack */
     bool stopped;            /* ad_h1_hold is in force */
     bool paused;             /* the transport is */
+    bool finishing;          /* the answer is complete, the rest of the request goes out */
     bool complete, reusable; /* the response has ended; framing allows another */
     bool eof_kept;           /* the end came while the caller held back */
     bool no_reuse;           /* for good: sending failed, or the server does not keep it */

@@ -19,8 +19,6 @@
 
 #include <errno.h>
 
-/* The rest of a dropped body is on its way already, or it is not worth a connection's wait. */
-#define DRAIN_NS 1000000000u
 /* A hint is shortened by this, so that our request does not cross the server's close (C16). */
 #define HINT_MARGIN_S 2u
 #define HINT_MAX_S 86400u
@@ -59,7 +57,7 @@ static void on_interim(void *owner, const struct aioduct_head *head)
     struct aioduct_exchange *ex = conn->h1.ex;
     if (ex != NULL) {
         note_head(conn, ex);
-        ad_dispatch_interim(ex, head);
+        ad_exchange_interim(ex, head);
     }
 }
 
@@ -97,12 +95,10 @@ static void on_head(void *owner, const struct aioduct_head *head)
         return;
     }
     note_head(conn, ex);
-    ex->head_ns = ad_loop_now_ns(conn->engine->loop);
-    ad_exchange_set_recv(ex, AD_RECV_BODY);
     if (!take_idle_hint(conn, head)) {
         conn->h1.no_reuse = true;
     }
-    ad_dispatch_head(ex, head);
+    ad_exchange_head(ex, head);
 }
 
 /* Feed no more, keep no more than is under way. */
@@ -157,23 +153,36 @@ static void resume(struct ad_conn *conn)
     }
 }
 
+/* The request, too, is written to its end, or will be. */
+static bool is_sent(struct ad_conn *conn, bool reusable)
+{
+    const struct aioduct_exchange *ex = conn->h1.ex;
+    return ex == NULL || ex->send == AD_SEND_FLUSH || ex->send == AD_SEND_SENT ||
+           (reusable && ad_conn_h1_finish_request(conn));
+}
+
 /* The response is complete. Back to the pool first, so that a submit inside on_done finds the
  * connection; but one that closes stays open until on_done has seen its addresses. */
 static void finish(struct ad_conn *conn, bool surplus)
 {
     struct ad_h1_side *side = &conn->h1;
     struct aioduct_exchange *ex = side->ex;
-    bool sent = ex == NULL || ex->send == AD_SEND_FLUSH || ex->send == AD_SEND_SENT;
-    bool reusable = side->reusable && !side->no_reuse && !surplus && sent && !side->eof_kept &&
-                    ad_buf_bytes(&side->leftover) == 0;
+    bool reusable = side->reusable && !side->no_reuse && !surplus && !side->eof_kept &&
+                    ad_buf_bytes(&side->leftover) == 0 && (ex == NULL || !ex->request->wants_close);
+    bool sent = is_sent(conn, reusable);
+    if (conn->state == AD_CONN_CLOSING) {
+        return; /* the exchange ended in its source's callback */
+    }
     if (ex != NULL) {
-        reusable = reusable && !ex->request->wants_close;
         ad_exchange_set_recv(ex, AD_RECV_END);
     }
     reset(side);
     conn->served++;
+    reusable = reusable && sent;
     if (reusable) {
         resume(conn); /* an idle connection is listened to */
+    }
+    if (reusable && !side->finishing) {
         ad_conn_release(conn);
     }
     if (ex != NULL) {
@@ -256,6 +265,10 @@ static void h1_feed(struct ad_conn *conn, const uint8_t *bytes, size_t count)
         ad_error_set(&error, AIODUCT_E_PROTOCOL, AIODUCT_PHASE_SEND,
                      "the server sent bytes before it was asked");
         fail(conn, &error);
+        return;
+    }
+    if (side->finishing) { /* an answer to nobody's request, as on an idle connection (C12) */
+        ad_conn_close(conn, false);
         return;
     }
     if (side->stopped || ad_buf_bytes(&side->leftover) > 0) {
@@ -413,9 +426,10 @@ static int h1_open(struct ad_conn *conn)
 static bool worth_draining(const struct ad_conn *conn, const struct aioduct_exchange *ex)
 {
     int64_t left = ad_h1_body_left(conn->h1.h1);
-    bool unwanted = ex->code == -ECANCELED || ex->code == AIODUCT_E_SINK;
-    return unwanted && ex->recv == AD_RECV_BODY && ex->send == AD_SEND_SENT && !conn->h1.stopped &&
-           !conn->h1.no_reuse && !conn->h1.eof_kept && !ex->request->wants_close && left > 0 &&
+    bool unwanted = ex->code == 0 || ex->code == -ECANCELED || ex->code == AIODUCT_E_SINK;
+    return unwanted && ad_h1_got_head(conn->h1.h1) && ex->send == AD_SEND_SENT &&
+           !conn->h1.stopped && !conn->h1.no_reuse && !conn->h1.eof_kept &&
+           !ex->request->wants_close && left >= 0 &&
            left <= (int64_t)conn->engine->settings->drain_bytes_max && !conn->engine->closing;
 }
 
@@ -425,7 +439,7 @@ static void h1_cancel(struct ad_conn *conn, struct aioduct_exchange *ex)
     if (side->ex != ex) {
         return;
     }
-    uint64_t until_ns = ad_loop_now_ns(conn->engine->loop) + DRAIN_NS;
+    uint64_t until_ns = ad_loop_now_ns(conn->engine->loop) + AD_H1_DRAIN_NS;
     if (worth_draining(conn, ex) &&
         ad_deadline_set(conn->engine->loop, &conn->deadline, until_ns) == 0) {
         side->ex = NULL; /* from now on the parser's events go nowhere */
@@ -444,6 +458,7 @@ static void h1_fini(struct ad_conn *conn)
     AD_ASSERT(!conn->h1.feeding);
     ad_h1_destroy(conn->h1.h1);
     ad_buf_fini(&conn->h1.leftover);
+    ad_buf_fini(&conn->h1.rest);
 }
 
 const struct ad_codec ad_codec_h1 = {

@@ -22,31 +22,54 @@ void ad_conn_h1_submit(struct ad_conn *conn, struct aioduct_exchange *ex)
 static bool produce_head(struct ad_conn *conn, struct aioduct_exchange *ex, struct ad_buf *out)
 {
     const struct aioduct_request *request = ex->request;
-    if (ad_request_head_write(request, conn->engine->settings->agent, out) < 0) {
+    if (ad_request_head_write(request, conn->engine->settings->agent, ad_exchange_expects(ex),
+                              out) < 0) {
         ad_exchange_failf(ex, -ENOMEM, AIODUCT_PHASE_SEND, "out of memory");
         return false;
     }
     ad_h1_expect(conn->h1.h1, request->is_head ? AD_H1_HEAD : 0);
-    ex->written = true;
-    ad_exchange_set_send(ex, request->body_kind == AD_BODY_NONE ? AD_SEND_FLUSH : AD_SEND_BODY);
+    ad_exchange_head_written(ex);
     return true;
 }
 
-static void produce_body(struct aioduct_exchange *ex, struct ad_buf *out, size_t room)
+bool ad_conn_h1_finish_request(struct ad_conn *conn)
 {
-    switch (ad_upload_produce(ex, out, room)) {
-    case AD_UPLOAD_END:
-        ad_exchange_set_send(ex, AD_SEND_FLUSH);
-        break;
-    case AD_UPLOAD_WAIT:
-        ad_exchange_set_send(ex, AD_SEND_WAIT);
-        if (ex->upload.ready) { /* called before the source had returned */
-            ad_exchange_body_ready(ex);
-        }
-        break;
-    default:
-        break;
+    struct ad_h1_side *side = &conn->h1;
+    struct aioduct_exchange *ex = side->ex;
+    int64_t left = ad_upload_left(ex);
+    if ((ex->send != AD_SEND_BODY && ex->send != AD_SEND_WAIT) || left < 0 ||
+        left > (int64_t)conn->engine->settings->drain_bytes_max ||
+        ad_deadline_set(conn->engine->loop, &conn->deadline,
+                        ad_loop_now_ns(conn->engine->loop) + AD_H1_DRAIN_NS) < 0) {
+        return false;
     }
+    if (ad_upload_produce(ex, &side->rest, (size_t)left) != AD_UPLOAD_END) {
+        ad_deadline_clear(&conn->deadline);
+        return false;
+    }
+    side->finishing = true;
+    ad_transport_dirty(conn->transport);
+    return true;
+}
+
+static void produce_rest(struct ad_h1_side *side, struct ad_buf *out, size_t room)
+{
+    size_t have = ad_buf_bytes(&side->rest);
+    size_t count = have < room ? have : room;
+    if (ad_buf_append(out, ad_buf_data(&side->rest), count) == 0) { /* else the deadline ends it */
+        ad_buf_consume(&side->rest, count);
+    }
+}
+
+static void rest_sent(struct ad_conn *conn)
+{
+    if (ad_buf_bytes(&conn->h1.rest) > 0) {
+        ad_transport_dirty(conn->transport);
+        return;
+    }
+    ad_buf_fini(&conn->h1.rest);
+    conn->h1.finishing = false;
+    ad_conn_release(conn);
 }
 
 void ad_conn_h1_produce(struct ad_conn *conn, struct ad_buf *out, size_t room)
@@ -54,18 +77,22 @@ void ad_conn_h1_produce(struct ad_conn *conn, struct ad_buf *out, size_t room)
     struct ad_h1_side *side = &conn->h1;
     struct aioduct_exchange *ex = side->ex;
     size_t before = ad_buf_bytes(out);
+    if (side->finishing) {
+        produce_rest(side, out, room);
+        return;
+    }
     if (ex == NULL || (ex->send == AD_SEND_HEAD && !produce_head(conn, ex, out))) {
         return;
     }
     size_t used = ad_buf_bytes(out) - before;
     if (ex->send == AD_SEND_BODY && used < room) {
-        produce_body(ex, out, room - used);
+        ad_exchange_uploaded(ex, ad_upload_produce(ex, out, room - used));
     }
     if (side->ex != ex) {
         return;
     }
     if (ad_buf_bytes(out) > before) {
-        ad_exchange_arm(ex, &ex->write_deadline, conn->engine->settings->write_gap_ns);
+        ad_exchange_produced(ex);
     } else if (ex->send != AD_SEND_BODY) {
         ad_conn_h1_sent(conn); /* what came before is with the system, and nothing follows it now */
     }
@@ -74,6 +101,10 @@ void ad_conn_h1_produce(struct ad_conn *conn, struct ad_buf *out, size_t room)
 void ad_conn_h1_sent(struct ad_conn *conn)
 {
     struct aioduct_exchange *ex = conn->h1.ex;
+    if (conn->h1.finishing) {
+        rest_sent(conn);
+        return;
+    }
     if (ex == NULL) {
         return;
     }
@@ -81,17 +112,7 @@ void ad_conn_h1_sent(struct ad_conn *conn)
         ad_transport_dirty(conn->transport);
         return;
     }
-    if (ex->send != AD_SEND_FLUSH && ex->send != AD_SEND_WAIT) {
-        return;
-    }
-    ad_deadline_clear(&ex->write_deadline);
-    if (ex->send == AD_SEND_FLUSH) {
-        ad_exchange_set_send(ex, AD_SEND_SENT);
-        ex->sent_ns = ad_loop_now_ns(conn->engine->loop);
-        if (ex->recv == AD_RECV_HEAD) {
-            ad_exchange_arm(ex, &ex->read_deadline, conn->engine->settings->head_ns);
-        }
-    }
+    ad_exchange_sent(ex);
 }
 
 /* The peer went away: an answer that was on its way is read before that is reported (C15). Any
@@ -100,6 +121,10 @@ void ad_conn_h1_send_failed(struct ad_conn *conn, int code)
 {
     struct aioduct_exchange *ex = conn->h1.ex;
     conn->h1.no_reuse = true;
+    if (conn->h1.finishing) {
+        ad_conn_close(conn, false);
+        return;
+    }
     if (ex == NULL || ex->send == AD_SEND_STOPPED || ex->send == AD_SEND_SENT) {
         return;
     }
@@ -110,9 +135,5 @@ void ad_conn_h1_send_failed(struct ad_conn *conn, int code)
         return;
     }
     conn->h1.send_code = code;
-    ad_exchange_set_send(ex, AD_SEND_STOPPED);
-    ad_deadline_clear(&ex->write_deadline);
-    if (ex->recv == AD_RECV_HEAD) {
-        ad_exchange_arm(ex, &ex->read_deadline, conn->engine->settings->head_ns);
-    }
+    ad_exchange_stop_sending(ex);
 }

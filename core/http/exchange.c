@@ -40,7 +40,9 @@ void ad_exchange_set_send(struct aioduct_exchange *ex, enum ad_send_state state)
 {
     static const unsigned next[] = {
         [AD_SEND_IDLE] = BIT(AD_SEND_HEAD),
-        [AD_SEND_HEAD] = BIT(AD_SEND_BODY) | BIT(AD_SEND_FLUSH) | BIT(AD_SEND_STOPPED),
+        [AD_SEND_HEAD] =
+            BIT(AD_SEND_EXPECT) | BIT(AD_SEND_BODY) | BIT(AD_SEND_FLUSH) | BIT(AD_SEND_STOPPED),
+        [AD_SEND_EXPECT] = BIT(AD_SEND_BODY) | BIT(AD_SEND_STOPPED),
         [AD_SEND_BODY] = BIT(AD_SEND_WAIT) | BIT(AD_SEND_FLUSH) | BIT(AD_SEND_STOPPED),
         [AD_SEND_WAIT] = BIT(AD_SEND_BODY) | BIT(AD_SEND_STOPPED),
         [AD_SEND_FLUSH] = BIT(AD_SEND_SENT) | BIT(AD_SEND_STOPPED),
@@ -97,17 +99,24 @@ void ad_exchange_read_timer(struct aioduct_exchange *ex)
     if (ex->recv != AD_RECV_BODY) {
         return;
     }
-    uint64_t ns = ad_exchange_blocked(ex) ? 0 : ex->engine->settings->read_gap_ns;
+    /* Before the request's end a server may have reason to wait for more of it. */
+    bool running = ex->send >= AD_SEND_SENT && !ad_exchange_blocked(ex);
+    uint64_t ns = running ? ex->engine->settings->read_gap_ns : 0;
     ad_exchange_arm(ex, &ex->read_deadline, ns);
 }
 
-static void timed_out(struct aioduct_exchange *ex, const char *option, uint64_t ns)
+static void timed_out_in(struct aioduct_exchange *ex, enum aioduct_phase phase, const char *option,
+                         uint64_t ns)
 {
-    enum aioduct_phase phase = ad_exchange_phase(ex);
     const struct ad_url *url = &ex->request->url;
     ad_exchange_failf(ex, AIODUCT_E_TIMEOUT, phase, "%s: %llu ms passed in phase %s, %s://%s",
                       option, (unsigned long long)(ns / NS_PER_MS), aioduct_phase_name(phase),
                       url->scheme, url->authority);
+}
+
+static void timed_out(struct aioduct_exchange *ex, const char *option, uint64_t ns)
+{
+    timed_out_in(ex, ad_exchange_phase(ex), option, ns);
 }
 
 static void on_read_expired(struct ad_deadline *deadline)
@@ -131,8 +140,11 @@ static void on_write_expired(struct ad_deadline *deadline)
 {
     struct aioduct_exchange *ex =
         AD_CONTAINER_OF(deadline, struct aioduct_exchange, write_deadline);
-    if (ex->place == AD_PLACE_CONN) {
-        timed_out(ex, "write_gap_timeout_ms", ex->engine->settings->write_gap_ns);
+    if (ex->place == AD_PLACE_CONN && ex->send == AD_SEND_EXPECT) {
+        ad_exchange_expect_over(ex);
+    } else if (ex->place == AD_PLACE_CONN) {
+        timed_out_in(ex, AIODUCT_PHASE_SEND, "write_gap_timeout_ms",
+                     ex->engine->settings->write_gap_ns);
     }
 }
 
@@ -209,6 +221,10 @@ void ad_exchange_complete(struct aioduct_exchange *ex)
         ad_deadline_clear(&ex->read_deadline);
         ad_deadline_clear(&ex->write_deadline);
         ex->end_ns = ad_loop_now_ns(ex->engine->loop);
+        ad_upload_finish(ex);
+        if (ex->place != AD_PLACE_CONN) {
+            return; /* cancelled inside the callback */
+        }
     }
     if (ex->place == AD_PLACE_CONN &&
         (ad_buf_bytes(&ex->stash) > 0 ||
@@ -268,10 +284,7 @@ void ad_exchange_finish(struct aioduct_exchange *ex)
 
     AD_ASSERT(ex->place == AD_PLACE_ENDED && !engine->in_callback);
     ad_list_remove(&ex->node);
-    if (ex->pull_claimed) {
-        ad_dispatch_body_finished(ex);
-        atomic_store_explicit(&ex->request->pull_busy, false, memory_order_release);
-    }
+    ad_upload_finish(ex);
     if (ex->code == 0) {
         error = &success;
         if (ex->truncated_ok) {
@@ -370,6 +383,14 @@ void ad_exchange_refused_h2(struct aioduct_exchange *ex, const struct aioduct_er
     ad_exchange_refused(ex, error);
 }
 
+void ad_exchange_again(struct aioduct_exchange *ex)
+{
+    struct ad_conn *conn = ex->conn;
+    conn->codec->cancel(conn, ex);
+    ex->first_byte_ns = ex->head_ns = 0;
+    resend(ex);
+}
+
 /* ---- the byte ledger ---- */
 
 bool ad_exchange_blocked(const struct aioduct_exchange *ex)
@@ -425,6 +446,14 @@ bool ad_exchange_unstash(struct aioduct_exchange *ex)
 
 /* ---- the caller's verbs ---- */
 
+void ad_exchange_kick(struct aioduct_exchange *ex)
+{
+    if (ex->place < AD_PLACE_ENDED && ad_list_empty(&ex->kick_node)) {
+        ad_list_push_back(&ex->engine->kicked, &ex->kick_node);
+        ad_engine_kick(ex->engine);
+    }
+}
+
 static void run_ops(struct aioduct_exchange *ex, unsigned ops)
 {
     if (ops & AD_OP_START) {
@@ -447,10 +476,7 @@ static void run_ops(struct aioduct_exchange *ex, unsigned ops)
         atomic_store_explicit(&ex->want_paused, false, memory_order_relaxed);
     }
     ad_exchange_read_timer(ex);
-    if (ex->place < AD_PLACE_ENDED && ad_list_empty(&ex->kick_node)) {
-        ad_list_push_back(&ex->engine->kicked, &ex->kick_node);
-        ad_engine_kick(ex->engine);
-    }
+    ad_exchange_kick(ex);
 }
 
 static void on_post(struct ad_post *post)

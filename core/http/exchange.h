@@ -39,11 +39,12 @@ enum ad_place {
 enum ad_send_state {
     AD_SEND_IDLE = 0, /* no connection yet */
     AD_SEND_HEAD,     /* the head is to be written */
+    AD_SEND_EXPECT,   /* it is; the body waits for a 100 */
     AD_SEND_BODY,     /* body bytes are to be written */
     AD_SEND_WAIT,     /* the body source has nothing now */
     AD_SEND_FLUSH,    /* all written, not all given to the system */
     AD_SEND_SENT,     /* all given to the system */
-    AD_SEND_STOPPED   /* sending failed; the answer may still come */
+    AD_SEND_STOPPED   /* sending failed, or the rest is not wanted; the answer may still come */
 };
 
 /* The response's direction. */
@@ -99,6 +100,8 @@ struct aioduct_exchange {
     bool written_before;      /* the same, in a sending that was lost */
     bool reused;              /* on a connection that had served before */
     bool pull_claimed;        /* has the request's body source */
+    bool no_expect;           /* the server does not know Expect (417) */
+    bool misdirected;         /* asked again after a 421 */
     bool truncated_ok;        /* ended without close_notify, which the caller accepts */
     unsigned replays;
     struct ad_upload upload;
@@ -145,6 +148,39 @@ void ad_exchange_lost(struct aioduct_exchange *ex, const struct aioduct_error *e
 void ad_exchange_refused(struct aioduct_exchange *ex, const struct aioduct_error *error);
 /* The same, over HTTP/1.1 and once: the server will not have it over HTTP/2 (C40). */
 void ad_exchange_refused_h2(struct aioduct_exchange *ex, const struct aioduct_error *error);
+
+/* Leave the connection in the middle of an answer that is dropped, and queue again; the codec's
+ * cancel is called. Needs a body that is replayable. */
+void ad_exchange_again(struct aioduct_exchange *ex);
+/* Have the codec's credit called at the end of the turn. */
+void ad_exchange_kick(struct aioduct_exchange *ex);
+
+/* ---- told by the codec, which looks at the states afterwards (exchange_flow.c) ---- */
+
+/* Does its head say Expect: 100-continue? */
+bool ad_exchange_expects(const struct aioduct_exchange *ex);
+/* The head is written. The send state becomes FLUSH without a body, BODY, or EXPECT: then credit
+ * comes when the body may be written. */
+void ad_exchange_head_written(struct aioduct_exchange *ex);
+/* Bytes of it were written, and are not with the system yet: the write gap runs. */
+void ad_exchange_produced(struct aioduct_exchange *ex);
+/* In state BODY: what ad_upload_produce or ad_upload_read has said. The state becomes FLUSH after
+ * the last byte, WAIT if there is nothing now: credit comes when there is. */
+void ad_exchange_uploaded(struct aioduct_exchange *ex, enum ad_upload_step step);
+/* All that was written is with the system. */
+void ad_exchange_sent(struct aioduct_exchange *ex);
+/* No more of the request can be sent, or is wanted; the answer is read on. */
+void ad_exchange_stop_sending(struct aioduct_exchange *ex);
+/* The wait for a 100 took too long. */
+void ad_exchange_expect_over(struct aioduct_exchange *ex);
+/* A 1xx response. */
+void ad_exchange_interim(struct aioduct_exchange *ex, const struct aioduct_head *head);
+/* The final head. The send state is STOPPED afterwards if the answer refuses the body, and its
+ * source has been told. false: the
+ * exchange has left, by the codec's cancel: it ended, or is queued again. */
+bool ad_exchange_head(struct aioduct_exchange *ex, const struct aioduct_head *head);
+
+/* ---- the response body ---- */
 
 /* Deliver one body slice; what the caller cannot take now is stashed. false: the exchange ended. */
 bool ad_exchange_body(struct aioduct_exchange *ex, const uint8_t *bytes, size_t count);

@@ -52,7 +52,8 @@ static void fill_request_head(struct aioduct_exchange *ex, struct aioduct_exchan
 {
     if (ex->head_copy == NULL && ex->written) {
         struct ad_buf text = {0};
-        if (ad_request_head_write(ex->request, ex->engine->settings->agent, &text) == 0) {
+        if (ad_request_head_write(ex->request, ex->engine->settings->agent, ad_exchange_expects(ex),
+                                  &text) == 0) {
             ex->head_copy = (char *)text.block;
             ex->head_copy_bytes = (uint32_t)ad_buf_bytes(&text);
         }

@@ -5,7 +5,7 @@
  * thread.
  *
  * The serialised head has one gap, where the User-Agent line of the sending client goes, because a
- * request may be sent over several clients.
+ * request may be sent over several clients, and Expect, which a resend may leave out.
  *
  * Life: create -> setters -> freeze -> head_write ... -> unref. Before the freeze one thread at a
  * time.
@@ -55,6 +55,7 @@ struct aioduct_request {
     uint8_t *body_copy;
     struct aioduct_body_source source;
 
+    bool expect; /* ask before the body is sent: Expect: 100-continue */
     bool declared_chunked;
     int64_t declared_length; /* the caller's Content-Length; -1: none */
 
@@ -93,8 +94,9 @@ int ad_request_framing_check(const struct aioduct_request *request);
 
 /* First submit: check the framing, serialise, freeze. Again: nothing. 0 | -EINVAL | -ENOMEM */
 int ad_request_freeze(struct aioduct_request *request);
-/* Append the head, with @agent (a whole User-Agent line, may be empty) in its place. 0 | -ENOMEM */
-int ad_request_head_write(const struct aioduct_request *request, struct ad_slice agent,
+/* Append the head, with @agent (a whole User-Agent line, may be empty) in its place, and Expect:
+ * 100-continue if @expect. 0 | -ENOMEM */
+int ad_request_head_write(const struct aioduct_request *request, struct ad_slice agent, bool expect,
                           struct ad_buf *out);
 
 #endif

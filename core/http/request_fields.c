@@ -149,6 +149,16 @@ static int declare_chunked(struct aioduct_request *request, struct ad_slice valu
     return 0;
 }
 
+/* The one expectation there is: asked for as by aioduct_request_expect_continue. */
+static int declare_expect(struct aioduct_request *request, struct ad_slice value)
+{
+    if (value.bytes > 0 && !is(value, "100-continue")) {
+        return -EINVAL;
+    }
+    request->expect = value.bytes > 0;
+    return 0;
+}
+
 /* 0: an ordinary field; 1: checked, not kept, because the head has its own; -EINVAL */
 static int check_framing_field(struct aioduct_request *request, struct ad_slice name,
                                struct ad_slice value)
@@ -160,6 +170,8 @@ static int check_framing_field(struct aioduct_request *request, struct ad_slice 
         code = declare_length(request, value);
     } else if (is(name, "Transfer-Encoding")) {
         code = declare_chunked(request, value);
+    } else if (is(name, "Expect")) {
+        code = declare_expect(request, value);
     } else {
         return is(name, "Connection") ? check_connection(value) : 0;
     }
@@ -236,6 +248,8 @@ int ad_request_field_remove(struct aioduct_request *request, const char *name_te
         request->declared_length = -1;
     } else if (is(name, "Transfer-Encoding")) {
         request->declared_chunked = false;
+    } else if (is(name, "Expect")) {
+        request->expect = false;
     }
     replaces_default(request, name);
     remove_all(request, name);

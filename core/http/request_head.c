@@ -110,21 +110,29 @@ int ad_request_freeze(struct aioduct_request *request)
     return code;
 }
 
-int ad_request_head_write(const struct aioduct_request *request, struct ad_slice agent,
+static uint8_t *put(uint8_t *to, const char *bytes, size_t count)
+{
+    if (count > 0) {
+        memcpy(to, bytes, count);
+    }
+    return to + count;
+}
+
+int ad_request_head_write(const struct aioduct_request *request, struct ad_slice agent, bool expect,
                           struct ad_buf *out)
 {
+    static const char expect_line[] = "Expect: 100-continue\r\n";
     size_t agent_bytes = request->no_agent ? 0 : agent.bytes;
-    uint8_t *to = ad_buf_reserve(out, request->head_bytes + agent_bytes);
+    size_t expect_bytes = expect ? sizeof expect_line - 1 : 0;
+    size_t count = request->head_bytes + agent_bytes + expect_bytes;
+    uint8_t *to = ad_buf_reserve(out, count);
     if (to == NULL) {
         return -ENOMEM;
     }
-    memcpy(to, request->head, request->agent_at);
-    to += request->agent_at;
-    if (agent_bytes > 0) {
-        memcpy(to, agent.p, agent_bytes);
-        to += agent_bytes;
-    }
-    memcpy(to, request->head + request->agent_at, request->head_bytes - request->agent_at);
-    ad_buf_commit(out, request->head_bytes + agent_bytes);
+    to = put(to, request->head, request->agent_at);
+    to = put(to, agent.p, agent_bytes);
+    to = put(to, expect_line, expect_bytes);
+    put(to, request->head + request->agent_at, request->head_bytes - request->agent_at);
+    ad_buf_commit(out, count);
     return 0;
 }

@@ -45,6 +45,7 @@ static const struct number times[] = {
     {OPTION(head_timeout_ms), offsetof(struct ad_settings, head_ns), 60000},
     {OPTION(read_gap_timeout_ms), offsetof(struct ad_settings, read_gap_ns), 60000},
     {OPTION(write_gap_timeout_ms), offsetof(struct ad_settings, write_gap_ns), 60000},
+    {OPTION(expect_timeout_ms), offsetof(struct ad_settings, expect_ns), 1000},
     {OPTION(total_timeout_ms), offsetof(struct ad_settings, total_ns), NO_LIMIT},
     {OPTION(idle_timeout_ms), offsetof(struct ad_settings, idle_ns), 90000},
     {OPTION(connection_age_ms), offsetof(struct ad_settings, age_ns), 900000},

@@ -18,7 +18,7 @@ struct ad_settings {
     int workers;
     enum aioduct_binding binding;
 
-    uint64_t connect_ns, acquire_ns, head_ns, read_gap_ns, write_gap_ns, total_ns;
+    uint64_t connect_ns, acquire_ns, head_ns, read_gap_ns, write_gap_ns, expect_ns, total_ns;
     uint64_t idle_ns, age_ns;
 
     struct ad_h1_limits h1;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Bytes of a callback go straight into the connection's output block; a chunk's size line is put
- * before them afterwards. A source with a declared length is asked once more at the end, so that a
+ * Bytes go straight into the connection's output block; a chunk's size line is put before them
+ * afterwards. A source with a declared length is asked once more at the end, so that a
  * surplus is noticed (C20).
  */
 #include "http/upload.h"
@@ -46,26 +46,10 @@ static enum ad_upload_step wrong_length(struct aioduct_exchange *ex, const char 
     return AD_UPLOAD_ENDED;
 }
 
-static enum ad_upload_step from_memory(struct aioduct_exchange *ex, struct ad_buf *out, size_t room)
-{
-    size_t left = (size_t)ex->request->body_length - (size_t)ex->upload.sent;
-    size_t count = left < room ? left : room;
-    if (count > 0 && ad_buf_append(out, ex->request->body + ex->upload.sent, count) < 0) {
-        return out_of_memory(ex);
-    }
-    ex->upload.sent += count;
-    return count == left ? AD_UPLOAD_END : AD_UPLOAD_MORE;
-}
-
 /* What a read gave instead of bytes; enumerations may be unsigned. */
 static int64_t instead(enum ad_upload_step step)
 {
     return -(int64_t)step;
-}
-
-static enum ad_upload_step step_of(int64_t got)
-{
-    return (enum ad_upload_step)(int)-got;
 }
 
 /* Read the source into @to. > 0: bytes; 0: the end; negative: a step, with the exchange told. */
@@ -91,19 +75,55 @@ static int64_t read_source(struct aioduct_exchange *ex, uint8_t *to, size_t capa
 static enum ad_upload_step check_surplus(struct aioduct_exchange *ex)
 {
     uint8_t byte;
-    int64_t got = read_source(ex, &byte, 1);
-    if (got == -AD_UPLOAD_WAIT || got == 0) {
+    if (ex->request->body_kind != AD_BODY_PULL) {
         return AD_UPLOAD_END;
     }
-    return got < 0 ? step_of(got) : wrong_length(ex, "more");
+    int64_t got = read_source(ex, &byte, 1);
+    if (got == instead(AD_UPLOAD_WAIT) || got == 0) {
+        return AD_UPLOAD_END;
+    }
+    return got < 0 ? ad_upload_step_of(got) : wrong_length(ex, "more");
 }
 
-static enum ad_upload_step with_length(struct aioduct_exchange *ex, struct ad_buf *out, size_t room)
+int64_t ad_upload_left(const struct aioduct_exchange *ex)
 {
-    uint64_t length = (uint64_t)ex->request->body_length;
-    while (ex->upload.sent < length) {
-        uint64_t left = length - ex->upload.sent;
-        size_t capacity = left < room ? (size_t)left : room;
+    const struct aioduct_request *request = ex->request;
+    return request->body_length < 0 ? -1 : request->body_length - (int64_t)ex->upload.sent;
+}
+
+int64_t ad_upload_read(struct aioduct_exchange *ex, uint8_t *to, size_t capacity)
+{
+    const struct aioduct_request *request = ex->request;
+    int64_t left = ad_upload_left(ex);
+    int64_t got;
+    if (left == 0) {
+        return instead(check_surplus(ex));
+    }
+    if (left > 0 && (uint64_t)left < capacity) {
+        capacity = (size_t)left;
+    }
+    if (request->body_kind == AD_BODY_MEMORY) {
+        memcpy(to, request->body + ex->upload.sent, capacity);
+        got = (int64_t)capacity;
+    } else {
+        got = read_source(ex, to, capacity);
+    }
+    if (got == 0) {
+        return instead(left < 0 ? AD_UPLOAD_END : wrong_length(ex, "fewer"));
+    }
+    if (got > 0) {
+        ex->upload.sent += (uint64_t)got;
+    }
+    return got;
+}
+
+/* ---- HTTP/1.1 ---- */
+
+static enum ad_upload_step as_it_is(struct aioduct_exchange *ex, struct ad_buf *out, size_t room)
+{
+    int64_t left;
+    while ((left = ad_upload_left(ex)) != 0) {
+        size_t capacity = left > 0 && (uint64_t)left < room ? (size_t)left : room;
         if (capacity == 0) {
             return AD_UPLOAD_MORE;
         }
@@ -111,12 +131,11 @@ static enum ad_upload_step with_length(struct aioduct_exchange *ex, struct ad_bu
         if (to == NULL) {
             return out_of_memory(ex);
         }
-        int64_t got = read_source(ex, to, capacity);
-        if (got <= 0) {
-            return got < 0 ? step_of(got) : wrong_length(ex, "fewer");
+        int64_t got = ad_upload_read(ex, to, capacity);
+        if (got < 0) {
+            return ad_upload_step_of(got);
         }
         ad_buf_commit(out, (size_t)got);
-        ex->upload.sent += (uint64_t)got;
         room -= (size_t)got;
     }
     return check_surplus(ex);
@@ -154,34 +173,27 @@ static enum ad_upload_step in_chunks(struct aioduct_exchange *ex, struct ad_buf 
         if (at == NULL) {
             return out_of_memory(ex);
         }
-        int64_t got = read_source(ex, at + CHUNK_LINE_BYTES, capacity);
-        if (got < 0) {
-            return step_of(got);
-        }
-        if (got == 0) {
+        int64_t got = ad_upload_read(ex, at + CHUNK_LINE_BYTES, capacity);
+        if (got == instead(AD_UPLOAD_END)) {
             return ad_buf_append_str(out, "0\r\n\r\n") < 0 ? out_of_memory(ex) : AD_UPLOAD_END;
+        }
+        if (got < 0) {
+            return ad_upload_step_of(got);
         }
         frame_chunk(at, (size_t)got);
         size_t whole = (size_t)got + chunk_frame_bytes((size_t)got);
         ad_buf_commit(out, whole);
-        ex->upload.sent += (uint64_t)got;
         room -= whole;
     }
 }
 
 enum ad_upload_step ad_upload_produce(struct aioduct_exchange *ex, struct ad_buf *out, size_t room)
 {
-    const struct aioduct_request *request = ex->request;
-    switch (request->body_kind) {
-    case AD_BODY_MEMORY:
-        return from_memory(ex, out, room);
-    case AD_BODY_PULL:
-        return request->body_length == AIODUCT_LENGTH_UNKNOWN ? in_chunks(ex, out, room)
-                                                              : with_length(ex, out, room);
-    default:
-        return AD_UPLOAD_END;
-    }
+    bool chunked = ex->request->body_length == AIODUCT_LENGTH_UNKNOWN;
+    return chunked ? in_chunks(ex, out, room) : as_it_is(ex, out, room);
 }
+
+/* ---- life ---- */
 
 bool ad_upload_replayable(const struct aioduct_exchange *ex)
 {
@@ -197,4 +209,13 @@ int ad_upload_rewind(struct aioduct_exchange *ex)
     }
     ex->upload = (struct ad_upload){0};
     return code;
+}
+
+void ad_upload_finish(struct aioduct_exchange *ex)
+{
+    if (ex->pull_claimed) {
+        ex->pull_claimed = false;
+        ad_dispatch_body_finished(ex);
+        atomic_store_explicit(&ex->request->pull_busy, false, memory_order_release);
+    }
 }

@@ -88,6 +88,7 @@ struct aioduct_client_options {
     int head_timeout_ms;      /* 60,000: from the last request byte to the final head */
     int read_gap_timeout_ms;  /* 60,000: silence inside a response body */
     int write_gap_timeout_ms; /* 60,000: no progress inside a request body */
+    int expect_timeout_ms;    /* 1,000: a body that was announced by Expect waits for a 100 */
     int total_timeout_ms;     /* none: the whole exchange */
     int idle_timeout_ms;      /* 90,000: an idle connection is closed */
     int connection_age_ms;    /* 900,000: then a connection takes no new requests */

@@ -91,6 +91,14 @@ struct aioduct_body_source {
 AIODUCT_API int aioduct_request_body_pull(struct aioduct_request *request,
                                           const struct aioduct_body_source *source, int64_t length);
 
+/**
+ * With @on 1 the head says "Expect: 100-continue", and the body is sent when the server says 100,
+ * or after expect_timeout_ms; not at all if it gives its answer first. After a 417 the request is
+ * made once more without, if its body can be sent again. Without effect on a request without a
+ * body. Returns: 0 | -EINVAL | -EBUSY (frozen)
+ */
+AIODUCT_API int aioduct_request_expect_continue(struct aioduct_request *request, int on);
+
 /** AIODUCT_HTTP_*; AUTO is the default. -> 0 | -EINVAL | -EBUSY */
 AIODUCT_API int aioduct_request_version(struct aioduct_request *request, int version);
 /** Deadline of the whole exchange, instead of the client's; milliseconds; AIODUCT_NO_LIMIT: none.

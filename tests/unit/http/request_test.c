@@ -28,7 +28,7 @@ static void assert_head(struct aioduct_request *request, const char *want)
 {
     struct ad_buf out = {0};
     assert_int_equal(ad_request_freeze(request), 0);
-    assert_int_equal(ad_request_head_write(request, ad_slice_of(AGENT), &out), 0);
+    assert_int_equal(ad_request_head_write(request, ad_slice_of(AGENT), false, &out), 0);
     assert_int_equal(ad_buf_append(&out, "", 1), 0);
     assert_string_equal((const char *)ad_buf_data(&out), want);
     ad_buf_fini(&out);

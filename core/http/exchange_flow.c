@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What an exchange does when its codec tells it how far the message went: heads written and come,
+ * bodies that wait for a 100, answers that come before the request's end. The same for every
+ * protocol; how a connection is left is the codec's.
+ */
+#include "base/error.h"
+#include "http/conn.h"
+#include "http/dispatch.h"
+#include "http/engine.h"
+#include "http/exchange.h"
+#include "http/request.h"
+
+#include <errno.h>
+
+/* ---- the request's direction ---- */
+
+bool ad_exchange_expects(const struct aioduct_exchange *ex)
+{
+    return ex->request->expect && !ex->no_expect && ex->request->body_length != 0;
+}
+
+/* The time in which the peer must have taken something. */
+static void run_write_gap(struct aioduct_exchange *ex)
+{
+    ad_exchange_arm(ex, &ex->write_deadline, ex->engine->settings->write_gap_ns);
+}
+
+/* The body goes at the 100, or when that took too long (C21). Without a bound for that it is the
+ * answer that is waited for. */
+static void wait_for_100(struct aioduct_exchange *ex)
+{
+    const struct ad_settings *settings = ex->engine->settings;
+    ad_exchange_set_send(ex, AD_SEND_EXPECT);
+    if (settings->expect_ns != 0) {
+        ad_exchange_arm(ex, &ex->write_deadline, settings->expect_ns);
+    } else {
+        ad_exchange_arm(ex, &ex->read_deadline, settings->head_ns);
+    }
+}
+
+void ad_exchange_head_written(struct aioduct_exchange *ex)
+{
+    ex->written = true;
+    if (ex->request->body_kind == AD_BODY_NONE) {
+        ad_exchange_set_send(ex, AD_SEND_FLUSH);
+    } else if (ad_exchange_expects(ex)) {
+        wait_for_100(ex);
+    } else {
+        ad_exchange_set_send(ex, AD_SEND_BODY);
+    }
+}
+
+void ad_exchange_produced(struct aioduct_exchange *ex)
+{
+    if (ex->send != AD_SEND_EXPECT) {
+        run_write_gap(ex);
+    }
+}
+
+void ad_exchange_uploaded(struct aioduct_exchange *ex, enum ad_upload_step step)
+{
+    if (step == AD_UPLOAD_END) {
+        ad_exchange_set_send(ex, AD_SEND_FLUSH);
+    } else if (step == AD_UPLOAD_WAIT) {
+        ad_exchange_set_send(ex, AD_SEND_WAIT);
+        if (ex->upload.ready) { /* called before the source had returned */
+            ad_exchange_body_ready(ex);
+        }
+    }
+}
+
+/* Sending is over: from now on it is the answer that is waited for. */
+static void wait_for_answer(struct aioduct_exchange *ex)
+{
+    ad_deadline_clear(&ex->write_deadline);
+    if (ex->recv == AD_RECV_HEAD) {
+        ad_exchange_arm(ex, &ex->read_deadline, ex->engine->settings->head_ns);
+    } else {
+        ad_exchange_read_timer(ex);
+    }
+}
+
+void ad_exchange_sent(struct aioduct_exchange *ex)
+{
+    if (ex->send == AD_SEND_WAIT) {
+        ad_deadline_clear(&ex->write_deadline);
+    } else if (ex->send == AD_SEND_FLUSH) {
+        ad_exchange_set_send(ex, AD_SEND_SENT);
+        ex->sent_ns = ad_loop_now_ns(ex->engine->loop);
+        wait_for_answer(ex);
+    }
+}
+
+void ad_exchange_stop_sending(struct aioduct_exchange *ex)
+{
+    if (ex->send < AD_SEND_HEAD || ex->send >= AD_SEND_SENT) {
+        return;
+    }
+    ad_exchange_set_send(ex, AD_SEND_STOPPED);
+    wait_for_answer(ex);
+}
+
+void ad_exchange_expect_over(struct aioduct_exchange *ex)
+{
+    if (ex->send == AD_SEND_EXPECT) {
+        ad_deadline_clear(&ex->read_deadline);
+        ad_exchange_set_send(ex, AD_SEND_BODY);
+        run_write_gap(ex);
+        ad_exchange_kick(ex);
+    }
+}
+
+/* ---- the response's direction ---- */
+
+void ad_exchange_interim(struct aioduct_exchange *ex, const struct aioduct_head *head)
+{
+    ad_dispatch_interim(ex, head);
+    if (head->status == 100 && ex->place == AD_PLACE_CONN) {
+        ad_exchange_expect_over(ex);
+    }
+}
+
+/* May the request be made again, as if nothing had been sent? One that was refused for the way it
+ * was sent: 417 without Expect (C21), 421 on a connection of its own (C31). */
+static bool is_to_ask_again(struct aioduct_exchange *ex, const struct aioduct_head *head)
+{
+    bool refused = head->status == 417 && ad_exchange_expects(ex);
+    bool misdirected = head->status == 421 && !ex->misdirected;
+    if ((!refused && !misdirected) || !ad_upload_replayable(ex)) {
+        return false;
+    }
+    ex->no_expect = ex->no_expect || refused;
+    ex->misdirected = ex->misdirected || misdirected;
+    ex->fresh_only = ex->fresh_only || misdirected;
+    return true;
+}
+
+/* Is an answer like this the end of an upload that has much to go? A success may be read while the
+ * body goes on; a little rest is sent, so that the connection can be kept (C14). */
+static bool refuses_body(const struct aioduct_exchange *ex, const struct aioduct_head *head)
+{
+    int64_t left = ad_upload_left(ex);
+    bool under_way = ex->send == AD_SEND_BODY || ex->send == AD_SEND_WAIT;
+    return under_way && head->status >= 300 &&
+           (left < 0 || left > (int64_t)ex->engine->settings->drain_bytes_max);
+}
+
+bool ad_exchange_head(struct aioduct_exchange *ex, const struct aioduct_head *head)
+{
+    ex->head_ns = ad_loop_now_ns(ex->engine->loop);
+    if (is_to_ask_again(ex, head)) {
+        ad_exchange_again(ex);
+        return false;
+    }
+    ad_exchange_set_recv(ex, AD_RECV_BODY);
+    if (ex->send == AD_SEND_EXPECT || refuses_body(ex, head)) {
+        ad_exchange_stop_sending(ex);
+    }
+    if (ex->send == AD_SEND_STOPPED) {
+        ad_upload_finish(ex); /* nothing is sent again after this */
+    }
+    if (ex->place == AD_PLACE_CONN) {
+        ad_dispatch_head(ex, head);
+    }
+    return ex->place == AD_PLACE_CONN;
+}
