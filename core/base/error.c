@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/error.h"
 
+#include "base/escape.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -131,6 +133,7 @@ int ad_error_set(struct aioduct_error *e, int code, enum aioduct_phase phase, co
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    ad_escape_in_place(text, sizeof text); /* some of it is the peer's */
     *e = (struct aioduct_error){.code = code, .phase = phase};
     if (code < 0 && code >= -4095) {
         e->os_code = -code;
@@ -148,4 +151,5 @@ void ad_error_hint(struct aioduct_error *e, const char *format, ...)
     va_start(args, format);
     vsnprintf(e->hint, sizeof e->hint, format, args);
     va_end(args);
+    ad_escape_in_place(e->hint, sizeof e->hint);
 }

@@ -1,25 +1,49 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/log.h"
 
+#include "base/escape.h"
+
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
+
+#define LINE_BYTES 2048 /* a long header field is cut */
+
+struct sink {
+    ad_log_fn fn;
+    void *user;
+    int level_max;
+};
 
 /* Setting is rare and under the lock; the level is read first, without it, and is -1 while nobody
  * listens. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic int threshold = -1;
-static ad_log_fn sink;
-static void *sink_user;
+static struct sink program, file; /* aioduct_log_set, AIODUCT_LOG */
+
+static void set(struct sink *sink, ad_log_fn fn, void *user, int level_max)
+{
+    pthread_mutex_lock(&lock);
+    *sink = (struct sink){fn, user, level_max};
+    int most = -1;
+    const struct sink *const all[] = {&program, &file};
+    for (size_t i = 0; i < 2; i++) {
+        most = all[i]->fn != NULL && all[i]->level_max > most ? all[i]->level_max : most;
+    }
+    atomic_store(&threshold, most);
+    pthread_mutex_unlock(&lock);
+}
 
 void ad_log_set(ad_log_fn fn, void *user, int level_max)
 {
-    pthread_mutex_lock(&lock);
-    sink = fn;
-    sink_user = user;
-    atomic_store(&threshold, fn == NULL ? -1 : level_max);
-    pthread_mutex_unlock(&lock);
+    set(&program, fn, user, level_max);
+}
+
+void ad_log_set_file(ad_log_fn fn, int level_max)
+{
+    set(&file, fn, NULL, level_max);
 }
 
 bool ad_log_enabled(int level)
@@ -29,21 +53,24 @@ bool ad_log_enabled(int level)
 
 void ad_log(int level, const char *message)
 {
+    char line[LINE_BYTES];
     if (!ad_log_enabled(level)) {
         return;
     }
+    ad_escape(line, sizeof line, message, strlen(message));
     pthread_mutex_lock(&lock);
-    ad_log_fn fn = sink;
-    void *user = sink_user;
+    const struct sink all[] = {program, file};
     pthread_mutex_unlock(&lock);
-    if (fn != NULL) {
-        fn(level, message, user);
+    for (size_t i = 0; i < 2; i++) {
+        if (all[i].fn != NULL && level <= all[i].level_max) {
+            all[i].fn(level, line, all[i].user);
+        }
     }
 }
 
 void ad_logf(int level, const char *format, ...)
 {
-    char line[1024];
+    char line[LINE_BYTES];
     if (!ad_log_enabled(level)) {
         return;
     }

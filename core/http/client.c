@@ -264,7 +264,7 @@ int ad_client_submit(struct aioduct_client *client, struct aioduct_request *requ
         *out = ex; /* before it starts: a callback on another thread may look */
     }
     atomic_fetch_add_explicit(&client->outstanding, 1, memory_order_relaxed);
-    if (current) {
+    if (current && !engine->in_event) {
         ad_exchange_start(ex);
     } else {
         ad_exchange_ask(ex, AD_OP_START);
@@ -294,7 +294,7 @@ int ad_client_destroy(struct aioduct_client *client)
     unsigned before = atomic_fetch_or_explicit(&client->drive, AD_DESTROYED, memory_order_acq_rel);
     if ((before & AD_DRIVEN) == 0) {
         ad_client_drain_and_free(client);
-    } else if (ad_loop_is_current(engine->loop)) {
+    } else if (ad_loop_is_current(engine->loop) && !engine->in_event) {
         ad_engine_close(engine); /* the outermost call frees */
     } else {
         ad_loop_post(engine->loop, &client->workers[0].close_post);

@@ -7,11 +7,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "http/engine.h"
+#include "http/event.h"
 #include "http/exchange.h"
 
 #include <aioduct/plugin/plugin.h>
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -84,7 +86,59 @@ void ad_conn_info_fill(struct ad_conn *conn)
     conn->tls_resumed = ad_transport_tls_resumed(conn->transport);
 }
 
+void ad_conn_wire_fill(struct ad_conn *conn)
+{
+    if (conn->transport != NULL) {
+        ad_transport_wire_bytes(conn->transport, &conn->wire_sent, &conn->wire_received);
+    }
+}
+
 /* ---- the transport's events ---- */
+
+static void on_step(struct ad_transport *t, const struct ad_dial_step *step)
+{
+    static const enum aioduct_event_kind kinds[] = {
+        [AD_DIAL_RESOLVED] = AIODUCT_EVENT_RESOLVED,
+        [AD_DIAL_CONNECT] = AIODUCT_EVENT_CONNECT,
+        [AD_DIAL_CONNECT_FAILED] = AIODUCT_EVENT_CONNECT_FAILED,
+        [AD_DIAL_CONNECTED] = AIODUCT_EVENT_CONNECTED,
+    };
+    struct ad_conn *conn = ad_transport_owner(t);
+    struct aioduct_event more = {.count = step->count, .code = step->code};
+    char address[INET6_ADDRSTRLEN] = "";
+    if (!ad_event_wanted(conn->engine)) {
+        return;
+    }
+    if (step->addr != NULL) {
+        format_address((const uint8_t *)&step->addr->storage, step->addr->bytes, address,
+                       &more.address_port);
+        more.address = address;
+    }
+    ad_event_conn_tell(conn, kinds[step->kind], &more);
+}
+
+static void tell_opened(struct ad_conn *conn)
+{
+    const struct ad_transport *t = conn->transport;
+    if (!ad_event_wanted(conn->engine)) {
+        return;
+    }
+    if (conn->times.secured_ns != 0) {
+        struct aioduct_event tls = {.tls_version = ad_transport_tls_version(t),
+                                    .tls_cipher = ad_transport_tls_cipher(t),
+                                    .tls_resumed = ad_transport_tls_resumed(t)};
+        ad_event_conn_tell(conn, AIODUCT_EVENT_SECURED, &tls);
+    }
+    struct aioduct_event more = {.protocol = conn->codec->protocol};
+    ad_event_conn_tell(conn, AIODUCT_EVENT_OPENED, &more);
+}
+
+static void tell_open_failed(struct ad_conn *conn, const struct aioduct_error *error)
+{
+    struct aioduct_event more = {.error = error, .code = error->code};
+    ad_event_conn(conn, AIODUCT_EVENT_OPEN_FAILED, &more);
+    ad_conn_blame(conn, AIODUCT_CLOSE_OPENING);
+}
 
 static const struct ad_codec *choose_codec(const struct ad_conn *conn)
 {
@@ -101,6 +155,7 @@ static void open_failed(struct ad_conn *conn, int code, enum aioduct_phase phase
 {
     struct aioduct_error error;
     ad_error_set(&error, code, phase, "%s", message);
+    tell_open_failed(conn, &error);
     ad_pool_open_failed(conn, &error);
 }
 
@@ -112,6 +167,7 @@ static void on_open(struct ad_transport *t, int code)
     }
     AD_ASSERT(conn->state == AD_CONN_OPENING);
     if (code < 0) {
+        tell_open_failed(conn, ad_transport_error(t));
         ad_pool_open_failed(conn, ad_transport_error(t));
         return;
     }
@@ -128,6 +184,7 @@ static void on_open(struct ad_transport *t, int code)
         open_failed(conn, -ENOMEM, AIODUCT_PHASE_CONNECT, "out of memory");
         return;
     }
+    tell_opened(conn);
     ad_pool_opened(conn);
 }
 
@@ -147,6 +204,7 @@ static void on_plain(struct ad_transport *t, const uint8_t *bytes, size_t count)
         /* The answer to a request that nobody sent (C12, C24): the connection cannot be trusted. */
         ad_logf(AD_LOG_INFO, "%s:%u: %zu bytes on an idle connection, closed",
                 conn->origin->dial_host, conn->origin->dial_port, count);
+        ad_conn_blame(conn, AIODUCT_CLOSE_UNASKED);
         ad_conn_close(conn, false);
         return;
     }
@@ -161,6 +219,8 @@ static void on_end(struct ad_transport *t, int code)
     if (conn->state == AD_CONN_CLOSING) {
         return;
     }
+    ad_conn_blame(conn, code == 0 || code == AIODUCT_E_TRUNCATED ? AIODUCT_CLOSE_PEER
+                                                                 : AIODUCT_CLOSE_ERROR);
     if (!is_heard(conn)) {
         ad_conn_close(conn, code == 0);
         return;
@@ -191,6 +251,7 @@ static void on_sent(struct ad_transport *t)
 static void on_send_error(struct ad_transport *t, int code)
 {
     struct ad_conn *conn = ad_transport_owner(t);
+    ad_conn_blame(conn, AIODUCT_CLOSE_ERROR);
     if (is_heard(conn)) {
         ad_conn_ref(conn);
         conn->codec->send_failed(conn, code);
@@ -205,6 +266,7 @@ static void on_closed(struct ad_transport *t)
     struct ad_conn *conn = ad_transport_owner(t);
     struct ad_engine *engine = conn->engine;
     AD_ASSERT(conn->state == AD_CONN_CLOSING);
+    ad_conn_wire_fill(conn);
     conn->transport = NULL;
     ad_list_remove(&conn->node);
     engine->conn_count--;
@@ -214,6 +276,7 @@ static void on_closed(struct ad_transport *t)
 }
 
 static const struct ad_transport_events transport_events = {
+    .on_step = on_step,
     .on_open = on_open,
     .on_plain = on_plain,
     .on_end = on_end,
@@ -228,6 +291,10 @@ static const struct ad_transport_events transport_events = {
 static void on_deadline(struct ad_deadline *deadline)
 {
     struct ad_conn *conn = AD_CONTAINER_OF(deadline, struct ad_conn, deadline);
+    ad_conn_blame(conn, conn->state == AD_CONN_OPENING ? AIODUCT_CLOSE_NOT_NEEDED
+                        : conn->state == AD_CONN_BUSY  ? AIODUCT_CLOSE_CANCELLED
+                        : ad_conn_too_old(conn)        ? AIODUCT_CLOSE_AGE
+                                                       : AIODUCT_CLOSE_IDLE);
     ad_conn_close(conn, conn->state == AD_CONN_IDLE);
 }
 
@@ -254,19 +321,25 @@ static int start_transport(struct ad_conn *conn)
 
 int ad_conn_open(struct ad_engine *engine, struct ad_origin *origin)
 {
+    static _Atomic uint64_t count;
     struct ad_conn *conn = ad_zalloc(sizeof *conn);
     if (conn == NULL) {
         return -ENOMEM;
     }
     conn->engine = engine;
     conn->origin = origin;
+    conn->number = 1 + atomic_fetch_add_explicit(&count, 1, memory_order_relaxed);
+    conn->dial_ns = ad_loop_now_ns(engine->loop);
     conn->refs = 1;
     conn->deferred.release = release;
     conn->deadline.expired = on_deadline;
     ad_list_init(&conn->lru_node);
+    ad_event_conn(conn, AIODUCT_EVENT_DIAL, NULL);
     int code = start_transport(conn);
     uint64_t bound_ns = engine->settings->connect_ns;
     if (code < 0) {
+        struct aioduct_event more = {.reason = AIODUCT_CLOSE_OPENING, .code = code};
+        ad_event_conn(conn, AIODUCT_EVENT_CLOSED, &more);
         ad_free(conn);
         return code;
     }
@@ -293,6 +366,9 @@ void ad_conn_assign(struct ad_conn *conn, struct aioduct_exchange *ex)
     ad_conn_ref(conn);
     ex->conn = conn;
     ex->reused = conn->served > 0;
+    ex->picked_ns = ad_loop_now_ns(conn->engine->loop);
+    ad_event_exchange(ex, AIODUCT_EVENT_PICKED, 0, NULL);
+    ad_trace_request(ex);
     conn->codec->submit(conn, ex);
 }
 
@@ -301,11 +377,24 @@ void ad_conn_close(struct ad_conn *conn, bool orderly)
     if (conn->state == AD_CONN_CLOSING) {
         return;
     }
+    ad_conn_wire_fill(conn);
+    if (ad_event_wanted(conn->engine)) {
+        ad_conn_blame(conn, AIODUCT_CLOSE_NONE);
+        struct aioduct_event more = {.reason = conn->why, .count = (unsigned)conn->served};
+        ad_event_conn_tell(conn, AIODUCT_EVENT_CLOSED, &more);
+    }
     ad_pool_forget(conn);
     conn->state = AD_CONN_CLOSING;
     conn->engine->closing_count++;
     ad_deadline_clear(&conn->deadline);
     ad_transport_close(conn->transport, orderly);
+}
+
+void ad_conn_blame(struct ad_conn *conn, enum aioduct_close_reason why)
+{
+    if (conn->why == AIODUCT_CLOSE_NONE) {
+        conn->why = conn->engine->closing ? AIODUCT_CLOSE_CLIENT : why;
+    }
 }
 
 bool ad_conn_too_old(const struct ad_conn *conn)

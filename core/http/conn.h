@@ -19,6 +19,7 @@
 #include "net/transport.h"
 #include "runtime/loop.h"
 
+#include <aioduct/event.h>
 #include <netinet/in.h>
 
 struct ad_conn;
@@ -105,11 +106,14 @@ struct ad_conn {
     struct ad_list lru_node;     /* pool's idle list */
     struct ad_deadline deadline; /* opening: a bound for surplus dials; idle: idleness; draining */
     struct ad_deferred deferred;
-    uint64_t opened_ns;
+    uint64_t number;               /* unique in the process */
+    enum aioduct_close_reason why; /* of its end, once it is known */
+    uint64_t dial_ns, opened_ns;
     uint64_t idle_hint_ns; /* the server's Keep-Alive hint; 0: none */
     uint64_t served;       /* responses completed */
 
-    struct ad_transport_times times; /* when it was opened */
+    struct ad_transport_times times;   /* when it was opened */
+    uint64_t wire_sent, wire_received; /* as of ad_conn_wire_fill */
 
     /* for aioduct_exchange_info, filled when first asked for */
     bool info_filled, tls_resumed;
@@ -124,6 +128,8 @@ int ad_conn_open(struct ad_engine *engine, struct ad_origin *origin);
 void ad_conn_assign(struct ad_conn *conn, struct aioduct_exchange *ex);
 /* Once or more often; @orderly: what was produced is sent first. */
 void ad_conn_close(struct ad_conn *conn, bool orderly);
+/* Say why, before it is closed: the first reason stands. */
+void ad_conn_blame(struct ad_conn *conn, enum aioduct_close_reason why);
 void ad_conn_ref(struct ad_conn *conn);
 void ad_conn_unref(struct ad_conn *conn);
 
@@ -136,5 +142,7 @@ void ad_conn_release(struct ad_conn *conn);
 void ad_conn_room_changed(struct ad_conn *conn);
 /* Ask the transport and keep the answer. */
 void ad_conn_info_fill(struct ad_conn *conn);
+/* The same for the bytes that it has moved so far. */
+void ad_conn_wire_fill(struct ad_conn *conn);
 
 #endif

@@ -189,6 +189,7 @@ static void finish(struct ad_conn *conn, bool surplus)
         ad_exchange_complete(ex);
     }
     if (!reusable) {
+        ad_conn_blame(conn, AIODUCT_CLOSE_FINAL);
         ad_conn_close(conn, sent);
     }
 }
@@ -201,6 +202,7 @@ static void fail(struct ad_conn *conn, const struct aioduct_error *error)
         ex != NULL && ex->recv == AD_RECV_HEAD && (!ex->written || !ad_h1_got_bytes(conn->h1.h1));
     ad_conn_info_fill(conn);
     reset(&conn->h1);
+    ad_conn_blame(conn, AIODUCT_CLOSE_ERROR);
     ad_conn_close(conn, false);
     if (ex == NULL) {
         return;
@@ -241,6 +243,9 @@ static int64_t parse(struct ad_conn *conn, const uint8_t *bytes, size_t count)
     side->feeding = false;
     if (conn->state == AD_CONN_CLOSING) {
         return -1;
+    }
+    if (side->ex != NULL && used > 0) {
+        side->ex->received_bytes += (uint64_t)used;
     }
     if (used < 0) {
         fail(conn, &error);
@@ -352,6 +357,7 @@ static void h1_eof(struct ad_conn *conn, int code)
 {
     struct ad_h1_side *side = &conn->h1;
     if (side->ex == NULL) { /* the rest of a dropped body will not come */
+        ad_conn_blame(conn, AIODUCT_CLOSE_PEER);
         ad_conn_close(conn, false);
         return;
     }
@@ -450,6 +456,7 @@ static void h1_cancel(struct ad_conn *conn, struct aioduct_exchange *ex)
     if (side->feeding) {
         stop(conn); /* the parser is on the stack: have it come back soon */
     }
+    ad_conn_blame(conn, AIODUCT_CLOSE_CANCELLED);
     ad_conn_close(conn, false);
 }
 

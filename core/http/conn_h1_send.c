@@ -91,6 +91,7 @@ void ad_conn_h1_produce(struct ad_conn *conn, struct ad_buf *out, size_t room)
     if (side->ex != ex) {
         return;
     }
+    ex->sent_bytes += ad_buf_bytes(out) - before;
     if (ad_buf_bytes(out) > before) {
         ad_exchange_produced(ex);
     } else if (ex->send != AD_SEND_BODY) {

@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "http/engine.h"
+#include "http/event.h"
 #include "http/exchange.h"
 #include "http/request.h"
 
@@ -17,6 +18,8 @@
 
 void ad_dispatch_interim(struct aioduct_exchange *ex, const struct aioduct_head *head)
 {
+    ad_event_exchange(ex, AIODUCT_EVENT_INTERIM, head->status, NULL);
+    ad_trace_response(ex, head);
     if (ex->callbacks.on_interim != NULL) {
         CALL(ex, ex->callbacks.on_interim(ex, head, ex->user));
     }
@@ -31,6 +34,9 @@ static void refused(struct aioduct_exchange *ex, enum aioduct_phase phase, const
 void ad_dispatch_head(struct aioduct_exchange *ex, const struct aioduct_head *head)
 {
     int result = 0;
+    ex->status = head->status;
+    ad_event_exchange(ex, AIODUCT_EVENT_HEAD, head->status, NULL);
+    ad_trace_response(ex, head);
     if (ex->callbacks.on_head != NULL) {
         CALL(ex, result = ex->callbacks.on_head(ex, head, ex->user));
     }
@@ -67,6 +73,7 @@ void ad_dispatch_trailers(struct aioduct_exchange *ex, const struct aioduct_head
 
 void ad_dispatch_done(struct aioduct_exchange *ex, const struct aioduct_error *error)
 {
+    ad_event_exchange(ex, AIODUCT_EVENT_DONE, ex->status, error);
     if (ex->callbacks.on_done != NULL) {
         CALL(ex, ex->callbacks.on_done(ex, error, ex->user));
     }

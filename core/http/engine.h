@@ -45,6 +45,8 @@ struct ad_engine {
     struct aioduct_exchange *spare; /* exchanges for reuse */
     unsigned spare_count;
     bool closing, in_callback;
+    bool in_event;           /* on_event is on the stack: what it asks for is posted */
+    uint64_t exchange_count; /* started so far: the number of the next in the log */
 };
 
 /* The immutable members are set by the caller before. */

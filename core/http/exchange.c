@@ -9,6 +9,7 @@
 #include "http/conn.h"
 #include "http/dispatch.h"
 #include "http/engine.h"
+#include "http/event.h"
 #include "http/request.h"
 
 #include <errno.h>
@@ -52,6 +53,9 @@ void ad_exchange_set_send(struct aioduct_exchange *ex, enum ad_send_state state)
     /* Any of them goes back to idle by a resend. */
     AD_ASSERT(state == AD_SEND_IDLE || (next[ex->send] & BIT(state)));
     ex->send = state;
+    if (state == AD_SEND_SENT) {
+        ad_event_exchange(ex, AIODUCT_EVENT_SENT, 0, NULL);
+    }
 }
 
 void ad_exchange_set_recv(struct aioduct_exchange *ex, enum ad_recv_state state)
@@ -183,6 +187,8 @@ void ad_exchange_start(struct aioduct_exchange *ex)
     struct ad_engine *engine = ex->engine;
     ad_list_push_back(&engine->outstanding_list, &ex->node);
     ex->start_ns = ad_loop_now_ns(engine->loop);
+    ex->number = engine->exchange_count++;
+    ad_event_exchange(ex, AIODUCT_EVENT_STARTED, 0, NULL);
     if (engine->closing) {
         ad_exchange_failf(ex, AIODUCT_E_CLIENT_CLOSED, AIODUCT_PHASE_NONE,
                           "the client was destroyed");
@@ -324,8 +330,8 @@ static bool may_resend(const struct aioduct_exchange *ex)
            (!ex->written || (ex->reused && ex->request->idempotent)) && ad_upload_replayable(ex);
 }
 
-/* Back to the pool, as if nothing had been sent. */
-static void resend(struct aioduct_exchange *ex)
+/* Back to the pool, as if nothing had been sent; @error says why. */
+static void resend(struct aioduct_exchange *ex, const struct aioduct_error *error)
 {
     int code = ad_upload_rewind(ex);
     if (ex->place != AD_PLACE_CONN) {
@@ -338,12 +344,13 @@ static void resend(struct aioduct_exchange *ex)
     }
     ad_deadline_clear(&ex->read_deadline);
     ad_deadline_clear(&ex->write_deadline);
+    ex->replays++;
+    ad_event_exchange(ex, AIODUCT_EVENT_REPLAY, 0, error);
     ad_conn_unref(ex->conn);
     ex->conn = NULL;
-    ex->replays++;
     ex->again = true;
     ex->written = ex->reused = ex->connect_started = false;
-    ex->sent_ns = 0;
+    ex->sent_ns = ex->sent_bytes = ex->received_bytes = 0;
     ad_exchange_set_send(ex, AD_SEND_IDLE);
     ad_exchange_set_recv(ex, AD_RECV_IDLE);
     ad_exchange_set_place(ex, AD_PLACE_NEW);
@@ -358,7 +365,7 @@ void ad_exchange_lost(struct aioduct_exchange *ex, const struct aioduct_error *e
     }
     ex->fresh_only = true;
     ex->written_before = ex->written_before || ex->written;
-    resend(ex);
+    resend(ex, error);
 }
 
 void ad_exchange_refused(struct aioduct_exchange *ex, const struct aioduct_error *error)
@@ -366,7 +373,7 @@ void ad_exchange_refused(struct aioduct_exchange *ex, const struct aioduct_error
     ex->written = false; /* not by anybody who acted on it */
     if (ex->replays < ex->engine->settings->replays_max && ex->recv == AD_RECV_HEAD &&
         ad_upload_replayable(ex)) {
-        resend(ex);
+        resend(ex, error);
     } else {
         ad_exchange_fail(ex, error);
     }
@@ -493,7 +500,7 @@ static void on_post(struct ad_post *post)
 void ad_exchange_ask(struct aioduct_exchange *ex, unsigned op)
 {
     struct ad_loop *loop = ex->engine->loop;
-    if (ad_loop_is_current(loop) && ex->place != AD_PLACE_NEW) {
+    if (ad_loop_is_current(loop) && ex->place != AD_PLACE_NEW && !ex->engine->in_event) {
         run_ops(ex, op);
         return;
     }

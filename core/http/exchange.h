@@ -108,7 +108,10 @@ struct aioduct_exchange {
     struct ad_buf stash; /* body bytes that came while the caller held back */
 
     uint64_t head_bytes, body_bytes;
-    uint64_t start_ns, sent_ns, first_byte_ns, head_ns, end_ns;
+    uint64_t sent_bytes, received_bytes; /* with framing, counted by the codec */
+    uint64_t start_ns, picked_ns, sent_ns, first_byte_ns, head_ns, end_ns;
+    uint64_t number; /* in the log; unique in the engine */
+    int status;      /* of the final head; 0: none came */
 
     int code; /* the result */
     struct aioduct_error *error;

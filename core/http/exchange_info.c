@@ -8,9 +8,10 @@
 
 #include <string.h>
 
+/* 0: not at all, or before it began; in the very turn of its start is still after it. */
 static uint64_t since(const struct aioduct_exchange *ex, uint64_t at_ns)
 {
-    return at_ns > ex->start_ns ? at_ns - ex->start_ns : 0;
+    return at_ns > ex->start_ns ? at_ns - ex->start_ns : at_ns != 0 && at_ns == ex->start_ns;
 }
 
 static void fill_timings(const struct aioduct_exchange *ex, struct aioduct_timings *t)
@@ -18,10 +19,12 @@ static void fill_timings(const struct aioduct_exchange *ex, struct aioduct_timin
     t->size = sizeof *t;
     /* A connection that had served, or was there before the submit, made nobody wait for this. */
     if (ex->conn != NULL && !ex->reused && ex->place != AD_PLACE_WAITING) {
+        t->dialled_ns = since(ex, ex->conn->dial_ns);
         t->resolved_ns = since(ex, ex->conn->times.resolved_ns);
         t->connected_ns = since(ex, ex->conn->times.connected_ns);
         t->secured_ns = since(ex, ex->conn->times.secured_ns);
     }
+    t->picked_ns = since(ex, ex->picked_ns);
     t->sent_ns = since(ex, ex->sent_ns);
     t->first_byte_ns = since(ex, ex->first_byte_ns);
     t->head_ns = since(ex, ex->head_ns);
@@ -46,6 +49,10 @@ static void fill_connection(const struct aioduct_exchange *ex, struct aioduct_ex
     info->peer_port = conn->peer_port;
     info->local_port = conn->local_port;
     info->reused = ex->reused;
+    info->connection = conn->number;
+    ad_conn_wire_fill(conn);
+    info->wire_sent_bytes = conn->wire_sent;
+    info->wire_received_bytes = conn->wire_received;
 }
 
 static void fill_request_head(struct aioduct_exchange *ex, struct aioduct_exchange_info *info)
@@ -75,6 +82,9 @@ int ad_exchange_info(struct aioduct_exchange *ex, struct aioduct_exchange_info *
     all.head_bytes = ex->head_bytes;
     all.body_bytes = ex->body_bytes;
     all.upload_bytes = ex->upload.sent;
+    all.replays = (int)ex->replays;
+    all.sent_bytes = ex->sent_bytes;
+    all.received_bytes = ex->received_bytes;
     memcpy(info, &all, info->size < sizeof all ? info->size : sizeof all);
     return 0;
 }

@@ -123,6 +123,7 @@ static struct ad_conn *idle_take(struct ad_engine *engine, struct ad_origin *ori
             idle_remove(&engine->pool, conn);
             return conn;
         }
+        ad_conn_blame(conn, AIODUCT_CLOSE_AGE);
         ad_conn_close(conn, true);
     }
     return NULL;
@@ -152,6 +153,7 @@ static void idle_put(struct ad_conn *conn)
     if (engine->closing || limit_ns == 0 ||
         (limit_ns != UINT64_MAX && ad_deadline_set(engine->loop, &conn->deadline,
                                                    ad_loop_now_ns(engine->loop) + limit_ns) < 0)) {
+        ad_conn_blame(conn, AIODUCT_CLOSE_IDLE);
         ad_conn_close(conn, true);
         return;
     }
@@ -162,10 +164,15 @@ static void idle_put(struct ad_conn *conn)
         ad_list_push_front(&origin->idle, &conn->place_node);
         origin->idle_count++;
     }
+    struct ad_conn *surplus = NULL;
     if (origin->idle_count > engine->settings->idle_per_origin_max) {
-        ad_conn_close(conn_of(origin->idle.prev), true);
+        surplus = conn_of(origin->idle.prev);
     } else if (engine->pool.idle_count > engine->settings->idle_total_max) {
-        ad_conn_close(AD_CONTAINER_OF(engine->pool.lru.prev, struct ad_conn, lru_node), true);
+        surplus = AD_CONTAINER_OF(engine->pool.lru.prev, struct ad_conn, lru_node);
+    }
+    if (surplus != NULL) {
+        ad_conn_blame(surplus, AIODUCT_CLOSE_LIMIT);
+        ad_conn_close(surplus, true);
     }
 }
 
@@ -271,6 +278,7 @@ static void shared_balance(struct ad_origin *origin)
             continue;
         }
         if (ad_conn_too_old(conn) || conn->retired) {
+            ad_conn_blame(conn, conn->retired ? AIODUCT_CLOSE_GOAWAY : AIODUCT_CLOSE_AGE);
             ad_conn_close(conn, true);
         } else if (conn->state == AD_CONN_BUSY) {
             idle_put(conn);
@@ -337,6 +345,7 @@ void ad_pool_leave(struct aioduct_exchange *ex)
     waiter_remove(ex);
     /* A dial that nobody counts on any more is dropped, the youngest first. */
     if (origin->covered_count < origin->opening_count && ad_list_empty(&origin->queued)) {
+        ad_conn_blame(conn_of(origin->opening.next), AIODUCT_CLOSE_NOT_NEEDED);
         ad_conn_close(conn_of(origin->opening.next), false);
     }
     mark(ex->engine, origin);
@@ -389,6 +398,7 @@ void ad_pool_release(struct ad_conn *conn)
     struct ad_origin *origin = conn->origin;
     AD_ASSERT(conn->state == AD_CONN_BUSY);
     if (ad_conn_too_old(conn)) {
+        ad_conn_blame(conn, AIODUCT_CLOSE_AGE);
         ad_conn_close(conn, true);
         return;
     }
@@ -456,6 +466,7 @@ static void balance(struct ad_engine *engine, struct ad_origin *origin)
                 cover(ex);
             }
         } else if (ex->fresh_only && origin->idle_count > 0) {
+            ad_conn_blame(conn_of(origin->idle.prev), AIODUCT_CLOSE_LIMIT);
             ad_conn_close(conn_of(origin->idle.prev), true);
         } else {
             break;

@@ -145,6 +145,8 @@ static int take_choices(struct ad_settings *s, const struct aioduct_client_optio
     s->family = o->family;
     s->resolver_threads = o->resolver_threads;
     s->dns_cache_ms = o->dns_cache_ms;
+    s->on_event = o->on_event;
+    s->event_user = o->event_user;
     return 0;
 }
 

@@ -36,6 +36,8 @@ struct ad_settings {
     char *agent_line; /* "User-Agent: ...\r\n", or empty */
     struct ad_slice agent;
     int resolver_threads, dns_cache_ms;
+    aioduct_event_fn on_event; /* NULL: none */
+    void *event_user;
 };
 
 /* @options NULL: all defaults. 0 | -EINVAL with the option named in @error | -ENOMEM */

@@ -34,6 +34,7 @@ struct ad_dial {
     struct ad_resolver *resolver;
     void (*on_done)(void *owner, struct ad_dial_result *result);
     void (*on_gone)(void *owner);
+    void (*on_step)(void *owner, const struct ad_dial_step *step);
     void *owner;
     unsigned refs; /* the race itself, and each attempt */
     bool over;     /* answered or cancelled */
@@ -113,6 +114,13 @@ static void answer(struct ad_dial *d, struct ad_dial_result *result)
     unref(d);
 }
 
+static void tell(const struct ad_dial *d, const struct ad_dial_step *step)
+{
+    if (d->on_step != NULL) {
+        d->on_step(d->owner, step);
+    }
+}
+
 /* ---- failure ---- */
 
 static void fail_resolve(struct ad_dial *d, int code, const char *detail)
@@ -150,6 +158,7 @@ static bool is_local_reason(int code)
 
 static void note_failure(struct ad_dial *d, size_t index, int code)
 {
+    tell(d, &(struct ad_dial_step){AD_DIAL_CONNECT_FAILED, .addr = &d->addrs[index], .code = code});
     if (d->code == 0 || is_local_reason(d->code) || !is_local_reason(code)) {
         d->code = code;
         d->failed_index = index;
@@ -183,6 +192,7 @@ static void on_done(struct ad_stream *stream, int op, int code, size_t bytes)
         return;
     }
     struct ad_dial_result result = {.stream = stream, .connected_ns = ad_loop_now_ns(d->loop)};
+    tell(d, &(struct ad_dial_step){AD_DIAL_CONNECTED, .addr = &d->addrs[a->index]});
     ad_list_remove(&a->node); /* the winner is no longer ours */
     ad_free(a);
     answer(d, &result);
@@ -217,6 +227,7 @@ static int try_address(struct ad_dial *d, size_t index)
         return code;
     }
     d->refs++;
+    tell(d, &(struct ad_dial_step){AD_DIAL_CONNECT, .addr = &d->addrs[index]});
     d->config.addr = (const struct sockaddr *)(const void *)&d->addrs[index].storage;
     d->config.addr_bytes = d->addrs[index].bytes;
     code = ad_stream_connect(a->stream, &d->config);
@@ -273,6 +284,7 @@ static int set_addresses(struct ad_dial *d, const struct ad_addr *addrs, size_t 
     if (d->resolved_ns_out != NULL) {
         *d->resolved_ns_out = d->resolved_ns;
     }
+    tell(d, &(struct ad_dial_step){AD_DIAL_RESOLVED, .count = (unsigned)count});
     if (count == 0) {
         return 0;
     }
@@ -409,6 +421,7 @@ int ad_dial_start(struct ad_loop *loop, const struct ad_dial_params *p,
     d->resolver = p->resolver;
     d->on_done = done;
     d->on_gone = p->on_gone;
+    d->on_step = p->on_step;
     d->owner = owner;
     d->refs = 1;
     d->port = p->port;

@@ -15,6 +15,19 @@ struct ad_dial;
 struct ad_loop;
 struct ad_stream;
 
+/* How far a dial is, for those who watch. */
+struct ad_dial_step {
+    enum {
+        AD_DIAL_RESOLVED,       /* count addresses, before families are sorted out */
+        AD_DIAL_CONNECT,        /* an attempt at addr began */
+        AD_DIAL_CONNECT_FAILED, /* it failed with code */
+        AD_DIAL_CONNECTED       /* it won: on_done follows */
+    } kind;
+    const struct ad_addr *addr; /* borrowed for the call */
+    unsigned count;
+    int code;
+};
+
 struct ad_dial_params {
     struct ad_resolver *resolver;
     const char *host; /* name or numeric, no brackets; borrowed until the end */
@@ -28,6 +41,8 @@ struct ad_dial_params {
     /* After on_done or cancel, once: the streams that lost are closed too, so the loop may go. May
      * be NULL. */
     void (*on_gone)(void *owner);
+    /* Each step, possibly inside start; it may call nothing of the dial. May be NULL. */
+    void (*on_step)(void *owner, const struct ad_dial_step *step);
 };
 
 struct ad_dial_result {

@@ -177,6 +177,7 @@ static void on_recv_done(struct ad_transport *t, int code)
 static void on_data(struct ad_stream *stream, const uint8_t *bytes, size_t count)
 {
     struct ad_transport *t = ad_stream_owner(stream);
+    t->wire_received += count;
     if ((t->state != AD_TRANSPORT_OPEN && t->state != AD_TRANSPORT_SHAKING) || t->end_told) {
         return; /* nobody wants it */
     }
@@ -200,10 +201,10 @@ static void on_data(struct ad_stream *stream, const uint8_t *bytes, size_t count
 static void on_done(struct ad_stream *stream, int op, int code, size_t bytes)
 {
     struct ad_transport *t = ad_stream_owner(stream);
-    (void)bytes;
     if (op == AIODUCT_OP_RECV) {
         on_recv_done(t, code);
     } else if (op == AIODUCT_OP_SEND) {
+        t->wire_sent += bytes;
         ad_transport_send_done(t, code);
     }
 }
@@ -309,6 +310,14 @@ static void on_dialled(void *owner, struct ad_dial_result *result)
     }
 }
 
+static void on_dial_step(void *owner, const struct ad_dial_step *step)
+{
+    struct ad_transport *t = owner;
+    if (t->state == AD_TRANSPORT_DIALLING) {
+        t->events->on_step(t, step);
+    }
+}
+
 /* ---- verbs ---- */
 
 int ad_transport_start(struct ad_loop *loop, const struct ad_transport_params *params,
@@ -333,6 +342,7 @@ int ad_transport_start(struct ad_loop *loop, const struct ad_transport_params *p
     struct ad_dial_params dial = params->dial;
     dial.resolved_ns = &t->times.resolved_ns;
     dial.on_gone = on_dial_gone;
+    dial.on_step = events->on_step != NULL ? on_dial_step : NULL;
     int code = ad_dial_start(loop, &dial, on_dialled, t, &t->dial);
     if (code < 0) {
         ad_free(t);
@@ -437,6 +447,13 @@ const char *ad_transport_tls_cipher(const struct ad_transport *t)
 bool ad_transport_tls_resumed(const struct ad_transport *t)
 {
     return t->tls != NULL && ad_tls_resumed(t->tls);
+}
+
+void ad_transport_wire_bytes(const struct ad_transport *t, uint64_t *out_sent,
+                             uint64_t *out_received)
+{
+    *out_sent = t->wire_sent;
+    *out_received = t->wire_received;
 }
 
 int ad_transport_info(struct ad_transport *t, struct aioduct_stream_info *info)

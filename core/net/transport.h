@@ -18,6 +18,8 @@ struct ad_transport;
 struct aioduct_stream_info; /* <aioduct/plugin/plugin.h> */
 
 struct ad_transport_events {
+    /* Progress of the dial; may be NULL. Nothing of the transport may be called. */
+    void (*on_step)(struct ad_transport *t, const struct ad_dial_step *step);
     /* Ready for bytes (0), or never will be: ad_transport_error has the record. */
     void (*on_open)(struct ad_transport *t, int code);
     /* Plaintext, valid until this returns. All of it is the owner's now: what it cannot use yet, it
@@ -68,6 +70,9 @@ const char *ad_transport_alpn(const struct ad_transport *t);
 const char *ad_transport_tls_version(const struct ad_transport *t); /* "" on clear text */
 const char *ad_transport_tls_cipher(const struct ad_transport *t);
 bool ad_transport_tls_resumed(const struct ad_transport *t);
+/* What the stream has taken and brought so far, TLS and its handshake included. */
+void ad_transport_wire_bytes(const struct ad_transport *t, uint64_t *out_sent,
+                             uint64_t *out_received);
 /* 0 with the addresses, or negative. */
 int ad_transport_info(struct ad_transport *t, struct aioduct_stream_info *info);
 

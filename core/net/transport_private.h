@@ -36,6 +36,7 @@ struct ad_transport {
     struct ad_deferred deferred;
     struct ad_deadline linger; /* of an orderly close */
     struct ad_transport_times times;
+    uint64_t wire_sent, wire_received;
     struct aioduct_error *error; /* made when there is one; NULL: none */
 
     /* receiving */

@@ -113,6 +113,7 @@ void ad_transport_push(struct ad_transport *t)
     if (code == AIODUCT_PENDING) {
         t->sending = true;
     } else {
+        t->wire_sent += code == AIODUCT_DONE ? piece.iov_len : 0;
         ad_transport_send_done(t, code);
     }
 }

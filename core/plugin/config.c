@@ -4,6 +4,7 @@
 
 #include "base/environment.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/slice.h"
 #include "plugin/name.h"
@@ -327,6 +328,10 @@ int ad_config_read(const char *path, struct ad_config **out, struct aioduct_erro
     if (ad_env_read() < 0) {
         return ad_plugin_fail_memory(error);
     }
+    int code = ad_log_open(error); /* whatever a program does, it comes by here first */
+    if (code < 0) {
+        return code;
+    }
     if (path == NULL) {
         path = ad_env_get("AIODUCT_CONFIG");
     }
@@ -334,7 +339,6 @@ int ad_config_read(const char *path, struct ad_config **out, struct aioduct_erro
     if (config == NULL) {
         return ad_plugin_fail_memory(error);
     }
-    int code = 0;
     if (path == NULL) {
         code = read_default(config, error);
     } else if (path[0] != '\0') {

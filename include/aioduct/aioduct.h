@@ -6,6 +6,7 @@
 
 #include <aioduct/client.h>
 #include <aioduct/error.h>
+#include <aioduct/event.h>
 #include <aioduct/exchange.h>
 #include <aioduct/request.h>
 #include <aioduct/runtime.h>

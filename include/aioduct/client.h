@@ -15,6 +15,7 @@
 #define AIODUCT_CLIENT_H
 
 #include <aioduct/error.h>
+#include <aioduct/event.h>
 #include <aioduct/export.h>
 
 #ifdef __cplusplus
@@ -117,6 +118,10 @@ struct aioduct_client_options {
     const char *user_agent; /* NULL: "aioduct/<version>"; "": none */
     int resolver_threads;   /* 4: threads for getaddrinfo, started when first needed */
     int dns_cache_ms;       /* 60,000; failures 5,000 */
+
+    /* Hears of all that goes on (event.h); NULL: nobody does. */
+    aioduct_event_fn on_event;
+    void *event_user; /* borrowed until the client is gone */
 };
 
 #ifdef __cplusplus

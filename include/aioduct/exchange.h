@@ -47,12 +47,16 @@ struct aioduct_head {
 AIODUCT_API const char *aioduct_head_find(const struct aioduct_head *head, const char *name,
                                           uint32_t *out_bytes);
 
-/* Nanoseconds since submit; 0: that phase did not happen (a reused connection resolves nothing). */
+/* Nanoseconds since the exchange's loop took it, never falling from one line to the next; 0: that
+ * phase did not happen (a reused connection resolves nothing). Of a request that was sent again,
+ * those of the last time. */
 struct aioduct_timings {
     size_t size;
+    uint64_t dialled_ns;    /* the connection that it got began to be opened */
     uint64_t resolved_ns;   /* addresses known */
     uint64_t connected_ns;  /* TCP connection made */
     uint64_t secured_ns;    /* TLS handshake finished */
+    uint64_t picked_ns;     /* a connection was given to it: the end of all queueing */
     uint64_t sent_ns;       /* last request byte given to the system */
     uint64_t first_byte_ns; /* first response byte */
     uint64_t head_ns;       /* final head complete */
@@ -77,6 +81,12 @@ struct aioduct_exchange_info {
     uint64_t body_bytes;   /* response body delivered */
     uint64_t upload_bytes; /* request body sent */
     struct aioduct_timings timings;
+    int replays;         /* times that it was sent again */
+    uint64_t connection; /* number of its connection, as in events; 0: none */
+    /* With framing, before TLS, as far as the codec has come; of the last sending. */
+    uint64_t sent_bytes, received_bytes;
+    /* Of its connection since it was opened, TLS included: what went over the wire. */
+    uint64_t wire_sent_bytes, wire_received_bytes;
 };
 
 #define AIODUCT_HOLD \

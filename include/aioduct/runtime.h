@@ -92,14 +92,18 @@ AIODUCT_API int aioduct_plugins_disable(void);
 AIODUCT_API int aioduct_runtime_register(const struct aioduct_plugin *plugin,
                                          struct aioduct_error *error);
 
-/* Levels as in AIODUCT_LOG_* of the plugin header: 0 error, 1 warning, 2 notice, 3 info, 4 debug.
- */
+/* Levels as in AIODUCT_LOG_* of the plugin header: 0 error, 1 warning, 2 notice, 3 info, 4 debug
+ * (each event of a client), 5 trace (and the heads of requests and responses). */
 typedef void (*aioduct_log_fn)(int level, const char *message, void *user);
 
 /**
- * Where the library's messages go; NULL: nowhere, the default. The library never prints by itself.
- * Thread:  any. @log may be called from any thread, until another is set and every client created
- * before is gone.
+ * Where the library's messages go; NULL: nowhere, the default. The library never prints by itself:
+ * only AIODUCT_LOG=LEVEL[:FILE] in the environment makes it write (to standard error without FILE),
+ * beside what @log gets. A level: error, warn, notice, info, debug, trace. Messages are one line of
+ * UTF-8 without control bytes. Credentials, cookies, userinfo and queries are left out, unless
+ * AIODUCT_LOG_SECRETS=1.
+ * Thread:  any. @log may be called from any thread, inside any call into the library, until another
+ * is set and every client created before is gone; it calls nothing of the library.
  */
 AIODUCT_API void aioduct_log_set(aioduct_log_fn log, void *user, int level_max);
 
