@@ -393,9 +393,11 @@ void ad_exchange_refused_h2(struct aioduct_exchange *ex, const struct aioduct_er
 void ad_exchange_again(struct aioduct_exchange *ex)
 {
     struct ad_conn *conn = ex->conn;
+    struct aioduct_error why;
+    ad_error_set(&why, -EAGAIN, AIODUCT_PHASE_SEND, "the server refused Expect: 100-continue");
     conn->codec->cancel(conn, ex);
     ex->first_byte_ns = ex->head_ns = 0;
-    resend(ex);
+    resend(ex, &why);
 }
 
 /* ---- the byte ledger ---- */
