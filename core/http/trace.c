@@ -51,7 +51,8 @@ void ad_trace_request(const struct aioduct_exchange *ex)
     struct ad_buf text = {0};
     char target[VALUE_BYTES], first[VALUE_BYTES + 300];
     if (!ad_log_enabled(AD_LOG_TRACE) ||
-        ad_request_head_write(request, ex->engine->settings->agent, &text) < 0) {
+        ad_request_head_write(request, ex->engine->settings->agent, ad_exchange_expects(ex),
+                              &text) < 0) {
         return;
     }
     ad_redact_url(target, sizeof target,
