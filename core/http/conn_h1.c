@@ -170,9 +170,6 @@ static void finish(struct ad_conn *conn, bool surplus)
     bool reusable = side->reusable && !side->no_reuse && !surplus && !side->eof_kept &&
                     ad_buf_bytes(&side->leftover) == 0 && (ex == NULL || !ex->request->wants_close);
     bool sent = is_sent(conn, reusable);
-    if (conn->state == AD_CONN_CLOSING) {
-        return; /* the exchange ended in its source's callback */
-    }
     if (ex != NULL) {
         ad_exchange_set_recv(ex, AD_RECV_END);
     }

@@ -15,7 +15,7 @@ void ad_conn_h1_sent(struct ad_conn *conn);
 void ad_conn_h1_send_failed(struct ad_conn *conn, int code);
 
 /* The answer came before the request's end. Take over the rest, if that is little: the connection
- * can be kept when it is written (C14). The exchange may have ended afterwards. */
+ * can be kept when it is written (C14). */
 bool ad_conn_h1_finish_request(struct ad_conn *conn);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Request bodies: what is sent, what is refused before it is sent, and servers that answer early.
  */
-#include "tester.h"
+#include "source.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -9,66 +9,6 @@
 #include <string.h>
 
 enum gate { GO, DONE };
-
-/* A source with @bytes bytes of test_fill; it may wait, fail, or lie about its length. */
-struct source {
-    uint64_t at, bytes;
-    uint64_t wait_at; /* says AIODUCT_BODY_WAIT here, once; 0: never */
-    bool waited;
-    int fail_at; /* gives -EIO at this read; 0: never */
-    int reads, rewinds, finished;
-};
-
-static int64_t on_read(void *user, void *buffer, size_t capacity)
-{
-    struct source *s = user;
-    s->reads++;
-    if (s->fail_at != 0 && s->reads == s->fail_at) {
-        return -EIO;
-    }
-    if (s->wait_at != 0 && s->at >= s->wait_at && !s->waited) {
-        s->waited = true;
-        return AIODUCT_BODY_WAIT;
-    }
-    uint64_t left = s->bytes - s->at;
-    size_t count = left < capacity ? (size_t)left : capacity;
-    test_fill(buffer, count, s->at);
-    s->at += count;
-    return (int64_t)count;
-}
-
-static int on_rewind(void *user)
-{
-    struct source *s = user;
-    s->at = 0;
-    s->rewinds++;
-    return 0;
-}
-
-static void on_finished(void *user)
-{
-    ((struct source *)user)->finished++;
-}
-
-static struct aioduct_request *pull_request(struct tester *t, const char *method,
-                                            struct source *source, int64_t length)
-{
-    struct aioduct_request *request = tester_request(t, method, peer_url(t->peer, "/up"));
-    struct aioduct_body_source pull = {.size = sizeof pull,
-                                       .read = on_read,
-                                       .rewind = on_rewind,
-                                       .finished = on_finished,
-                                       .user = source};
-    assert_code(0, aioduct_request_body_pull(request, &pull, length));
-    return request;
-}
-
-static struct source *new_source(struct tester *t, uint64_t bytes)
-{
-    struct source *source = tester_alloc(t, sizeof *source);
-    source->bytes = bytes;
-    return source;
-}
 
 static void play_accept(struct peer_conn *conn, int index, void *user)
 {
@@ -240,8 +180,8 @@ static void wrong_length(struct tester *t, uint64_t bytes, int64_t declared)
     tester_client(t);
     uint64_t *count = tester_alloc(t, sizeof *count);
     tester_peer(t, play_count_upload, count);
-    struct source *source = new_source(t, bytes);
-    struct result *r = tester_perform(t, pull_request(t, "PUT", source, declared));
+    struct source *source = source_new(t, bytes);
+    struct result *r = tester_perform(t, source_request(t, "PUT", source, declared));
     assert_error(r, AIODUCT_E_BODY_LENGTH, AIODUCT_PHASE_SEND);
     assert_int_equal(source->finished, 1);
     /* The connection was closed; a source that fails at once leaves nothing to be sent on it. */
@@ -266,18 +206,13 @@ static void test_source_fails(void **state)
     tester_client(t);
     uint64_t *count = tester_alloc(t, sizeof *count);
     tester_peer(t, play_count_upload, count);
-    struct source *source = new_source(t, 1u << 20);
+    struct source *source = source_new(t, 1u << 20);
     source->fail_at = 3;
-    struct result *r = tester_perform(t, pull_request(t, "PUT", source, AIODUCT_LENGTH_UNKNOWN));
+    struct result *r = tester_perform(t, source_request(t, "PUT", source, AIODUCT_LENGTH_UNKNOWN));
     assert_error(r, AIODUCT_E_BODY_SOURCE, AIODUCT_PHASE_SEND);
     assert_int_equal(r->error.os_code, EIO);
     assert_int_equal(source->finished, 1);
     assert_int_equal(peer_wait_ended(t->peer, 1), 1);
-}
-
-static bool has_waited(void *user)
-{
-    return ((struct source *)user)->waited;
 }
 
 static void test_source_waits(void **state)
@@ -285,10 +220,10 @@ static void test_source_waits(void **state)
     struct tester *t = *state;
     tester_client(t);
     tester_peer(t, play_accept, NULL);
-    struct source *source = new_source(t, 100000);
+    struct source *source = source_new(t, 100000);
     source->wait_at = 1;
-    struct result *r = tester_submit(t, pull_request(t, "PUT", source, AIODUCT_LENGTH_UNKNOWN));
-    tester_turn_until(t, has_waited, source);
+    struct result *r = tester_submit(t, source_request(t, "PUT", source, AIODUCT_LENGTH_UNKNOWN));
+    tester_turn_until(t, source_has_waited, source);
     int reads = source->reads;
     for (int i = 0; i < 5; i++) {
         assert_true(aioduct_client_turn(t->client, 5) >= 0);
@@ -298,14 +233,8 @@ static void test_source_waits(void **state)
     aioduct_exchange_body_ready(r->exchange);
     tester_run(t);
     assert_answer(r, 200);
-    char expected[65], found[65];
-    char *body = tester_alloc(t, 100000);
-    test_fill(body, 100000, 0);
-    const struct peer_request *got = peer_request(t->peer, 0);
-    test_hash_bytes(body, 100000, expected);
-    test_hash_bytes(got->body, got->body_bytes, found);
-    assert_int_equal(got->body_bytes, 100000);
-    assert_string_equal(found, expected);
+    assert_source_bytes(peer_request(t->peer, 0)->body, peer_request(t->peer, 0)->body_bytes,
+                        100000);
 }
 
 static void test_source_once_at_a_time(void **state)
@@ -313,8 +242,8 @@ static void test_source_once_at_a_time(void **state)
     struct tester *t = *state;
     tester_client(t);
     tester_peer(t, play_accept, NULL);
-    struct source *source = new_source(t, 1000);
-    struct aioduct_request *request = pull_request(t, "PUT", source, 1000);
+    struct source *source = source_new(t, 1000);
+    struct aioduct_request *request = source_request(t, "PUT", source, 1000);
     struct result *r = tester_submit(t, request);
     struct aioduct_callbacks none = {.size = sizeof none};
     assert_code(-EBUSY, aioduct_client_submit(t->client, request, &none, NULL, NULL));
@@ -347,8 +276,8 @@ static void test_answer_in_upload(void **state)
     tester_client(t);
     uint64_t *count = tester_alloc(t, sizeof *count);
     tester_peer(t, play_answer_early, count);
-    struct source *source = new_source(t, HUGE_BYTES);
-    struct result *r = tester_perform(t, pull_request(t, "PUT", source, HUGE_BYTES));
+    struct source *source = source_new(t, HUGE_BYTES);
+    struct result *r = tester_perform(t, source_request(t, "PUT", source, HUGE_BYTES));
     assert_answer(r, 200);
     assert_string_equal(r->body, "enough");
     assert_int_equal(source->finished, 1);
@@ -356,6 +285,192 @@ static void test_answer_in_upload(void **state)
     assert_true(peer_wait_open(t->peer, DONE));
     struct result *next = tester_get(t, peer_url(t->peer, "/"));
     assert_int_equal(next->info.reused, 0);
+}
+
+/* Answers a little at once and the rest after the upload, which it takes slowly. */
+static void play_slowly(struct peer_conn *conn, int index, void *user)
+{
+    (void)index;
+    const size_t *bytes = user;
+    if (!peer_read_head(conn) ||
+        !peer_send(conn, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst")) {
+        return;
+    }
+    for (int i = 0; i < 10; i++) {
+        test_pause_ms(50);
+        if (!peer_read(conn, *bytes / 10)) {
+            return;
+        }
+    }
+    peer_send(conn, "-last");
+    peer_read_end(conn, NULL);
+}
+
+static void test_no_read_gap_in_upload(void **state)
+{
+    struct tester *t = *state;
+    size_t *bytes = tester_alloc(t, sizeof *bytes);
+    *bytes = 4u << 20;
+    t->options.read_gap_timeout_ms = 150;
+    t->options.head_timeout_ms = 150;
+    t->options.socket.send_buffer_bytes = 16384;
+    tester_client(t);
+    struct peer_options options = {.play = play_slowly, .user = bytes, .receive_buffer = 16384};
+    tester_peer_with(t, &options);
+    struct source *source = source_new(t, *bytes);
+    struct result *r = tester_perform(t, source_request(t, "PUT", source, (int64_t)*bytes));
+    assert_answer(r, 200);
+    assert_string_equal(r->body, "first-last");
+    assert_int_equal(source->at, *bytes);
+    assert_int_equal(source->finished, 1);
+}
+
+static void play_stops_reading(struct peer_conn *conn, int index, void *user)
+{
+    (void)index;
+    (void)user;
+    if (peer_read_head(conn)) {
+        peer_send(conn, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst");
+        peer_hang(conn);
+    }
+}
+
+static void test_write_gap_in_early_answer(void **state)
+{
+    struct tester *t = *state;
+    t->options.write_gap_timeout_ms = 200;
+    t->options.socket.send_buffer_bytes = 16384;
+    tester_client(t);
+    struct peer_options options = {.play = play_stops_reading, .receive_buffer = 16384};
+    tester_peer_with(t, &options);
+    struct source *source = source_new(t, HUGE_BYTES);
+    struct result *r = tester_perform(t, source_request(t, "PUT", source, HUGE_BYTES));
+    assert_error(r, AIODUCT_E_TIMEOUT, AIODUCT_PHASE_SEND);
+    assert_non_null(strstr(r->error.message, "write_gap_timeout_ms"));
+    assert_int_equal(r->error.partial, 1);
+    assert_int_equal(source->finished, 1);
+}
+
+static void test_silence_after_upload(void **state)
+{
+    struct tester *t = *state;
+    t->options.read_gap_timeout_ms = 150;
+    tester_client(t);
+    tester_peer(t, play_stops_reading, NULL);
+    struct source *source = source_new(t, 1000);
+    struct result *r = tester_perform(t, source_request(t, "PUT", source, 1000));
+    assert_error(r, AIODUCT_E_TIMEOUT, AIODUCT_PHASE_BODY);
+    assert_non_null(strstr(r->error.message, "read_gap_timeout_ms"));
+}
+
+/* The head of a refusal; the rest when the test has seen what came of it. */
+static void play_refuses(struct peer_conn *conn, int index, void *user)
+{
+    (void)index;
+    (void)user;
+    if (peer_read_head(conn) && peer_read(conn, 100000)) {
+        peer_send(conn, "HTTP/1.1 413 Too Large\r\nContent-Length: 9\r\n\r\n");
+        if (peer_wait_gate(conn, GO)) {
+            peer_send(conn, "too large");
+            peer_read_end(conn, NULL);
+        }
+    }
+}
+
+static void note_finished_at_head(struct result *r, struct aioduct_exchange *exchange, char event)
+{
+    (void)exchange;
+    struct source *source = r->user;
+    if (event == 'H') {
+        source->rewinds = source->finished; /* what it was at the head */
+        peer_open(r->tester->peer, GO);
+    }
+}
+
+static void test_refusal_stops_upload(void **state)
+{
+    struct tester *t = *state;
+    tester_client(t);
+    tester_peer(t, play_refuses, NULL);
+    struct source *source = source_new(t, HUGE_BYTES);
+    struct result *r = tester_result(t);
+    r->on_event = note_finished_at_head;
+    r->user = source;
+    tester_perform_into(t, source_request(t, "PUT", source, HUGE_BYTES), r);
+    assert_answer(r, 413);
+    assert_string_equal(r->body, "too large");
+    assert_int_equal(source->rewinds, 1); /* told before the answer was */
+    assert_int_equal(source->finished, 1);
+    assert_int_equal(source->at, source->at_finished); /* and not asked since */
+    assert_true(source->at < HUGE_BYTES);
+}
+
+#define HALF_BYTES (1u << 20) /* far more than is under way */
+
+/* Answers in the middle of a body, and takes the rest and another request. */
+static void play_middle(struct peer_conn *conn, int index, void *user)
+{
+    const int *status = user;
+    if (index == 0 && peer_read_head(conn) && peer_read(conn, HALF_BYTES)) {
+        peer_answer(conn, *status, "", "enough");
+        if (!peer_read(conn, HALF_BYTES)) {
+            return;
+        }
+        peer_open(peer_of(conn), DONE);
+    }
+    while (peer_read_request(conn)) {
+        peer_answer(conn, 200, "", "next");
+    }
+}
+
+static bool at_gate_done(void *peer)
+{
+    return peer_is_open(peer, DONE);
+}
+
+static void short_rest(struct tester *t, int status, bool kept)
+{
+    int *user = tester_alloc(t, sizeof *user);
+    char *body = tester_alloc(t, 2 * HALF_BYTES);
+    *user = status;
+    t->options.socket.send_buffer_bytes = 16384;
+    tester_client(t);
+    struct peer_options options = {.play = play_middle, .user = user, .receive_buffer = 16384};
+    tester_peer_with(t, &options);
+    struct aioduct_request *request = tester_request(t, "PUT", peer_url(t->peer, "/up"));
+    assert_code(0, aioduct_request_body_borrow(request, body, 2 * HALF_BYTES));
+    struct result *r = tester_perform(t, request);
+    assert_answer(r, status);
+    assert_string_equal(r->body, "enough");
+    assert_true(r->info.upload_bytes >= HALF_BYTES);
+    if (kept) { /* the rest goes on after on_done */
+        tester_turn_until(t, at_gate_done, t->peer);
+        assert_true(aioduct_client_turn(t->client, 5) >= 0);
+    }
+    struct result *next = tester_get(t, peer_url(t->peer, "/"));
+    assert_answer(next, 200);
+    assert_string_equal(next->body, "next");
+    assert_int_equal(next->info.reused, kept);
+    assert_int_equal(peer_is_open(t->peer, DONE), kept);
+}
+
+static void test_short_rest_is_sent(void **state)
+{
+    struct tester *t = *state;
+    t->options.drain_bytes_max = HALF_BYTES;
+    short_rest(t, 200, true);
+}
+
+static void test_short_rest_of_a_refused(void **state)
+{
+    struct tester *t = *state;
+    t->options.drain_bytes_max = 2 * HALF_BYTES;
+    short_rest(t, 403, true);
+}
+
+static void test_long_rest_is_not(void **state)
+{
+    short_rest(*state, 200, false);
 }
 
 static void play_413_and_reset(struct peer_conn *conn, int index, void *user)
@@ -405,10 +520,10 @@ static void early_413(struct tester *t, peer_play_fn play)
 {
     tester_client(t);
     tester_peer(t, play, NULL);
-    struct source *source = new_source(t, HUGE_BYTES);
+    struct source *source = source_new(t, HUGE_BYTES);
     struct result *r = tester_result(t);
     r->on_event = on_open_gate_at_head;
-    tester_perform_into(t, pull_request(t, "PUT", source, HUGE_BYTES), r);
+    tester_perform_into(t, source_request(t, "PUT", source, HUGE_BYTES), r);
     assert_answer(r, 413);
     assert_string_equal(r->body, "too large");
     assert_int_equal(source->finished, 1);
@@ -446,8 +561,8 @@ static void test_half_close(void **state)
     tester_client(t);
     uint64_t *count = tester_alloc(t, sizeof *count);
     tester_peer(t, play_answer_after_fin, count);
-    struct source *source = new_source(t, HUGE_BYTES);
-    struct result *r = tester_perform(t, pull_request(t, "PUT", source, HUGE_BYTES));
+    struct source *source = source_new(t, HUGE_BYTES);
+    struct result *r = tester_perform(t, source_request(t, "PUT", source, HUGE_BYTES));
     assert_answer(r, 200);
     assert_string_equal(r->body, "answered");
 }
@@ -490,8 +605,8 @@ static void test_reset_in_upload(void **state)
     struct tester *t = *state;
     tester_client(t);
     tester_peer(t, play_reset_in_upload, NULL);
-    struct source *source = new_source(t, HUGE_BYTES);
-    struct result *r = tester_perform(t, pull_request(t, "PUT", source, HUGE_BYTES));
+    struct source *source = source_new(t, HUGE_BYTES);
+    struct result *r = tester_perform(t, source_request(t, "PUT", source, HUGE_BYTES));
     assert_int_equal(r->done_count, 1);
     assert_true(r->code == -ECONNRESET || r->code == -EPIPE || r->code == AIODUCT_E_CLOSED);
     assert_int_equal(r->error.safe_to_retry, 0);
@@ -538,10 +653,10 @@ static void test_no_sigpipe(void **state)
     assert_int_equal(sigaction(SIGPIPE, NULL, &before), 0);
     tester_client(t);
     tester_peer(t, play_end_and_reset, NULL);
-    struct source *source = new_source(t, HUGE_BYTES);
+    struct source *source = source_new(t, HUGE_BYTES);
     struct result *r = tester_result(t);
     r->on_event = on_pause_at_head;
-    tester_submit_into(t, pull_request(t, "PUT", source, HUGE_BYTES), r);
+    tester_submit_into(t, source_request(t, "PUT", source, HUGE_BYTES), r);
     tester_turn_until(t, is_reset, t->peer);
     for (int i = 0; i < 10; i++) {
         assert_true(aioduct_client_turn(t->client, 5) >= 0);
@@ -575,6 +690,17 @@ int main(void)
         HTTP_CASE("a pull body is under way once at a time", test_source_once_at_a_time),
         HTTP_CASES("C14: an answer in the middle of the upload ends the upload",
                    test_answer_in_upload),
+        HTTP_CASES("C14: an early answer does not start the read gap while the upload goes on",
+                   test_no_read_gap_in_upload),
+        HTTP_CASES("C14: an upload behind an early answer has its write gap",
+                   test_write_gap_in_early_answer),
+        HTTP_CASE("the read gap runs from the request's end", test_silence_after_upload),
+        HTTP_CASES("C14: a refusal stops a long upload, and its source is told once",
+                   test_refusal_stops_upload),
+        HTTP_CASES("C14: a short rest of the request is sent, and the connection kept",
+                   test_short_rest_is_sent),
+        HTTP_CASE("C14: a short rest behind a refusal is sent too", test_short_rest_of_a_refused),
+        HTTP_CASE("C14: a rest over drain_bytes_max is not sent", test_long_rest_is_not),
         HTTP_CASES("C15: an early 413 is delivered", test_413_and_close),
         HTTP_CASES("C15: an early 413 followed by a reset is 413", test_413_and_reset),
         HTTP_CASES("C15: a 413 whose body comes with the reset is 413", test_413_gated_reset),

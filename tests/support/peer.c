@@ -279,12 +279,20 @@ static bool read_chunks(struct peer_conn *conn, struct peer_request *request)
             return false;
         }
     }
-    do {
+    for (;;) {
         if (!read_line(conn, line, sizeof line)) {
             return false;
         }
-    } while (line[0] != '\0');
-    return true;
+        if (line[0] == '\0') {
+            return true;
+        }
+        char *longer = NULL;
+        if (asprintf(&longer, "%s%s\r\n", request->trailers, line) < 0) {
+            return false;
+        }
+        free(request->trailers);
+        request->trailers = longer;
+    }
 }
 
 static bool read_body(struct peer_conn *conn, struct peer_request *request)
@@ -299,15 +307,17 @@ static bool read_body(struct peer_conn *conn, struct peer_request *request)
     return true;
 }
 
-static bool read_request(struct peer_conn *conn, bool with_body)
+/* @head belongs to the request from now on. */
+static bool read_request(struct peer_conn *conn, char *head, bool with_body)
 {
-    struct peer_request request = {.connection = conn->index};
-    request.head = read_head(conn);
+    struct peer_request request = {.head = head, .connection = conn->index};
     request.body = calloc(1, 1);
-    if (request.head == NULL || request.body == NULL || (with_body && !read_body(conn, &request)) ||
-        !peer_note_request(conn->peer, &request)) {
+    request.trailers = calloc(1, 1);
+    if (head == NULL || request.body == NULL || request.trailers == NULL ||
+        (with_body && !read_body(conn, &request)) || !peer_note_request(conn->peer, &request)) {
         free(request.head);
         free(request.body);
+        free(request.trailers);
         return false;
     }
     conn->last = request;
@@ -321,12 +331,17 @@ const struct peer_request *peer_last_request(struct peer_conn *conn)
 
 bool peer_read_request(struct peer_conn *conn)
 {
-    return read_request(conn, true);
+    return read_request(conn, read_head(conn), true);
 }
 
 bool peer_read_head(struct peer_conn *conn)
 {
-    return read_request(conn, false);
+    return read_request(conn, read_head(conn), false);
+}
+
+bool peer_read_body(struct peer_conn *conn)
+{
+    return conn->last.head != NULL && read_request(conn, strdup(conn->last.head), true);
 }
 
 /* ---- ends ---- */

@@ -38,6 +38,7 @@ struct peer_request {
     char *head; /* with the empty line, NUL-terminated */
     char *body; /* without chunk framing, NUL-terminated */
     size_t body_bytes;
+    char *trailers; /* lines of a chunked body's trailer section, each with CRLF; "" if none */
     int connection; /* index of the connection it came on */
 };
 
@@ -77,6 +78,8 @@ struct peer *peer_of(const struct peer_conn *conn);
 /* Read a whole request, or only its head (whose body, if any, is left for peer_read). */
 bool peer_read_request(struct peer_conn *conn);
 bool peer_read_head(struct peer_conn *conn);
+/* Read the body of the head that was read last: a request of its own, with the same head. */
+bool peer_read_body(struct peer_conn *conn);
 /* The last one that was read on this connection; NULL before. */
 const struct peer_request *peer_last_request(struct peer_conn *conn);
 /* Read exactly @count bytes and drop them. */

@@ -342,6 +342,7 @@ static void free_peer(struct peer *peer)
     for (int i = 0; i < peer->request_count; i++) {
         free(peer->requests[i].head);
         free(peer->requests[i].body);
+        free(peer->requests[i].trailers);
     }
     free(peer->requests);
     pthread_cond_destroy(&peer->changed);
