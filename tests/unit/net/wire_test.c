@@ -473,7 +473,7 @@ static void test_black_hole(void **state)
     wait_for(&t, &t.opened);
     uint64_t took = clock_ms() - before;
     assert_int_equal(t.open_code, 0);
-    assert_in_range(took, 245, 5000); /* 250 ms, or more on a busy machine */
+    assert_in_range(took, 245, 20000); /* 250 ms, or more on a busy machine */
     close_and_wait(&t, true);
     peer_stop(&p);
     hole_close(&hole);
