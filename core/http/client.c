@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "http/event.h"
 #include "http/exchange.h"
 #include "http/request.h"
 #include "net/resolve.h"
@@ -264,7 +265,7 @@ int ad_client_submit(struct aioduct_client *client, struct aioduct_request *requ
         *out = ex; /* before it starts: a callback on another thread may look */
     }
     atomic_fetch_add_explicit(&client->outstanding, 1, memory_order_relaxed);
-    if (current && !engine->in_event) {
+    if (current && ad_event_may_act(engine)) {
         ad_exchange_start(ex);
     } else {
         ad_exchange_ask(ex, AD_OP_START);

@@ -22,6 +22,14 @@ static inline bool ad_event_wanted(const struct ad_engine *engine)
     return engine->settings->on_event != NULL || ad_log_enabled(AD_LOG_DEBUG);
 }
 
+/* May the calling thread change the engine now, or has it to post? It posts from other threads,
+ * inside an event, and, with a listener, outside of turns: an event must find the client driven. */
+static inline bool ad_event_may_act(const struct ad_engine *engine)
+{
+    return ad_loop_is_current(engine->loop) && !engine->in_event &&
+           (!ad_event_wanted(engine) || ad_loop_in_turn(engine->loop));
+}
+
 /* Somebody does. Use the two below. */
 void ad_event_conn_tell(struct ad_conn *conn, enum aioduct_event_kind kind,
                         const struct aioduct_event *more);

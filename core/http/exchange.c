@@ -502,7 +502,7 @@ static void on_post(struct ad_post *post)
 void ad_exchange_ask(struct aioduct_exchange *ex, unsigned op)
 {
     struct ad_loop *loop = ex->engine->loop;
-    if (ad_loop_is_current(loop) && ex->place != AD_PLACE_NEW && !ex->engine->in_event) {
+    if (ad_event_may_act(ex->engine) && ex->place != AD_PLACE_NEW) {
         run_ops(ex, op);
         return;
     }

@@ -2,6 +2,7 @@
 /* core/base: buffers, slices, lists, errors, failing allocations. */
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/escape.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -133,6 +134,54 @@ static void an_error_may_be_wrapped_in_place(void **state)
     assert_int_equal(ad_error_set(NULL, -EIO, AIODUCT_PHASE_NONE, "nobody"), -EIO);
 }
 
+static void what_strangers_wrote_is_escaped(void **state)
+{
+    (void)state;
+    char out[32];
+    static const struct {
+        const char *from, *to;
+    } cases[] = {
+        {"plain \\ text", "plain \\ text"},
+        {"a\x1b[31mb\r\n\x7f", "a\\x1b[31mb\\x0d\\x0a\\x7f"},
+        {"gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80",
+         "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80"},
+        {"\xc2\x9b", "\\xc2\\x9b"},          /* a C1 control */
+        {"\xff\xc3", "\\xff\\xc3"},          /* no UTF-8 */
+        {"\xc0\xaf", "\\xc0\\xaf"},          /* overlong */
+        {"\xed\xa0\x80", "\\xed\\xa0\\x80"}, /* a surrogate */
+        {"0123456789012345678901234567890123", "0123456789012345678901234567890"},
+        {"012345678901234567890123456789\x1b", "012345678901234567890123456789"},
+        {"01234567890123456789012345678\xe2\x82\xac", "01234567890123456789012345678"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        size_t bytes = ad_escape(out, sizeof out, cases[i].from, strlen(cases[i].from));
+        assert_string_equal(out, cases[i].to);
+        assert_int_equal(bytes, strlen(cases[i].to));
+    }
+    assert_int_equal(ad_escape(out, sizeof out, "a\0b", 3), 6);
+    assert_string_equal(out, "a\\x00b");
+}
+
+static void messages_and_hints_escape_too(void **state)
+{
+    (void)state;
+    struct aioduct_error e = {0};
+    ad_error_set(&e, AIODUCT_E_TLS, AIODUCT_PHASE_TLS, "name %s", "\x1b]0;x\a.example");
+    ad_error_hint(&e, "not %s", "a\nb");
+    assert_string_equal(e.message, "name \\x1b]0;x\\x07.example");
+    assert_string_equal(e.hint, "not a\\x0ab");
+    char long_text[700];
+    memset(long_text, '\x1b', sizeof long_text - 1);
+    long_text[sizeof long_text - 1] = '\0';
+    ad_error_set(&e, AIODUCT_E_TLS, AIODUCT_PHASE_TLS, "%s", long_text);
+    assert_int_equal(strlen(e.message), (sizeof e.message - 1) / 4 * 4);
+    /* Cut in the middle of a character, which is then none. */
+    memset(long_text, 'a', sizeof long_text - 1);
+    memcpy(long_text + sizeof e.message - 2, "\xe2\x82\xac", 3);
+    ad_error_set(&e, AIODUCT_E_TLS, AIODUCT_PHASE_TLS, "%s", long_text);
+    assert_int_equal(strlen(e.message), sizeof e.message - 2);
+}
+
 static void on_log(int level, const char *message, void *user)
 {
     (void)message;
@@ -164,6 +213,8 @@ int main(void)
         cmocka_unit_test(a_list_keeps_order_and_survives_double_removal),
         cmocka_unit_test(every_error_code_has_a_name_a_text_and_a_class_once),
         cmocka_unit_test(an_error_may_be_wrapped_in_place),
+        cmocka_unit_test(what_strangers_wrote_is_escaped),
+        cmocka_unit_test(messages_and_hints_escape_too),
         cmocka_unit_test(messages_above_the_level_are_not_made),
     };
     return TAP_RUN(tests, NULL, NULL);
