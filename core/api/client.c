@@ -36,6 +36,28 @@ int aioduct_client_poll_fd(struct aioduct_client *client)
     return client == NULL ? -EINVAL : ad_client_poll_fd(client);
 }
 
+static int check_ring(struct aioduct_client *client)
+{
+    if (client == NULL) {
+        return -EINVAL;
+    }
+    int code = ad_client_check(client);
+    return code < 0 ? code : client->settings.loop.kind == NULL ? AIODUCT_E_UNSUPPORTED : 0;
+}
+
+int aioduct_client_ring_prepare(struct aioduct_client *client)
+{
+    int code = check_ring(client);
+    return code < 0 ? code : ad_client_ring_prepare(client);
+}
+
+int aioduct_client_ring_complete(struct aioduct_client *client, uint64_t user_data, int32_t result,
+                                 uint32_t flags)
+{
+    int code = check_ring(client);
+    return code < 0 ? code : ad_client_ring_complete(client, user_data, result, flags);
+}
+
 size_t aioduct_client_outstanding(const struct aioduct_client *client)
 {
     return client == NULL ? 0 : atomic_load_explicit(&client->outstanding, memory_order_acquire);

@@ -29,7 +29,12 @@ int ad_worker_open(struct ad_worker *worker, ad_task_fn root,
 {
     struct aioduct_client *client = worker->client;
     struct ad_engine *engine = &worker->engine;
-    int code = ad_loop_create(client->plugin, client->config, &engine->loop, error);
+    const struct aioduct_foreign_loop *app = &client->settings.loop;
+    struct aioduct_foreign foreign = {
+        .size = sizeof foreign, .kind = app->kind, .loop = app->loop, .witness = app->witness};
+    int code = app->kind == NULL
+                   ? ad_loop_create(client->plugin, client->config, &engine->loop, error)
+                   : ad_loop_adopt(client->plugin, client->config, &foreign, &engine->loop, error);
     if (code < 0) {
         return code;
     }
@@ -69,7 +74,7 @@ static int choose_runtime(struct aioduct_client *client, struct aioduct_error *e
     if (code < 0) {
         return code;
     }
-    if (s->workers == 0 && s->binding != AIODUCT_BINDING_LOCAL) {
+    if (s->workers == 0 && s->binding != AIODUCT_BINDING_LOCAL && s->loop.kind == NULL) {
         client->worker_count = (unsigned)ad_config_workers(client->config);
     } else {
         client->worker_count = (unsigned)s->workers;
@@ -78,6 +83,7 @@ static int choose_runtime(struct aioduct_client *client, struct aioduct_error *e
     struct ad_selection want = {
         .option = s->runtime,
         .config = client->config,
+        .foreign = s->loop.kind,
         .need = s->binding == AIODUCT_BINDING_SEND && client->worker_count == 0 ? AD_CAP_POLL : 0,
     };
     ad_registry_freeze();
@@ -275,9 +281,21 @@ int ad_client_submit(struct aioduct_client *client, struct aioduct_request *requ
 
 /* ---- the end ---- */
 
+static void on_left(void *client)
+{
+    ad_client_drain_and_free(client);
+}
+
 int ad_client_destroy(struct aioduct_client *client)
 {
+    bool adopted = client->settings.loop.kind != NULL;
     int code = ad_binding_check(&client->binding);
+    if (code == 0 && adopted) {
+        code = ad_loop_check_thread(client->workers[0].engine.loop);
+    }
+    if (code == AIODUCT_E_FORKED && adopted && !atomic_exchange(&client->closing, true)) {
+        ad_loop_abandon(client->workers[0].engine.loop); /* it would call back in the child */
+    }
     if (code == AIODUCT_E_THREAD) {
         ad_log(AD_LOG_ERROR, "a client was not destroyed: only the thread that created it may");
     }
@@ -293,7 +311,13 @@ int ad_client_destroy(struct aioduct_client *client)
     }
     struct ad_engine *engine = &client->workers[0].engine;
     unsigned before = atomic_fetch_or_explicit(&client->drive, AD_DESTROYED, memory_order_acq_rel);
-    if ((before & AD_DRIVEN) == 0) {
+    if ((before & AD_DRIVEN) == 0 && adopted && ad_loop_in_turn(engine->loop)) {
+        /* The application runs the loop, and this callback in it. */
+        if (!engine->in_event) {
+            ad_engine_close(engine);
+        }
+        ad_loop_leave_then(engine->loop, on_left, client);
+    } else if ((before & AD_DRIVEN) == 0) {
         ad_client_drain_and_free(client);
     } else if (ad_loop_is_current(engine->loop) && !engine->in_event) {
         ad_engine_close(engine); /* the outermost call frees */

@@ -92,6 +92,10 @@ int ad_client_perform(struct aioduct_client *client, struct aioduct_request *req
 int ad_client_run(struct aioduct_client *client);
 int ad_client_turn(struct aioduct_client *client, int timeout_ms);
 int ad_client_poll_fd(struct aioduct_client *client);
+/* In a ring of the application (aioduct/loop.h). */
+int ad_client_ring_prepare(struct aioduct_client *client);
+int ad_client_ring_complete(struct aioduct_client *client, uint64_t user_data, int32_t result,
+                            uint32_t flags);
 /* Run @job on the loop until it is over; the client may be gone afterwards. */
 int ad_client_drive(struct aioduct_client *client, struct ad_job *job);
 /* Root task and progress function of the caller-driven engine. */

@@ -2,11 +2,13 @@
 /* Blocking calls: the caller's thread drives the loop, or waits for a worker. */
 #include "base/assert.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "http/client.h"
 #include "http/exchange.h"
 
 #include <errno.h>
+#include <time.h>
 
 #define CLOSING_TURNS_MAX 4 /* cancel, its completions, close, its completion */
 
@@ -108,11 +110,37 @@ static int run_drain(struct ad_job *job, struct aioduct_client *client)
     return ad_engine_drained(engine) && atomic_load(&client->outstanding) == 0;
 }
 
+/* The application's loop must not run in here, so only what is ready without it counts; that is all
+ * but a last send of an orderly close, which has a time limit. -> 0 or negative: it cannot go on */
+static int drain_adopted(struct aioduct_client *client)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    struct ad_loop *loop = client->workers[0].engine.loop;
+    struct ad_job job = {run_drain};
+    int code = ad_loop_claim(loop);
+    for (unsigned turns = 0; code == 0 && !run_drain(&job, client); turns++) {
+        if (turns >= CLOSING_TURNS_MAX) {
+            nanosleep(&pause, NULL);
+        }
+        code = ad_loop_settle(loop);
+    }
+    ad_loop_unclaim(loop);
+    return code;
+}
+
 void ad_client_drain_and_free(struct aioduct_client *client)
 {
     struct ad_job job = {run_drain};
-    int code = block(client, &job);
-    AD_ASSERT(code == 0);
+    if (ad_loop_is_adopted(client->workers[0].engine.loop)) {
+        if (drain_adopted(client) < 0) {
+            ad_log(AD_LOG_ERROR, "a client in the application's loop cannot be ended; its memory "
+                                 "stays");
+            return;
+        }
+    } else {
+        int code = block(client, &job);
+        AD_ASSERT(code == 0);
+    }
     ad_worker_close(&client->workers[0]);
     ad_client_free(client);
 }
@@ -262,6 +290,29 @@ int ad_client_turn(struct aioduct_client *client, int timeout_ms)
     int64_t timeout_ns = timeout_ms < 0 ? -1 : (int64_t)timeout_ms * 1000000;
     code = ad_loop_turn(client->workers[0].engine.loop, timeout_ns);
     finish(client);
+    return code;
+}
+
+/* ---- rings of the application ---- */
+
+int ad_client_ring_prepare(struct aioduct_client *client)
+{
+    int code = begin(client);
+    if (code == 0) {
+        code = ad_loop_prepare(client->workers[0].engine.loop);
+        finish(client);
+    }
+    return code;
+}
+
+int ad_client_ring_complete(struct aioduct_client *client, uint64_t user_data, int32_t result,
+                            uint32_t flags)
+{
+    int code = begin(client);
+    if (code == 0) {
+        code = ad_loop_complete(client->workers[0].engine.loop, user_data, result, flags);
+        finish(client);
+    }
     return code;
 }
 

@@ -280,6 +280,23 @@ static int take_size(const struct aioduct_client_options *options,
     return 0;
 }
 
+static int take_loop(struct ad_settings *s, const struct aioduct_client_options *o,
+                     struct aioduct_error *error)
+{
+    if (o->loop.kind == NULL) {
+        return o->loop.loop == NULL ? 0 : bad(error, "loop.kind", "not set, but loop.loop is");
+    }
+    if (o->loop.loop == NULL) {
+        return bad(error, "loop.loop", "not set, but loop.kind is");
+    }
+    if (o->workers > 0) {
+        return bad(error, "loop", "excludes workers: the application's thread drives it");
+    }
+    s->loop = o->loop;
+    s->loop.kind = NULL;
+    return copy(o->loop.kind, &s->loop.kind);
+}
+
 static int take_strings(struct ad_settings *s, const struct aioduct_client_options *o)
 {
     const char *runtime, *config_file;
@@ -309,6 +326,9 @@ int ad_settings_init(struct ad_settings *settings, const struct aioduct_client_o
         code = take_choices(settings, &o, error);
     }
     if (code == 0) {
+        code = take_loop(settings, &o, error);
+    }
+    if (code == 0) {
         code = take_socket(settings, &o.socket, error);
     }
     if (code == 0) {
@@ -336,6 +356,7 @@ void ad_settings_fini(struct ad_settings *settings)
 {
     ad_free(settings->runtime);
     ad_free(settings->config_file);
+    ad_free((char *)settings->loop.kind);
     ad_free((char *)settings->socket.local_address);
     ad_free((char *)settings->socket.device);
     ad_free((char *)settings->tls.ca_file);

@@ -17,6 +17,7 @@ struct ad_settings {
     char *runtime, *config_file; /* NULL: not given */
     int workers;
     enum aioduct_binding binding;
+    struct aioduct_foreign_loop loop; /* kind NULL: none */
 
     uint64_t connect_ns, acquire_ns, head_ns, read_gap_ns, write_gap_ns, expect_ns, total_ns;
     uint64_t idle_ns, age_ns;

@@ -8,6 +8,7 @@
 #include <dlfcn.h>
 #include <link.h>
 #include <stdbool.h>
+#include <string.h>
 
 /* A program that is not position-independent and takes a library function's address has that
  * function live in its own linkage table, for everybody: a defined address, an undefined symbol.
@@ -22,6 +23,24 @@ static bool is_linkage_slot(const void *address, const char **out_object)
     }
     *out_object = info.dli_fname;
     return symbol != NULL && symbol->st_shndx == SHN_UNDEF;
+}
+
+/* Files of one build of one library, whole or in parts ("libevent-2.1.so.7" and
+ * "libevent_core-2.1.so.7"): the same word first, and the same version at the end. Whichever comes
+ * first in the program's scope, all of it comes from there. */
+static bool is_same_library(const void *one, const void *other)
+{
+    Dl_info a, b;
+    if (dladdr(one, &a) == 0 || dladdr(other, &b) == 0) {
+        return false;
+    }
+    const char *x = strrchr(a.dli_fname, '/'), *y = strrchr(b.dli_fname, '/');
+    if (x == NULL || y == NULL) {
+        return false;
+    }
+    size_t word = strcspn(x, "-_."), version = strcspn(x, "-.");
+    return x[version] != '\0' && strcspn(y, "-_.") == word && strncmp(x, y, word) == 0 &&
+           strcmp(x + version, y + strcspn(y, "-.")) == 0;
 }
 
 /* The object that a linked-in plugin is part of; NULL if it cannot be told (a static program). */
@@ -48,7 +67,8 @@ int ad_guard_check(const struct aioduct_plugin *plugin, void *handle, struct aio
     for (; *symbol != NULL; symbol++) {
         void *seen = dlsym(RTLD_DEFAULT, *symbol), *own = dlsym(handle, *symbol);
         const char *object;
-        if (seen == NULL || own == NULL || seen == own || is_linkage_slot(seen, &object)) {
+        if (seen == NULL || own == NULL || seen == own || is_linkage_slot(seen, &object) ||
+            is_same_library(seen, own)) {
             continue;
         }
         ad_plugin_fail(

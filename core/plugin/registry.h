@@ -12,10 +12,18 @@
 
 #include <aioduct/plugin/plugin.h>
 #include <aioduct/runtime.h>
+#include <stdbool.h>
 
 struct ad_config;
 
-enum { AD_CAP_RUNTIME = 1, AD_CAP_POLL = 2, AD_CAP_LOCAL = 4, AD_CAP_CONNECTOR = 8 };
+/* FOREIGN is no word of a note: it is asked of the tables alone. */
+enum {
+    AD_CAP_RUNTIME = 1,
+    AD_CAP_POLL = 2,
+    AD_CAP_LOCAL = 4,
+    AD_CAP_CONNECTOR = 8,
+    AD_CAP_FOREIGN = 16
+};
 
 struct ad_plugin {
     const struct aioduct_plugin *descriptor;
@@ -26,7 +34,11 @@ struct ad_plugin {
     struct aioduct_runtime_poll poll;
     struct aioduct_runtime_local local;
     struct aioduct_connector connector;
+    struct aioduct_runtime_foreign foreign;
 };
+
+/* Does @plugin adopt loops of that kind? */
+bool ad_plugin_adopts(const struct ad_plugin *plugin, const char *kind);
 
 /* The runtimes that are linked in; called once, before anything else, by core/api. */
 void ad_registry_add_builtin(const struct aioduct_plugin *plugin);
@@ -35,6 +47,7 @@ struct ad_selection {
     const char *option;             /* the caller's word; NULL: none */
     const struct ad_config *config; /* the configuration file; NULL: none */
     unsigned need; /* AD_CAP_* that the client cannot do without, beside RUNTIME and CONNECTOR */
+    const char *foreign; /* kind of the application's loop that is to be adopted; NULL: none */
 };
 
 /**

@@ -26,6 +26,19 @@ struct search {
     struct ad_places places;
 };
 
+static int check_adopts(const struct search *s, const struct ad_plugin *plugin,
+                        struct aioduct_error *error)
+{
+    if (s->want->foreign == NULL || ad_plugin_adopts(plugin, s->want->foreign)) {
+        return 0;
+    }
+    ad_plugin_fail(error, AIODUCT_E_PLUGIN_CAPABILITY,
+                   "runtime '%s' cannot live in the application's loop, which is of kind '%s'",
+                   plugin->name, s->want->foreign);
+    ad_error_hint(error, "Give no runtime: the loop says which one it needs.");
+    return AIODUCT_E_PLUGIN_CAPABILITY;
+}
+
 /* @name NULL: the path of the choice. */
 static int try(const struct search *s, const char *name, const struct ad_plugin **out,
                struct aioduct_error *error)
@@ -34,6 +47,7 @@ static int try(const struct search *s, const char *name, const struct ad_plugin 
     int code = name == NULL ? ad_find_by_path(s->choice.path, s->named, need, out, error)
                             : ad_find_by_name(&s->places, name, need, out, error);
     code = code < 0 ? code : ad_tables_check_need((*out)->caps, need, (*out)->name, error);
+    code = code < 0 ? code : check_adopts(s, *out, error);
     return code < 0 ? code : ad_probe_check(*out, s->want->config, error);
 }
 
@@ -147,6 +161,25 @@ static int try_list(const struct search *s, const struct ad_plugin **out,
 
 /* ---- whose word ---- */
 
+/* A loop of the application is served by the runtime of its kind. The operator's word cannot change
+ * that; that it was not followed is said. */
+static const char *word_of_loop(const struct ad_selection *want, char source[512])
+{
+    char line[300];
+    const char *name = strcmp(want->foreign, "io_uring") == 0 ? "uring" : want->foreign;
+    const char *env = ad_env_get("AIODUCT_RUNTIME");
+    snprintf(source, 512, "the application's loop");
+    if (env != NULL && env[0] != '\0' && strcmp(env, name) != 0) {
+        snprintf(line, sizeof line,
+                 "AIODUCT_RUNTIME is '%.100s', but the application's loop is '%.32s'", env,
+                 want->foreign);
+        if (say_once(line)) {
+            ad_log(AD_LOG_NOTICE, line);
+        }
+    }
+    return name;
+}
+
 static const char *whose_word(const struct ad_selection *want, char source[512])
 {
     const char *word = ad_env_get("AIODUCT_RUNTIME");
@@ -154,6 +187,9 @@ static const char *whose_word(const struct ad_selection *want, char source[512])
     if (want->option != NULL) {
         snprintf(source, 512, "option");
         return want->option;
+    }
+    if (want->foreign != NULL) {
+        return word_of_loop(want, source);
     }
     if (word != NULL && word[0] != '\0') { /* empty is how a shell unsets one for a command */
         snprintf(source, 512, "AIODUCT_RUNTIME");

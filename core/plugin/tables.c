@@ -47,6 +47,34 @@ static int no_stream_info(void *state, struct aioduct_stream_info *info)
     return AIODUCT_E_UNSUPPORTED;
 }
 
+/* A runtime whose callbacks all come from prepare and complete has none of its frames to leave. */
+static void no_leave(void *rt, void (*gone)(void *arg), void *arg)
+{
+    (void)rt;
+    (void)gone;
+    (void)arg;
+}
+
+static void no_abandon(void *rt)
+{
+    (void)rt;
+}
+
+static int no_complete(void *rt, uint64_t user_data, int32_t result, uint32_t flags)
+{
+    (void)rt;
+    (void)user_data;
+    (void)result;
+    (void)flags;
+    return AIODUCT_E_UNSUPPORTED;
+}
+
+static int no_prepare(void *rt)
+{
+    (void)rt;
+    return AIODUCT_E_UNSUPPORTED;
+}
+
 /* ---- what the tables look like ---- */
 
 typedef void (*any_fn)(void); /* function pointers of all types are stored alike */
@@ -119,6 +147,15 @@ static const struct member connector_members[] = {
     OPTIONAL(struct aioduct_connector, stream_info, no_stream_info),
 };
 
+static const struct member foreign_members[] = {
+    REQUIRED(struct aioduct_runtime_foreign, kinds),
+    REQUIRED(struct aioduct_runtime_foreign, settle),
+    OPTIONAL(struct aioduct_runtime_foreign, leave, no_leave),
+    OPTIONAL(struct aioduct_runtime_foreign, abandon, no_abandon),
+    OPTIONAL(struct aioduct_runtime_foreign, complete, no_complete),
+    OPTIONAL(struct aioduct_runtime_foreign, prepare, no_prepare),
+};
+
 #define TABLE(id, cap, member)                                                                   \
     {                                                                                            \
         id, cap, offsetof(struct ad_plugin, member), sizeof(((struct ad_plugin *)0)->member),    \
@@ -129,6 +166,8 @@ static const struct table tables[] = {
     TABLE(AIODUCT_IFACE_POLL, AD_CAP_POLL, poll),
     TABLE(AIODUCT_IFACE_LOCAL, AD_CAP_LOCAL, local),
     TABLE(AIODUCT_IFACE_CONNECTOR, AD_CAP_CONNECTOR, connector),
+    {AIODUCT_IFACE_FOREIGN, AD_CAP_FOREIGN, offsetof(struct ad_plugin, foreign),
+     sizeof(struct aioduct_runtime_foreign), NULL, 0, foreign_members, COUNT(foreign_members)},
 };
 
 /* ---- descriptor ---- */
@@ -297,6 +336,7 @@ static int check_promise(unsigned caps, const struct ad_note *note, const char *
                          struct aioduct_error *error)
 {
     char promised[40], offered[40];
+    caps &= ~(unsigned)AD_CAP_FOREIGN;
     if (note == NULL || caps == note->caps) {
         return 0;
     }
@@ -330,6 +370,19 @@ int ad_tables_copy(struct ad_plugin *out, const struct aioduct_plugin *d, const 
 }
 
 /* ---- needs ---- */
+
+bool ad_plugin_adopts(const struct ad_plugin *plugin, const char *kind)
+{
+    if (!(plugin->caps & AD_CAP_FOREIGN)) {
+        return false;
+    }
+    for (const char *const *it = plugin->foreign.kinds; *it != NULL; it++) {
+        if (strcmp(*it, kind) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
 
 int ad_tables_check_need(unsigned caps, unsigned need, const char *name,
                          struct aioduct_error *error)

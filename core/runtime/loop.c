@@ -53,28 +53,34 @@ bool ad_loop_is_current(const struct ad_loop *loop)
            atomic_load_explicit(&loop->driver, memory_order_relaxed) == me;
 }
 
-int ad_loop_check_thread(const struct ad_loop *loop)
+/* 0, or why the calling thread may not drive the loop even if nobody does. */
+static int check_owner(const struct ad_loop *loop, const void *me)
 {
-    const void *me = ad_runtime_thread_token();
-    const void *driver = atomic_load_explicit(&loop->driver, memory_order_relaxed);
     if (forked(loop)) {
         return AIODUCT_E_FORKED;
     }
     if (loop->local && loop->owner_thread != me) {
         return AIODUCT_E_THREAD;
     }
-    return driver == NULL || driver == me ? 0 : AIODUCT_E_THREAD;
+    bool elsewhere = loop->adopted && atomic_load_explicit(&loop->home, memory_order_relaxed) != me;
+    return elsewhere ? AIODUCT_E_THREAD : 0;
+}
+
+int ad_loop_check_thread(const struct ad_loop *loop)
+{
+    const void *me = ad_runtime_thread_token();
+    const void *driver = atomic_load_explicit(&loop->driver, memory_order_relaxed);
+    int code = check_owner(loop, me);
+    return code < 0 || driver == NULL || driver == me ? code : AIODUCT_E_THREAD;
 }
 
 int ad_loop_claim(struct ad_loop *loop)
 {
     const void *me = ad_runtime_thread_token();
     const void *driver = NULL;
-    if (forked(loop)) {
-        return AIODUCT_E_FORKED;
-    }
-    if (loop->local && loop->owner_thread != me) {
-        return AIODUCT_E_THREAD;
+    int code = check_owner(loop, me);
+    if (code < 0) {
+        return code;
     }
     if (!atomic_compare_exchange_strong_explicit(&loop->driver, &driver, me, memory_order_acquire,
                                                  memory_order_relaxed) &&
@@ -90,6 +96,28 @@ void ad_loop_unclaim(struct ad_loop *loop)
     AD_ASSERT(loop->claims > 0);
     if (--loop->claims == 0) {
         atomic_store_explicit(&loop->driver, NULL, memory_order_release);
+    }
+}
+
+void ad_loop_step_in(struct ad_loop *loop)
+{
+    const void *me = ad_runtime_thread_token();
+    if (atomic_load_explicit(&loop->driver, memory_order_relaxed) == me) {
+        return; /* block_on and the like: claimed already */
+    }
+    /* A child that runs its copy of the loop reads its parent's bytes: better no child. */
+    AD_ASSERT(!forked(loop));
+    atomic_store_explicit(&loop->home, me, memory_order_relaxed);
+    int code = ad_loop_claim(loop);
+    AD_ASSERT(code == 0);
+    loop->stepped_in = true;
+}
+
+void ad_loop_step_out(struct ad_loop *loop)
+{
+    if (loop->stepped_in) {
+        loop->stepped_in = false;
+        ad_loop_unclaim(loop);
     }
 }
 
@@ -220,7 +248,8 @@ static int open_failed(struct ad_loop *loop, int code, const char *what,
                         said[0] != '\0' ? said : aioduct_error_text(code));
 }
 
-static int open_plugin(struct ad_loop *loop, struct aioduct_error *error)
+static int open_plugin(struct ad_loop *loop, const struct aioduct_foreign *foreign,
+                       struct aioduct_error *error)
 {
     const struct ad_plugin *plugin = loop->plugin;
     const struct aioduct_layout *timer =
@@ -233,7 +262,7 @@ static int open_plugin(struct ad_loop *loop, struct aioduct_error *error)
         return ad_error_set(error, -ENOMEM, AIODUCT_PHASE_SETUP, "out of memory");
     }
     loop->timer->loop = loop;
-    int code = plugin->runtime.open(loop->rt, &loop->host, NULL);
+    int code = plugin->runtime.open(loop->rt, &loop->host, foreign);
     if (code < 0) {
         return open_failed(loop, code, "open", error);
     }
@@ -269,6 +298,13 @@ static void free_loop(struct ad_loop *loop)
 int ad_loop_create(const struct ad_plugin *plugin, const struct ad_config *config,
                    struct ad_loop **out, struct aioduct_error *error)
 {
+    return ad_loop_adopt(plugin, config, NULL, out, error);
+}
+
+int ad_loop_adopt(const struct ad_plugin *plugin, const struct ad_config *config,
+                  const struct aioduct_foreign *foreign, struct ad_loop **out,
+                  struct aioduct_error *error)
+{
     AD_ASSERT((plugin->caps & AD_CAP_RUNTIME) && (plugin->caps & AD_CAP_CONNECTOR));
     AD_ASSERT(plugin->caps & (AD_CAP_POLL | AD_CAP_LOCAL));
     pthread_once(&fork_once, watch_forks);
@@ -283,12 +319,14 @@ int ad_loop_create(const struct ad_plugin *plugin, const struct ad_config *confi
     loop->host.ctx = loop;
     loop->local = (plugin->caps & AD_CAP_POLL) == 0;
     loop->owner_thread = loop->local ? ad_runtime_thread_token() : NULL;
+    loop->adopted = foreign != NULL;
+    atomic_init(&loop->home, ad_runtime_thread_token());
     loop->fork_generation = ad_runtime_fork_generation();
     ad_list_init(&loop->hooks);
 
     int code = ad_loop_claim(loop);
     AD_ASSERT(code == 0);
-    code = open_plugin(loop, error);
+    code = open_plugin(loop, foreign, error);
     ad_loop_unclaim(loop);
     if (code < 0) {
         free_loop(loop);
@@ -346,6 +384,9 @@ int ad_loop_block_on(struct ad_loop *loop, struct ad_task *root)
     root->handed = true;
     code =
         loop->plugin->runtime.block_on(loop->rt, (struct aioduct_task *)(void *)root, root->state);
+    if (code < 0) {
+        root->handed = false; /* the runtime gave it up */
+    }
     ad_loop_unclaim(loop);
     return code;
 }
@@ -368,6 +409,58 @@ int ad_loop_poll_fd(struct ad_loop *loop)
         return code;
     }
     code = loop->plugin->runtime.poll_fd(loop->rt);
+    ad_loop_unclaim(loop);
+    return code;
+}
+
+/* ---- adopted loops ---- */
+
+bool ad_loop_is_adopted(const struct ad_loop *loop)
+{
+    return loop->adopted;
+}
+
+int ad_loop_settle(struct ad_loop *loop)
+{
+    int code = begin_drive(loop);
+    if (code < 0) {
+        return code;
+    }
+    code = loop->plugin->foreign.settle(loop->rt);
+    ad_loop_unclaim(loop);
+    return code;
+}
+
+void ad_loop_leave_then(struct ad_loop *loop, void (*gone)(void *arg), void *arg)
+{
+    AD_ASSERT(loop->adopted && ad_loop_in_turn(loop));
+    loop->plugin->foreign.leave(loop->rt, gone, arg);
+}
+
+void ad_loop_abandon(struct ad_loop *loop)
+{
+    AD_ASSERT(loop->adopted && forked(loop));
+    loop->plugin->foreign.abandon(loop->rt);
+}
+
+int ad_loop_complete(struct ad_loop *loop, uint64_t user_data, int32_t result, uint32_t flags)
+{
+    int code = begin_drive(loop);
+    if (code < 0) {
+        return code;
+    }
+    code = loop->plugin->foreign.complete(loop->rt, user_data, result, flags);
+    ad_loop_unclaim(loop);
+    return code;
+}
+
+int ad_loop_prepare(struct ad_loop *loop)
+{
+    int code = begin_drive(loop);
+    if (code < 0) {
+        return code;
+    }
+    code = loop->plugin->foreign.prepare(loop->rt);
     ad_loop_unclaim(loop);
     return code;
 }

@@ -19,6 +19,7 @@
 
 struct ad_config;
 struct ad_loop;
+struct aioduct_foreign;
 struct ad_plugin;
 struct ad_task;
 
@@ -29,6 +30,27 @@ struct ad_task;
  */
 int ad_loop_create(const struct ad_plugin *plugin, const struct ad_config *config,
                    struct ad_loop **out, struct aioduct_error *error);
+/**
+ * As ad_loop_create, inside the application's loop. It is called back whenever that runs; each
+ * callback claims it for the thread that the application runs on, which from then on is its own:
+ * between callbacks block_on, turn, settle and destroy are AIODUCT_E_THREAD to any other.
+ */
+int ad_loop_adopt(const struct ad_plugin *plugin, const struct ad_config *config,
+                  const struct aioduct_foreign *foreign, struct ad_loop **out,
+                  struct aioduct_error *error);
+bool ad_loop_is_adopted(const struct ad_loop *loop); /* [any] */
+/* Adopted: a turn in which the application's loop does not run. Results as block_on. */
+int ad_loop_settle(struct ad_loop *loop);
+/* Adopted, inside a callback: call @gone before the application's loop goes on, when nothing of
+ * this one is on the stack; it may destroy the loop. */
+void ad_loop_leave_then(struct ad_loop *loop, void (*gone)(void *arg), void *arg);
+/* Adopted, in a child after fork: take it out of the child's copy of the application's loop. The
+ * loop's memory stays. */
+void ad_loop_abandon(struct ad_loop *loop);
+/* Adopted rings: see aioduct_runtime_foreign. 1, 0 or negative. */
+int ad_loop_complete(struct ad_loop *loop, uint64_t user_data, int32_t result, uint32_t flags);
+int ad_loop_prepare(struct ad_loop *loop);
+
 /* Every stream must be closed, every task ready. Posts still queued are run first. */
 void ad_loop_destroy(struct ad_loop *loop);
 

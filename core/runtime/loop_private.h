@@ -42,18 +42,22 @@ struct ad_loop {
     struct aioduct_host host;
     void *rt, *cx;
     bool local;
+    bool adopted; /* the application's loop calls back whenever it runs */
     unsigned fork_generation;
     const void *owner_thread; /* of a local runtime */
 
     /* shared */
-    _Atomic(const void *) driver;    /* token of the thread that claimed the loop; NULL: nobody */
+    _Atomic(const void *) driver; /* token of the thread that claimed the loop; NULL: nobody */
+    /* Adopted: who ran it last, at first who made it; only that thread may drive or end it. */
+    _Atomic(const void *) home;
     _Atomic(struct ad_post *) posts; /* newest first */
     _Atomic unsigned
         posters; /* threads inside ad_loop_post: the loop may not go before they have */
 
     /* loop thread */
     unsigned claims;
-    unsigned depth; /* callbacks of the plugin on the stack */
+    unsigned depth;  /* callbacks of the plugin on the stack */
+    bool stepped_in; /* the outermost of them claimed the loop */
     struct ad_task *mailbox;
     struct ad_list hooks;
     struct ad_deferred *deferred;
@@ -89,13 +93,23 @@ void ad_posts_run(struct ad_loop *loop);
 void ad_posters_wait(struct ad_loop *loop);
 void ad_stream_spares_free(struct ad_loop *loop);
 
+/* The claims of an adopted loop while the application runs it. */
+void ad_loop_step_in(struct ad_loop *loop);
+void ad_loop_step_out(struct ad_loop *loop);
+
 static inline void ad_loop_enter(struct ad_loop *loop)
 {
+    if (loop->adopted && loop->depth == 0) {
+        ad_loop_step_in(loop);
+    }
     loop->depth++;
 }
 static inline void ad_loop_leave(struct ad_loop *loop)
 {
     loop->depth--;
+    if (loop->adopted && loop->depth == 0) {
+        ad_loop_step_out(loop);
+    }
 }
 
 #endif

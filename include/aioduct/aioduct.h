@@ -8,6 +8,7 @@
 #include <aioduct/error.h>
 #include <aioduct/event.h>
 #include <aioduct/exchange.h>
+#include <aioduct/loop.h>
 #include <aioduct/request.h>
 #include <aioduct/runtime.h>
 

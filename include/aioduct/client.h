@@ -3,10 +3,10 @@
  * aioduct/client.h - a client: a runtime, a pool of connections, limits and policies, frozen when
  * it is created.
  *
- * Two ways to drive one. With `workers` at 0 the caller's own thread drives the client: inside a
+ * Ways to drive one. With `workers` at 0 the caller's own thread drives the client: inside a
  * blocking call, in aioduct_client_run, or turn by turn from a loop of its own. With `workers`
  * above 0 the client owns that many loop threads; any thread may submit, and callbacks run on a
- * worker.
+ * worker. With `loop` the client lives in a loop of the application, which drives it (loop.h).
  *
  * Life: create -> submit, perform, fetch ... -> destroy. Requests (request.h) are apart from
  * clients and may be sent many times over several.
@@ -17,6 +17,7 @@
 #include <aioduct/error.h>
 #include <aioduct/event.h>
 #include <aioduct/export.h>
+#include <aioduct/loop.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -122,6 +123,10 @@ struct aioduct_client_options {
     /* Hears of all that goes on (event.h); NULL: nobody does. */
     aioduct_event_fn on_event;
     void *event_user; /* borrowed until the client is gone */
+
+    /* A loop that the application owns and runs, for the client to live in (loop.h); workers must
+     * be 0, and the config file's are not heeded. None. */
+    struct aioduct_foreign_loop loop;
 };
 
 #ifdef __cplusplus
@@ -153,9 +158,10 @@ AIODUCT_API int aioduct_client_create(const struct aioduct_client_options *optio
  * End a client. Exchanges under way complete with AIODUCT_E_CLIENT_CLOSED, connections close,
  * workers are joined. Legal inside a callback: then the memory goes when the outermost call into
  * the client returns, or when the worker whose callback it is ends.
- * Thread:   any that may submit
+ * Thread:   any that may submit; in a loop of the application that loop's
  * Owns:     @client released unless an error is returned; NULL does nothing
- * Returns:  0 | AIODUCT_E_THREAD | AIODUCT_E_FORKED (it stays the parent's) |
+ * Returns:  0 | AIODUCT_E_THREAD | AIODUCT_E_FORKED (it stays the parent's, and is taken out of the
+ * child's copy of the application's loop) |
  * AIODUCT_E_CLIENT_CLOSED (a callback has destroyed it already)
  */
 AIODUCT_API int aioduct_client_destroy(struct aioduct_client *client);

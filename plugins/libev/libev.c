@@ -97,12 +97,19 @@ static const struct ad_readiness_ops own_ops = {
     .wait = libev_wait,
 };
 
+/* libev would run inside itself, and the application's watchers in the middle of each other. */
+static int may_drive(struct ad_readiness *loop)
+{
+    return ev_depth(rt_of(loop)->ev) > 0 ? AIODUCT_E_NESTED : 0;
+}
+
 /* An adopted loop says by ev_prepare when it is about to wait. */
 static const struct ad_readiness_ops adopted_ops = {
     .stream_watcher = offsetof(struct libev_stream, io),
     .watch = libev_watch,
     .wait = libev_wait,
     .arm = set_limit,
+    .may_drive = may_drive,
 };
 
 static void on_prepare(struct ev_loop *ev, ev_prepare *prepare, int events)
@@ -211,6 +218,29 @@ static int libev_after_fork_child(void *opaque)
     return ad_readiness_after_fork(&rt->loop);
 }
 
+/* ---- in the application's loop ---- */
+
+static void libev_abandon(void *opaque)
+{
+    struct libev_rt *rt = opaque;
+    ev_loop_fork(rt->ev); /* before it tells the kernel of anything below */
+    ad_readiness_abandon(&rt->loop);
+    ev_timer_stop(rt->ev, &rt->limit);
+    ev_prepare_stop(rt->ev, &rt->prepare);
+}
+
+static const char *const kinds[] = {"libev", NULL};
+
+static const struct aioduct_runtime_foreign foreign_table = {
+    .size = sizeof foreign_table,
+    .kinds = kinds,
+    .settle = ad_readiness_settle,
+    .leave = ad_readiness_leave,
+    .abandon = libev_abandon,
+};
+
+/* ---- tables ---- */
+
 static const struct aioduct_runtime runtime = {
     .size = sizeof runtime,
     .rt = {sizeof(struct libev_rt), _Alignof(struct libev_rt)},
@@ -251,6 +281,9 @@ static const void *interfaces(const char *id)
     }
     if (strcmp(id, AIODUCT_IFACE_POLL) == 0) {
         return &poll_table;
+    }
+    if (strcmp(id, AIODUCT_IFACE_FOREIGN) == 0) {
+        return &foreign_table;
     }
     return strcmp(id, AIODUCT_IFACE_CONNECTOR) == 0 ? &connector : NULL;
 }

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <event2/util.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -129,6 +130,21 @@ static int libevent_wait(struct ad_readiness *loop, uint64_t deadline_ns)
     return rt->adopted && errno == 0 ? AIODUCT_E_NESTED : last_error();
 }
 
+/* libevent refuses to run inside itself, but prints why, and cannot be asked (what tells the
+ * running event crashes if there is none). But while it runs, its clock stands still. With a base
+ * that has no such clock the refusal is what tells. */
+static int may_drive(struct ad_readiness *loop)
+{
+    struct timeval first, second, start, now;
+    event_base_gettimeofday_cached(rt_of(loop)->base, &first);
+    evutil_gettimeofday(&start, NULL);
+    do {
+        evutil_gettimeofday(&now, NULL);
+    } while (now.tv_sec == start.tv_sec && now.tv_usec - start.tv_usec < 2);
+    event_base_gettimeofday_cached(rt_of(loop)->base, &second);
+    return evutil_timercmp(&first, &second, ==) ? AIODUCT_E_NESTED : 0;
+}
+
 static const struct ad_readiness_ops own_ops = {
     .stream_watcher = offsetof(struct libevent_stream, event),
     .watch = libevent_watch,
@@ -141,6 +157,7 @@ static const struct ad_readiness_ops adopted_ops = {
     .watch = libevent_watch,
     .wait = libevent_wait,
     .arm = set_limit,
+    .may_drive = may_drive,
     .come_round = come_round,
 };
 
@@ -264,6 +281,29 @@ static int libevent_after_fork_child(void *opaque)
     return event_reinit(rt->base) < 0 ? last_error() : ad_readiness_after_fork(&rt->loop);
 }
 
+/* ---- in the application's loop ---- */
+
+static void libevent_abandon(void *opaque)
+{
+    struct libevent_rt *rt = opaque;
+    event_reinit(rt->base); /* else what is taken out here were taken out of the parent's set */
+    ad_readiness_abandon(&rt->loop);
+    event_del(&rt->limit);
+    event_del(&rt->round);
+}
+
+static const char *const kinds[] = {"libevent", NULL};
+
+static const struct aioduct_runtime_foreign foreign_table = {
+    .size = sizeof foreign_table,
+    .kinds = kinds,
+    .settle = ad_readiness_settle,
+    .leave = ad_readiness_leave,
+    .abandon = libevent_abandon,
+};
+
+/* ---- tables ---- */
+
 static const struct aioduct_runtime runtime = {
     .size = sizeof runtime,
     .rt = {sizeof(struct libevent_rt), _Alignof(struct libevent_rt)},
@@ -304,6 +344,9 @@ static const void *interfaces(const char *id)
     }
     if (strcmp(id, AIODUCT_IFACE_POLL) == 0) {
         return &poll_table;
+    }
+    if (strcmp(id, AIODUCT_IFACE_FOREIGN) == 0) {
+        return &foreign_table;
     }
     return strcmp(id, AIODUCT_IFACE_CONNECTOR) == 0 ? &connector : NULL;
 }

@@ -173,14 +173,32 @@ static int wait_and_finish(struct ad_readiness *loop, uint64_t deadline_ns)
     loop->unsettled = false;
     int code = loop->ops->wait(loop, deadline_ns);
     ad_tasks_awake(&loop->tasks);
-    finish(loop);
+    if (code != AIODUCT_E_NESTED) {
+        finish(loop);
+    }
+    return code;
+}
+
+/* The application may be running the loop: then nothing of a turn may happen. A library that cannot
+ * be asked refuses the first wait. */
+static int enter_to_drive(struct ad_readiness *loop)
+{
+    int code = loop->ops->may_drive != NULL ? loop->ops->may_drive(loop) : 0;
+    code = code < 0 ? code : enter(loop);
+    if (code == 0 && loop->ops->may_drive != NULL) {
+        loop->now_ns = 0;
+        code = loop->ops->wait(loop, 0);
+        if (code < 0) {
+            leave(loop);
+        }
+    }
     return code;
 }
 
 int ad_readiness_block_on(void *rt, struct aioduct_task *root, void *root_state)
 {
     struct ad_readiness *loop = rt;
-    int code = enter(loop);
+    int code = enter_to_drive(loop);
     if (code < 0) {
         return code;
     }
@@ -201,7 +219,8 @@ int ad_readiness_block_on(void *rt, struct aioduct_task *root, void *root_state)
 int ad_readiness_turn(void *rt, int64_t timeout_ns)
 {
     struct ad_readiness *loop = rt;
-    int code = enter(loop);
+    int code = loop->ops->may_drive != NULL ? loop->ops->may_drive(loop) : 0;
+    code = code < 0 ? code : enter(loop);
     if (code < 0) {
         return code;
     }
@@ -212,6 +231,14 @@ int ad_readiness_turn(void *rt, int64_t timeout_ns)
     code = wait_and_finish(loop, deadline_ns);
     leave(loop);
     return code;
+}
+
+/* The last line of whatever the application's loop calls: @loop may be gone after it. */
+static void say_gone(struct ad_readiness *loop)
+{
+    if (loop->gone != NULL) {
+        loop->gone(loop->gone_arg);
+    }
 }
 
 void ad_readiness_ready(struct ad_watch *watch, unsigned events)
@@ -226,6 +253,7 @@ void ad_readiness_ready(struct ad_watch *watch, unsigned events)
         if (loop->ops->come_round != NULL) {
             loop->ops->come_round(loop);
         }
+        say_gone(loop);
     }
 }
 
@@ -236,6 +264,27 @@ void ad_readiness_round(struct ad_readiness *loop)
     }
     finish(loop);
     leave(loop);
+    say_gone(loop);
+}
+
+int ad_readiness_settle(void *rt)
+{
+    struct ad_readiness *loop = rt;
+    int code = enter(loop);
+    if (code < 0) {
+        return code;
+    }
+    loop->now_ns = 0;
+    finish(loop);
+    leave(loop);
+    return 0;
+}
+
+void ad_readiness_leave(void *rt, void (*gone)(void *arg), void *arg)
+{
+    struct ad_readiness *loop = rt;
+    loop->gone = gone;
+    loop->gone_arg = arg;
 }
 
 void ad_readiness_nudge(struct ad_readiness *loop)
@@ -342,6 +391,13 @@ void ad_readiness_close(struct ad_readiness *loop)
     close_watch(&loop->clock);
     ad_timers_fini(&loop->timers);
     loop->host->alloc(loop->host->ctx, loop->scratch, 0, 0);
+}
+
+void ad_readiness_abandon(struct ad_readiness *loop)
+{
+    ad_readiness_streams_drop(loop);
+    close_watch(&loop->wake);
+    close_watch(&loop->clock);
 }
 
 int ad_readiness_be_polled(struct ad_readiness *loop)

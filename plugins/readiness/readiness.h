@@ -48,6 +48,9 @@ struct ad_readiness_ops {
     /* For adopted loops, else NULL: see that the loop comes round at @deadline_ns (UINT64_MAX:
      * whenever). */
     void (*arm)(struct ad_readiness *loop, uint64_t deadline_ns);
+    /* For adopted loops, else NULL: 0, or AIODUCT_E_NESTED because the application runs the loop.
+     */
+    int (*may_drive)(struct ad_readiness *loop);
     /* For adopted loops that do not tell when they are about to wait, else NULL: see that
      * ad_readiness_round is called before this one does. */
     void (*come_round)(struct ad_readiness *loop);
@@ -66,7 +69,10 @@ struct ad_readiness {
     int set_fd;            /* what ad_readiness_find_epoll has found; -1: not yet */
     bool unsettled;        /* the backend takes notice of a watch only when it waits next */
     struct ad_readiness_stream *due, **due_end; /* streams with something put off */
-    uint8_t *scratch;                           /* what every receive reads into */
+    struct ad_readiness_stream *open;           /* those that have a descriptor */
+    void (*gone)(void *arg); /* to be called when the application gets its loop back */
+    void *gone_arg;
+    uint8_t *scratch; /* what every receive reads into */
     size_t scratch_bytes;
     unsigned full_reads;
 };
@@ -113,6 +119,13 @@ void ad_readiness_sleep_cancel(void *rt, struct aioduct_timer *timer, void *time
         .sleep_cancel = ad_readiness_sleep_cancel                              \
     }
 
+/* ---- members of aioduct.runtime.foreign/1 ---- */
+
+int ad_readiness_settle(void *rt);
+void ad_readiness_leave(void *rt, void (*gone)(void *arg), void *arg);
+/* What abandon has to do once the child's copy of the loop is the child's own. */
+void ad_readiness_abandon(struct ad_readiness *loop);
+
 /* ---- streams ---- */
 
 struct ad_readiness_cx {
@@ -129,6 +142,7 @@ struct ad_readiness_stream {
     struct ad_readiness_cx *cx;
     struct aioduct_stream *stream;
     struct ad_readiness_stream *next_due;
+    struct ad_readiness_stream *next_open, **open_link;
     uint8_t phase;    /* enum in stream.c */
     uint8_t inflight; /* AIODUCT_OP_* that the core waits for */
     uint8_t decided;  /* of these, whose result is known and put off */
@@ -174,5 +188,7 @@ int ad_readiness_watch(struct ad_watch *watch, unsigned events);
 void ad_readiness_nudge(struct ad_readiness *loop);
 /* Deliver what was put off before this call. */
 void ad_readiness_deliver(struct ad_readiness *loop);
+/* Close every descriptor of a stream, and tell nobody. */
+void ad_readiness_streams_drop(struct ad_readiness *loop);
 
 #endif

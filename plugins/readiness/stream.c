@@ -58,6 +58,36 @@ static bool waits(const struct ad_readiness_stream *s, int op)
     return (s->inflight & ~s->decided & op) != 0;
 }
 
+/* ---- descriptors, for who has to find them all ---- */
+
+static void note_open(struct ad_readiness_stream *s)
+{
+    struct ad_readiness *loop = s->watch.loop;
+    s->next_open = loop->open;
+    s->open_link = &loop->open;
+    if (s->next_open != NULL) {
+        s->next_open->open_link = &s->next_open;
+    }
+    loop->open = s;
+}
+
+static void forget_open(struct ad_readiness_stream *s)
+{
+    *s->open_link = s->next_open;
+    if (s->next_open != NULL) {
+        s->next_open->open_link = s->open_link;
+    }
+}
+
+void ad_readiness_streams_drop(struct ad_readiness *loop)
+{
+    for (struct ad_readiness_stream *s = loop->open; s != NULL; s = s->next_open) {
+        (void)ad_readiness_watch(&s->watch, 0);
+        close(s->watch.fd);
+    }
+    loop->open = NULL;
+}
+
 static unsigned interest(const struct ad_readiness_stream *s)
 {
     return (waits(s, AIODUCT_OP_RECV) ? AD_READ : 0) |
@@ -238,6 +268,7 @@ static void deliver_one(struct ad_readiness_stream *s)
     if (s->closing && !s->listed) {
         (void)ad_readiness_watch(&s->watch, 0);
         close(s->watch.fd);
+        forget_open(s);
         host->on_closed(host->ctx, s->stream);
     }
 }
@@ -298,6 +329,7 @@ int ad_readiness_connect(void *opaque, struct aioduct_stream *stream, void *stat
         s->watch = (struct ad_watch){0};
         return code;
     }
+    note_open(s);
     s->cx = cx;
     s->stream = stream;
     s->phase = PHASE_CONNECTING;

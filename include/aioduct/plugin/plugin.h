@@ -195,6 +195,37 @@ struct aioduct_runtime {
     int (*after_fork_child)(void *rt);
 };
 
+#define AIODUCT_IFACE_FOREIGN "aioduct.runtime.foreign/1" /* open adopts loops of the application \
+                                                           */
+
+/* What the core needs beside the other tables while the application runs the loop. There @foreign
+ * of open has one of @kinds; the instance is called back from the application's loop, or, where
+ * that loop knows completions only by their number (a ring), from prepare and complete. Then
+ * block_on and turn, if they are possible at all, drive the application's loop; if that runs
+ * already they are AIODUCT_E_NESTED and call nothing. */
+struct aioduct_runtime_foreign {
+    uint32_t size, flags;
+    const char *const *kinds; /* "libevent"; NULL at the end */
+    /* [loop] A turn of the instance alone, turn_end and all, in which nothing of the application is
+     * called: what was put off, timers that are due, tasks. Descriptors are not looked at. A ring
+     * submits, and waits for the operations that were cancelled or closed.
+     * -> 0; AIODUCT_E_NESTED inside a callback of the instance; -errno: it cannot go on */
+    int (*settle)(void *rt);
+    /* [loop] Inside a callback: call gone(arg) once nothing of the instance is on the stack, before
+     * the application's loop goes on. It may close the instance. At most once. NULL for rings. */
+    void (*leave)(void *rt, void (*gone)(void *arg), void *arg);
+    /* [in the child] After fork(2), for an instance that the child is not to use: take what was put
+     * into the loop out of the child's copy of it, close the child's descriptors, say nothing to
+     * any peer. The last call. Optional. */
+    void (*abandon)(void *rt);
+    /* Rings, else NULL. [loop] A completion that the application found in its ring; every member is
+     * copied out of it before. -> 1 it was of this instance; 0 it was not; negative as settle */
+    int (*complete)(void *rt, uint64_t user_data, int32_t result, uint32_t flags);
+    /* Rings, else NULL. [loop] The end of a turn, just before the application submits and waits:
+     * entries of the instance are put into the ring. -> as settle */
+    int (*prepare)(void *rt);
+};
+
 /* One-shot timers. @deadline_ns is on the clock of now_ns; a past deadline fires on the next turn,
  * UINT64_MAX never. Never early; earlier deadlines first, but deadlines less than 1 ms apart may
  * come in any order. sleep on an armed timer moves it. sleep_cancel on a timer that is not armed
