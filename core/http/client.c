@@ -144,7 +144,7 @@ int ad_client_create(const struct aioduct_client_options *options, struct aioduc
     }
     ad_binding_init(&client->binding);
     pthread_mutex_init(&client->lock, NULL);
-    pthread_cond_init(&client->started, NULL);
+    pthread_cond_init(&client->changed, NULL);
     int code = ad_settings_init(&client->settings, options, error);
     if (code == 0) {
         code = choose_runtime(client, error);
@@ -172,7 +172,7 @@ void ad_client_free(struct aioduct_client *client)
     }
     ad_config_destroy(client->config);
     ad_settings_fini(&client->settings);
-    pthread_cond_destroy(&client->started);
+    pthread_cond_destroy(&client->changed);
     pthread_mutex_destroy(&client->lock);
     ad_free(client);
 }
@@ -189,20 +189,18 @@ int ad_client_check(const struct aioduct_client *client)
     return code;
 }
 
-/* Inside a callback the same loop goes on; else they take turns. */
-static struct ad_engine *pick_engine(struct aioduct_client *client, bool *out_current)
+/* Inside a callback the same loop goes on. */
+static struct ad_engine *pick_engine(struct aioduct_client *client,
+                                     const struct aioduct_request *request, bool *out_current)
 {
     if (client->worker_count == 0) {
-        *out_current = ad_loop_is_current(client->workers[0].engine.loop);
-        return &client->workers[0].engine;
+        struct ad_engine *engine = &client->workers[0].engine;
+        *out_current = ad_loop_is_current(engine->loop);
+        return engine;
     }
     struct ad_worker *worker = ad_worker_current(client);
     *out_current = worker != NULL;
-    if (worker == NULL) {
-        unsigned n = atomic_fetch_add_explicit(&client->next_worker, 1, memory_order_relaxed);
-        worker = &client->workers[n % client->worker_count];
-    }
-    return &worker->engine;
+    return worker != NULL ? &worker->engine : ad_pass_choose(client, request->origin_hash);
 }
 
 static int check_request(const struct aioduct_client *client, struct aioduct_request *request,
@@ -247,7 +245,7 @@ int ad_client_submit(struct aioduct_client *client, struct aioduct_request *requ
     if (code < 0) {
         return code;
     }
-    struct ad_engine *engine = pick_engine(client, &current);
+    struct ad_engine *engine = pick_engine(client, request, &current);
     struct aioduct_exchange *ex = ad_engine_exchange_get(engine, !current);
     if (ex == NULL) {
         return ad_error_set(error, -ENOMEM, AIODUCT_PHASE_SETUP, "out of memory");
@@ -274,6 +272,7 @@ int ad_client_submit(struct aioduct_client *client, struct aioduct_request *requ
     if (current && ad_event_may_act(engine)) {
         ad_exchange_start(ex);
     } else {
+        ad_pass_expect(&engine->pass);
         ad_exchange_ask(ex, AD_OP_START);
     }
     return 0;

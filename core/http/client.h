@@ -30,7 +30,7 @@ enum { AD_DRIVEN = 1, AD_DESTROYED = 2 }; /* bits of `drive` */
 struct ad_worker {
     struct aioduct_client *client;
     struct ad_engine engine;
-    struct ad_task *root; /* pending until the engine is drained */
+    struct ad_task *root; /* pending until no loop of the client has anything left */
     struct ad_post close_post;
     pthread_t thread;
     unsigned index;
@@ -58,15 +58,17 @@ struct aioduct_client {
     _Atomic size_t outstanding;
     _Atomic unsigned drive;
     _Atomic bool closing;
+    _Atomic bool emptied; /* closing, and the last exchange has gone */
     _Atomic unsigned next_worker;
 
     /* loop, without workers */
     struct ad_job *job;
 
-    /* shared by starting workers */
+    /* shared by starting and ending workers */
     pthread_mutex_t lock;
-    pthread_cond_t started;
+    pthread_cond_t changed;
     unsigned started_count;
+    unsigned running_count; /* workers whose loops still turn, once the end has begun */
     struct aioduct_error *start_error;
     struct ad_worker *reaper; /* the worker that called destroy, and joins the others */
 };

@@ -93,12 +93,18 @@ bool ad_engine_drained(const struct ad_engine *engine)
            ad_list_empty(&engine->ended) && ad_list_empty(&engine->pool.dirty);
 }
 
-static void exchange_free(struct aioduct_exchange *ex)
+void ad_engine_exchange_detach(struct aioduct_exchange *ex)
 {
     struct ad_loop *loop = ex->engine->loop;
+    ad_list_remove(&ex->node);
+    ad_list_remove(&ex->kick_node);
     ad_deadline_remove(loop, &ex->read_deadline);
     ad_deadline_remove(loop, &ex->write_deadline);
     ad_deadline_remove(loop, &ex->total_deadline);
+}
+
+void ad_engine_exchange_free(struct aioduct_exchange *ex)
+{
     ad_free(ex);
 }
 
@@ -108,7 +114,9 @@ void ad_engine_fini(struct ad_engine *engine)
     while (engine->spare != NULL) {
         struct aioduct_exchange *ex = engine->spare;
         engine->spare = (struct aioduct_exchange *)(void *)ex->node.next;
-        exchange_free(ex);
+        ad_list_init(&ex->node);
+        ad_engine_exchange_detach(ex);
+        ad_engine_exchange_free(ex);
     }
     ad_pool_fini(&engine->pool);
 }
@@ -140,10 +148,11 @@ struct aioduct_exchange *ad_engine_exchange_get(struct ad_engine *engine, bool f
         if (ex == NULL) {
             return NULL;
         }
-        ex->engine = engine;
         ad_exchange_init(ex);
     }
     clear(ex);
+    ex->engine = engine;
+    atomic_store_explicit(&ex->at, engine, memory_order_relaxed);
     ex->foreign = foreign;
     return ex;
 }
@@ -155,7 +164,8 @@ void ad_engine_exchange_put(struct aioduct_exchange *ex)
     ad_deadline_clear(&ex->write_deadline);
     ad_deadline_clear(&ex->total_deadline);
     if (ex->foreign || engine->spare_count >= SPARE_MAX || engine->closing) {
-        exchange_free(ex);
+        ad_engine_exchange_detach(ex);
+        ad_engine_exchange_free(ex);
         return;
     }
     ex->node.next = (struct ad_list *)(void *)engine->spare;

@@ -10,6 +10,7 @@
 #define AD_HTTP_ENGINE_H
 
 #include "base/list.h"
+#include "http/pass.h"
 #include "http/pool.h"
 #include "http/settings.h"
 #include "runtime/loop.h"
@@ -35,6 +36,8 @@ struct ad_engine {
     /* Called when this engine has finished an exchange, or may be drained. */
     void (*progress)(struct ad_engine *engine);
     void *owner;
+
+    struct ad_pass pass; /* what other loops know of this one */
 
     /* loop */
     struct ad_pool pool;
@@ -66,5 +69,8 @@ void ad_engine_kick(struct ad_engine *engine);
 /* [any] with @foreign, else the loop. NULL: out of memory. */
 struct aioduct_exchange *ad_engine_exchange_get(struct ad_engine *engine, bool foreign);
 void ad_engine_exchange_put(struct aioduct_exchange *ex);
+/* It leaves the loop's thread: nothing of it stays in the loop's books. */
+void ad_engine_exchange_detach(struct aioduct_exchange *ex);
+void ad_engine_exchange_free(struct aioduct_exchange *ex); /* [any] detached */
 
 #endif

@@ -26,7 +26,8 @@ void ad_exchange_set_place(struct aioduct_exchange *ex, enum ad_place place)
 {
     static const unsigned next[] = {
         [AD_PLACE_NEW] = BIT(AD_PLACE_WAITING) | BIT(AD_PLACE_CONN) | BIT(AD_PLACE_ENDED),
-        [AD_PLACE_WAITING] = BIT(AD_PLACE_CONN) | BIT(AD_PLACE_ENDED),
+        /* to new on another loop */
+        [AD_PLACE_WAITING] = BIT(AD_PLACE_NEW) | BIT(AD_PLACE_CONN) | BIT(AD_PLACE_ENDED),
         /* back to waiting by a resend */
         [AD_PLACE_CONN] = BIT(AD_PLACE_NEW) | BIT(AD_PLACE_HELD) | BIT(AD_PLACE_ENDED),
         [AD_PLACE_HELD] = BIT(AD_PLACE_ENDED),
@@ -186,17 +187,21 @@ void ad_exchange_start(struct aioduct_exchange *ex)
 {
     struct ad_engine *engine = ex->engine;
     ad_list_push_back(&engine->outstanding_list, &ex->node);
-    ex->start_ns = ad_loop_now_ns(engine->loop);
-    ex->number = engine->exchange_count++;
-    ad_event_exchange(ex, AIODUCT_EVENT_STARTED, 0, NULL);
+    ad_pass_live(&engine->pass, 1);
+    if (!ex->passed) {
+        ex->start_ns = ad_loop_now_ns(engine->loop);
+        ex->number = engine->exchange_count++;
+        ad_event_exchange(ex, AIODUCT_EVENT_STARTED, 0, NULL);
+    }
     if (engine->closing) {
         ad_exchange_failf(ex, AIODUCT_E_CLIENT_CLOSED, AIODUCT_PHASE_NONE,
                           "the client was destroyed");
         return;
     }
     uint64_t total = total_ns(ex);
-    if (total != 0) {
-        ad_exchange_arm(ex, &ex->total_deadline, total);
+    if (total != 0 &&
+        ad_deadline_set(engine->loop, &ex->total_deadline, ex->start_ns + total) < 0) {
+        ad_exchange_failf(ex, -ENOMEM, ad_exchange_phase(ex), "out of memory");
     }
     if (ex->place == AD_PLACE_NEW) {
         ad_pool_acquire(ex);
@@ -219,6 +224,7 @@ static void end(struct aioduct_exchange *ex)
     ad_list_remove(&ex->kick_node);
     ad_list_remove(&ex->node);
     ad_list_push_back(&engine->ended, &ex->node);
+    ad_pass_live(&engine->pass, -1);
 }
 
 void ad_exchange_complete(struct aioduct_exchange *ex)
@@ -316,9 +322,11 @@ void ad_exchange_finish(struct aioduct_exchange *ex)
     ad_buf_fini(&ex->stash);
     ad_free(ex->error);
     ad_free(ex->head_copy);
-    /* A posted operation that is on its way gives the memory back when it arrives. */
     if (atomic_load_explicit(&ex->ops, memory_order_acquire) == 0) {
         ad_engine_exchange_put(ex);
+    } else { /* a post is on its way, perhaps by the loop that it came from */
+        ad_engine_exchange_detach(ex);
+        atomic_fetch_or_explicit(&ex->ops, AD_OP_GONE, memory_order_release);
     }
 }
 
@@ -466,6 +474,7 @@ void ad_exchange_kick(struct aioduct_exchange *ex)
 static void run_ops(struct aioduct_exchange *ex, unsigned ops)
 {
     if (ops & AD_OP_START) {
+        ad_pass_arrived(&ex->engine->pass);
         ad_exchange_start(ex);
     }
     /* With everything delivered the response is complete, and only its on_done is held back. */
@@ -491,30 +500,62 @@ static void run_ops(struct aioduct_exchange *ex, unsigned ops)
 static void on_post(struct ad_post *post)
 {
     struct aioduct_exchange *ex = AD_CONTAINER_OF(post, struct aioduct_exchange, post);
-    unsigned ops = atomic_exchange_explicit(&ex->ops, 0, memory_order_acq_rel);
-    if (ex->place == AD_PLACE_GONE) {
-        ad_engine_exchange_put(ex);
+    if (atomic_load_explicit(&ex->ops, memory_order_acquire) & AD_OP_GONE) {
+        ad_engine_exchange_free(ex);
         return;
     }
-    run_ops(ex, ops);
+    struct ad_loop *loop = atomic_load_explicit(&ex->at, memory_order_acquire)->loop;
+    if (!ad_loop_is_current(loop)) {
+        ad_loop_post(loop, &ex->post); /* it was passed on meanwhile */
+        return;
+    }
+    run_ops(ex, atomic_exchange_explicit(&ex->ops, 0, memory_order_acq_rel));
 }
 
 void ad_exchange_ask(struct aioduct_exchange *ex, unsigned op)
 {
-    struct ad_loop *loop = ex->engine->loop;
-    if (ad_event_may_act(ex->engine) && ex->place != AD_PLACE_NEW) {
+    const struct ad_engine *engine = atomic_load_explicit(&ex->at, memory_order_acquire);
+    if (ad_event_may_act(engine) && ex->place != AD_PLACE_NEW) {
         run_ops(ex, op);
         return;
     }
     if (atomic_fetch_or_explicit(&ex->ops, op, memory_order_acq_rel) == 0) {
-        ad_loop_post(loop, &ex->post);
+        /* Whoever set the first bit posts; after that it is passed on no more until the post has
+         * arrived, but it may have been just before. */
+        ad_loop_post(atomic_load_explicit(&ex->at, memory_order_acquire)->loop, &ex->post);
     }
+}
+
+bool ad_exchange_pass(struct aioduct_exchange *ex, struct ad_engine *to)
+{
+    unsigned none = 0;
+    AD_ASSERT(ex->place == AD_PLACE_WAITING && ex->conn == NULL);
+    /* With this bit set the post is ours, and no other thread's call acts on it. */
+    if (!atomic_compare_exchange_strong_explicit(&ex->ops, &none, AD_OP_START, memory_order_acq_rel,
+                                                 memory_order_relaxed)) {
+        return false;
+    }
+    ad_pool_leave(ex);
+    ad_engine_exchange_detach(ex);
+    ad_pass_live(&ex->engine->pass, -1);
+    ad_exchange_set_place(ex, AD_PLACE_NEW);
+    ex->passed = true;
+    ex->engine = to;
+    atomic_store_explicit(&ex->at, to, memory_order_release);
+    ad_loop_post(to->loop, &ex->post);
+    return true;
+}
+
+/* 0, or why the calling thread may not. */
+static int check(struct aioduct_exchange *ex)
+{
+    return ad_binding_check(atomic_load_explicit(&ex->at, memory_order_acquire)->binding);
 }
 
 /* The caller's @op, if this thread may ask for it. */
 static int ask(struct aioduct_exchange *ex, unsigned op)
 {
-    int code = ad_binding_check(ex->engine->binding);
+    int code = check(ex);
     if (code == 0) {
         ad_exchange_ask(ex, op);
     }
@@ -528,7 +569,7 @@ int ad_exchange_cancel(struct aioduct_exchange *ex)
 
 int ad_exchange_release(struct aioduct_exchange *ex, uint64_t count)
 {
-    int code = ad_binding_check(ex->engine->binding);
+    int code = check(ex);
     if (code < 0) {
         return code;
     }
@@ -539,7 +580,8 @@ int ad_exchange_release(struct aioduct_exchange *ex, uint64_t count)
         }
     } while (!atomic_compare_exchange_weak_explicit(&ex->held, &held, held - count,
                                                     memory_order_acq_rel, memory_order_relaxed));
-    uint64_t window = ex->engine->settings->window_bytes;
+    const struct ad_engine *engine = atomic_load_explicit(&ex->at, memory_order_acquire);
+    uint64_t window = engine->settings->window_bytes;
     if (held >= window && held - count < window) {
         ad_exchange_ask(ex, AD_OP_SYNC);
     }
@@ -548,7 +590,7 @@ int ad_exchange_release(struct aioduct_exchange *ex, uint64_t count)
 
 int ad_exchange_pause(struct aioduct_exchange *ex, bool paused)
 {
-    int code = ad_binding_check(ex->engine->binding);
+    int code = check(ex);
     if (code == 0) {
         atomic_store_explicit(&ex->want_paused, paused, memory_order_release);
         ad_exchange_ask(ex, AD_OP_SYNC);

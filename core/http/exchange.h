@@ -55,8 +55,9 @@ enum ad_recv_state {
     AD_RECV_END       /* complete */
 };
 
-/* Operations that other threads ask for; bits of `ops`. */
-enum { AD_OP_START = 1, AD_OP_CANCEL = 2, AD_OP_SYNC = 4, AD_OP_READY = 8 };
+/* Operations that are asked for from outside its loop; bits of `ops`. With the last one it is over,
+ * and whoever meets the post frees it. */
+enum { AD_OP_START = 1, AD_OP_CANCEL = 2, AD_OP_SYNC = 4, AD_OP_READY = 8, AD_OP_GONE = 16 };
 
 /* Told after the user's on_done; the blocking calls wait on one. */
 struct ad_completion {
@@ -68,9 +69,10 @@ struct aioduct_exchange {
     struct ad_deadline read_deadline;  /* queue, connect, head, read gap: what the place says */
     struct ad_deadline write_deadline; /* write gap */
     struct ad_deadline total_deadline;
-    struct ad_engine *engine;
+    struct ad_engine *engine; /* whose loop it belongs to; changes once at most (pass.h) */
 
     /* shared */
+    _Atomic(struct ad_engine *) at; /* the same, for other threads: where posts go */
     struct ad_post post;
     _Atomic unsigned ops; /* not 0: the post is on its way */
     _Atomic bool want_paused;
@@ -90,6 +92,7 @@ struct aioduct_exchange {
     enum ad_recv_state recv;
     struct ad_conn *conn;     /* the last connection it was on; referenced */
     struct ad_origin *origin; /* while waiting */
+    bool passed;              /* came from another loop */
     bool foreign;             /* allocated outside the loop: freed, not kept */
     bool covered;             /* a dial under way is counted on */
     bool connect_started;     /* the connect deadline runs */
@@ -202,6 +205,9 @@ int ad_exchange_cancel(struct aioduct_exchange *ex);
 int ad_exchange_release(struct aioduct_exchange *ex, uint64_t count);
 int ad_exchange_pause(struct aioduct_exchange *ex, bool paused);
 int ad_exchange_body_ready(struct aioduct_exchange *ex);
+/* Take @ex, which waits in the pool, from its loop and start it on that of @to. False: another
+ * thread is asking something of it just now. */
+bool ad_exchange_pass(struct aioduct_exchange *ex, struct ad_engine *to);
 /* Ask for @op on the loop: done now on the loop's thread, else posted. */
 void ad_exchange_ask(struct aioduct_exchange *ex, unsigned op);
 

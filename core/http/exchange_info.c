@@ -71,7 +71,7 @@ static void fill_request_head(struct aioduct_exchange *ex, struct aioduct_exchan
 
 int ad_exchange_info(struct aioduct_exchange *ex, struct aioduct_exchange_info *info)
 {
-    int code = ad_loop_check_thread(ex->engine->loop);
+    int code = ad_loop_check_thread(atomic_load_explicit(&ex->at, memory_order_acquire)->loop);
     if (code < 0) {
         return code;
     }

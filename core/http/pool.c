@@ -101,6 +101,18 @@ enum aioduct_phase ad_pool_phase(const struct ad_origin *origin)
     return times->resolved_ns != 0 ? AIODUCT_PHASE_CONNECT : AIODUCT_PHASE_RESOLVE;
 }
 
+/* Tell other loops what could be taken here without a dial. */
+static void say_room(struct ad_engine *engine, struct ad_origin *origin)
+{
+    unsigned room = origin->idle_count;
+    AD_LIST_FOR_EACH (it, &origin->shared) {
+        const struct ad_conn *conn = conn_of(it);
+        room += conn->codec->room(conn);
+    }
+    ad_pass_room(&engine->pass, origin->hash, origin->room_said, room);
+    origin->room_said = room;
+}
+
 /* ---- idle connections ---- */
 
 /* No longer without exchanges. A shared one keeps its place in its origin's list. */
@@ -109,6 +121,7 @@ static void idle_remove(struct ad_pool *pool, struct ad_conn *conn)
     if (!conn->codec->shared) {
         ad_list_remove(&conn->place_node);
         conn->origin->idle_count--;
+        say_room(conn->engine, conn->origin);
     }
     ad_list_remove(&conn->lru_node);
     pool->idle_count--;
@@ -163,6 +176,7 @@ static void idle_put(struct ad_conn *conn)
     if (!conn->codec->shared) {
         ad_list_push_front(&origin->idle, &conn->place_node);
         origin->idle_count++;
+        say_room(engine, origin);
     }
     struct ad_conn *surplus = NULL;
     if (origin->idle_count > engine->settings->idle_per_origin_max) {
@@ -450,6 +464,13 @@ static bool dial(struct ad_engine *engine, struct ad_origin *origin)
     return false;
 }
 
+/* A connection that another loop does not use is better than a new one. One that has waited, or was
+ * sent before, stays: its deadline runs, and it may want a new connection. */
+static bool pass_on(struct ad_engine *engine, struct aioduct_exchange *ex)
+{
+    return ex->read_deadline.at_ns == 0 && !ex->again && ad_pass_on(engine, ex);
+}
+
 static void balance(struct ad_engine *engine, struct ad_origin *origin)
 {
     unsigned max = engine->settings->connections_per_origin_max;
@@ -462,7 +483,7 @@ static void balance(struct ad_engine *engine, struct ad_origin *origin)
         if (origin->covered_count < origin->opening_count) {
             cover(ex);
         } else if (origin->conn_count < max) {
-            if (dial(engine, origin)) {
+            if (!pass_on(engine, ex) && dial(engine, origin)) {
                 cover(ex);
             }
         } else if (ex->fresh_only && origin->idle_count > 0) {
@@ -472,6 +493,7 @@ static void balance(struct ad_engine *engine, struct ad_origin *origin)
             break;
         }
     }
+    say_room(engine, origin);
     if (origin->conn_count == 0 && origin->covered_count == 0 && origin->queued_count == 0) {
         ad_list_remove(&origin->dirty_node);
         ad_list_remove(&origin->chain);

@@ -49,6 +49,7 @@ struct ad_origin {
     struct ad_list shared;        /* open connections that carry many exchanges, idle or not */
     unsigned opening_count, idle_count;
     unsigned conn_count; /* opening, idle, shared and busy ones */
+    unsigned room_said;  /* what other loops were told that open connections could take */
 };
 
 struct ad_pool {

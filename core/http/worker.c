@@ -16,18 +16,44 @@ struct ad_worker *ad_worker_current(const struct aioduct_client *client)
     return current != NULL && current->client == client ? current : NULL;
 }
 
+static size_t outstanding(struct aioduct_client *client)
+{
+    return atomic_load_explicit(&client->outstanding, memory_order_acquire);
+}
+
+/* Another loop may still pass an exchange on to this one, or a post that has come to the wrong one:
+ * all turn until the last exchange of the client has gone. */
 static int on_root(struct ad_task *task, void *user)
 {
     struct ad_worker *worker = user;
     (void)task;
-    return ad_engine_drained(&worker->engine);
+    return ad_engine_drained(&worker->engine) && outstanding(worker->client) == 0;
+}
+
+/* The last exchange of a client that ends was here: the others wait for that. */
+static void wake_others(const struct ad_worker *self)
+{
+    struct aioduct_client *client = self->client;
+    if (atomic_exchange_explicit(&client->emptied, true, memory_order_relaxed)) {
+        return;
+    }
+    for (unsigned i = 0; i < client->worker_count; i++) {
+        if (&client->workers[i] != self) {
+            ad_task_wake(client->workers[i].root);
+        }
+    }
 }
 
 static void on_progress(struct ad_engine *engine)
 {
     struct ad_worker *worker = engine->owner;
+    struct aioduct_client *client = worker->client;
     if (engine->closing && worker->root != NULL) {
         ad_task_wake(worker->root);
+    }
+    if (atomic_load_explicit(&client->closing, memory_order_acquire) && outstanding(client) == 0 &&
+        worker->root != NULL) {
+        wake_others(worker);
     }
 }
 
@@ -41,7 +67,7 @@ static void report(struct ad_worker *worker, int code, const struct aioduct_erro
         *client->start_error = *error;
     }
     client->started_count++;
-    pthread_cond_signal(&client->started);
+    pthread_cond_broadcast(&client->changed);
     pthread_mutex_unlock(&client->lock);
 }
 
@@ -53,6 +79,19 @@ static void join_others(struct aioduct_client *client, const struct ad_worker *s
             pthread_join(worker->thread, NULL);
         }
     }
+}
+
+/* Whoever posted the close may not be back from waking this loop yet, and another loop may be about
+ * to. Once none turns, what is still posted belongs to exchanges that have gone. */
+static void wait_for_others(struct aioduct_client *client)
+{
+    pthread_mutex_lock(&client->lock);
+    client->running_count--;
+    pthread_cond_broadcast(&client->changed);
+    while (client->running_count > 0) {
+        pthread_cond_wait(&client->changed, &client->lock);
+    }
+    pthread_mutex_unlock(&client->lock);
 }
 
 static void *worker_main(void *arg)
@@ -72,9 +111,7 @@ static void *worker_main(void *arg)
     }
     code = ad_loop_block_on(worker->engine.loop, worker->root);
     AD_ASSERT(code == 0);
-    /* Whoever posted the close may not be back from waking this loop yet. */
-    pthread_mutex_lock(&client->lock);
-    pthread_mutex_unlock(&client->lock);
+    wait_for_others(client);
     ad_worker_close(worker);
     if (client->reaper == worker) {
         join_others(client, worker);
@@ -104,7 +141,7 @@ static int wait_started(struct aioduct_client *client, unsigned count)
     int code = 0;
     pthread_mutex_lock(&client->lock);
     while (client->started_count < count) {
-        pthread_cond_wait(&client->started, &client->lock);
+        pthread_cond_wait(&client->changed, &client->lock);
     }
     for (unsigned i = 0; i < count && code == 0; i++) {
         code = client->workers[i].code;
@@ -120,6 +157,7 @@ static void post_close(struct aioduct_client *client)
     for (unsigned i = 0; i < client->worker_count; i++) {
         struct ad_worker *worker = &client->workers[i];
         if (worker->started && worker->code == 0) {
+            client->running_count++;
             ad_loop_post(worker->engine.loop, &worker->close_post);
         }
     }

@@ -6,7 +6,8 @@
  * Ways to drive one. With `workers` at 0 the caller's own thread drives the client: inside a
  * blocking call, in aioduct_client_run, or turn by turn from a loop of its own. With `workers`
  * above 0 the client owns that many loop threads; any thread may submit, and callbacks run on a
- * worker. With `loop` the client lives in a loop of the application, which drives it (loop.h).
+ * worker: those of one exchange on one thread, which need not be the one that submitted it. With
+ * `loop` the client lives in a loop of the application, which drives it (loop.h).
  *
  * Life: create -> submit, perform, fetch ... -> destroy. Requests (request.h) are apart from
  * clients and may be sent many times over several.

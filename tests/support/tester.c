@@ -402,6 +402,12 @@ int tester_submit_code(struct tester *t, struct aioduct_request *request, struct
     return code;
 }
 
+int tester_submit_out(struct tester *t, struct aioduct_request *request, struct result *r,
+                      struct aioduct_exchange **out)
+{
+    return aioduct_client_submit(t->client, request, &callbacks, r, out);
+}
+
 void tester_submit_into(struct tester *t, struct aioduct_request *request, struct result *r)
 {
     assert_code(0, tester_submit_code(t, request, r));

@@ -145,6 +145,9 @@ struct result *tester_submit(struct tester *t, struct aioduct_request *request);
 void tester_submit_into(struct tester *t, struct aioduct_request *request, struct result *result);
 /* The same two for threads that cannot assert: what submit or perform gave. */
 int tester_submit_code(struct tester *t, struct aioduct_request *request, struct result *result);
+/* And with the exchange for the calling thread alone. */
+int tester_submit_out(struct tester *t, struct aioduct_request *request, struct result *result,
+                      struct aioduct_exchange **out);
 int tester_perform_code(struct tester *t, struct aioduct_request *request, struct result *result);
 /* Drive a client without workers until nothing is outstanding. */
 void tester_run(struct tester *t);
