@@ -54,6 +54,8 @@ static const struct listener listeners[NGINX_LISTENER_COUNT] = {
     [NGINX_TLS_UNKNOWN] = {false, "unknown", ""},
     [NGINX_TLS_NOSAN] = {false, "nosan", ""},
     [NGINX_TLS_WILDCARD] = {false, "wildcard", ""},
+    [NGINX_HTTP2] = {false, NULL, ""},
+    [NGINX_TLS_HTTP2] = {false, "server", ""},
 };
 
 static const char http_text[] =
@@ -111,6 +113,7 @@ static const char locations_text[] =
     "  add_header X-Body-File $request_body_file always;\n"
     "}\n"
     "location /upload/ { root .; dav_methods PUT DELETE; create_full_put_path on; }\n"
+    "location = /close { keepalive_timeout 0; }\n"
     "location /chunked/ { alias html/; ssi on; ssi_types text/plain; }\n"
     "location /slow/ { alias html/; limit_rate 256k; }\n";
 
@@ -158,11 +161,12 @@ static int write_config(const struct nginx *nginx)
         fprintf(file, "  upstream self { server 127.0.0.1:%d; }\n", nginx->ports[NGINX_PLAIN]);
         for (int i = 0; i < NGINX_LISTENER_COUNT; i++) {
             const struct listener *l = &listeners[i];
+            bool is_http2 = i == NGINX_HTTP2 || i == NGINX_TLS_HTTP2;
             if (nginx->ports[i] == 0) {
                 continue;
             }
-            fprintf(file, "  server {\n    listen %s:%d%s;\n", l->ip6 ? "[::1]" : "127.0.0.1",
-                    nginx->ports[i], l->cert != NULL ? " ssl" : "");
+            fprintf(file, "  server {\n    listen %s:%d%s%s;\n", l->ip6 ? "[::1]" : "127.0.0.1",
+                    nginx->ports[i], l->cert != NULL ? " ssl" : "", is_http2 ? " http2" : "");
             if (l->cert != NULL) {
                 fprintf(file, "    ssl_certificate %s%s.pem;\n", test_cert(""), l->cert);
                 fprintf(file, "    ssl_certificate_key %s%s.key;\n", test_cert(""), l->cert);

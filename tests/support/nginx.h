@@ -8,10 +8,10 @@
  * Files below nginx_dir()/html are served as /NAME, in chunks as /chunked/NAME, and at 256 KiB a
  * second as /slow/NAME. PUT /upload/NAME writes nginx_dir()/upload/NAME. POST /post answers
  * with the path of the file that holds the request body in X-Body-File. /echo gives the request's
- * head back, /status/N that status (204, 302, 304, 404, 500), POST /limited refuses bodies over
- * 1 KiB.
- * Every answer says in X-Connection "SERIAL REQUESTS" which connection it came on and the how many-
- * th it was there; over TLS X-Tls, X-Resumed ("r" or "."), X-Sni, X-Alpn and X-Client-Verify.
+ * head back, /close (a file, if there is one) ends the connection, /status/N is that status (204,
+ * 302, 304, 404, 500), POST /limited refuses bodies over 1 KiB. Every answer says in X-Connection
+ * "SERIAL REQUESTS" which connection it came on and the how many-th it was there; over TLS X-Tls,
+ * X-Resumed ("r" or "."), X-Sni, X-Alpn and X-Client-Verify.
  */
 #ifndef TESTS_SUPPORT_NGINX_H
 #define TESTS_SUPPORT_NGINX_H
@@ -39,6 +39,8 @@ enum nginx_listener {
     NGINX_TLS_UNKNOWN,  /* by a CA that nobody trusts */
     NGINX_TLS_NOSAN,    /* "localhost" only as common name */
     NGINX_TLS_WILDCARD, /* *.wild.test */
+    NGINX_HTTP2,        /* HTTP/2 without asking */
+    NGINX_TLS_HTTP2,    /* h2 and http/1.1 by ALPN */
     NGINX_LISTENER_COUNT
 };
 

@@ -324,14 +324,14 @@ static void test_out_of_memory(void **state)
 }
 
 static const struct CMUnitTest cases[] = {
-    {"a GET has Host first, then the defaults", test_get, NULL, NULL, NULL},
-    {"Host leaves a default port out and brackets IPv6", test_host_forms, NULL, NULL, NULL},
+    {"C17: a GET has Host first, then the defaults", test_get, NULL, NULL, NULL},
+    {"C17: Host leaves a default port out and brackets IPv6", test_host_forms, NULL, NULL, NULL},
     {"order and case of the caller's fields are kept", test_caller_fields, NULL, NULL, NULL},
     {"set replaces all of a name, remove removes them", test_set_replaces_and_remove_removes, NULL,
      NULL, NULL},
     {"default fields can be replaced", test_defaults_can_be_replaced, NULL, NULL, NULL},
     {"default fields can be suppressed", test_defaults_can_be_suppressed, NULL, NULL, NULL},
-    {"OPTIONS without a path asks for the asterisk", test_options_asterisk, NULL, NULL, NULL},
+    {"C17: OPTIONS without a path asks for the asterisk", test_options_asterisk, NULL, NULL, NULL},
     {"C19: POST, PUT and PATCH without a body say so", test_post_without_body, NULL, NULL, NULL},
     {"a body in memory has its length, once", test_body_with_length, NULL, NULL, NULL},
     {"a body of unknown length is chunked", test_chunked, NULL, NULL, NULL},

@@ -453,8 +453,8 @@ int main(void)
 {
     static const struct CMUnitTest cases[] = {
         {"C55: families take turns, 250 ms apart, losers are closed", test_order, NULL, NULL, NULL},
-        {"a failure starts the next at once; attempts under way go on", test_failure_moves_on, NULL,
-         NULL, NULL},
+        {"C55: a failure starts the next at once; attempts under way go on", test_failure_moves_on,
+         NULL, NULL, NULL},
         {"C105: a slow address wins if the others are dead", test_slow_wins, NULL, NULL, NULL},
         {"C55: the delay is settable within bounds", test_delay_bounds, NULL, NULL, NULL},
         {"when all fail the error names host, port, address and reason", test_all_fail, NULL, NULL,
@@ -467,8 +467,8 @@ int main(void)
         {"C121: socket options reach the connector with their defaults", test_config, NULL, NULL,
          NULL},
         {"cancel is silent at each stage", test_cancel, NULL, NULL, NULL},
-        {"two that connect in one turn give one winner", test_both_connect, NULL, NULL, NULL},
-        {"each allocation may fail", test_out_of_memory, NULL, NULL, NULL},
+        {"C55: two that connect in one turn give one winner", test_both_connect, NULL, NULL, NULL},
+        {"C80: each allocation may fail", test_out_of_memory, NULL, NULL, NULL},
     };
     return TAP_RUN(cases, NULL, NULL);
 }

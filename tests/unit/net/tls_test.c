@@ -901,7 +901,7 @@ int main(void)
         {"C60: a TLS 1.3 ticket is used once", test_used_once, NULL, NULL, NULL},
         {"a handshake that fails forgets the origin's tickets", test_forgotten, NULL, NULL, NULL},
         {"tickets are bounded by origin and in all", test_ticket_store, NULL, NULL, NULL},
-        {"each allocation may fail", test_out_of_memory, NULL, NULL, NULL},
+        {"C80: each allocation may fail", test_out_of_memory, NULL, NULL, NULL},
     };
     return TAP_RUN(cases, setup, teardown);
 }

@@ -1002,7 +1002,7 @@ int main(void)
         {"a damaged record ends it with an alert", test_tls_damage, NULL, NULL, NULL},
         {"a key update passes unseen", test_key_update, NULL, NULL, NULL},
         {"a warm TLS transport asks for no memory of ours", test_warm_tls, NULL, NULL, NULL},
-        {"each allocation may fail", test_out_of_memory, NULL, NULL, NULL},
+        {"C80: each allocation may fail", test_out_of_memory, NULL, NULL, NULL},
     };
     return TAP_RUN(cases, setup, teardown);
 }
