@@ -52,6 +52,7 @@ struct ad_transport {
     bool producing; /* on_produce is on the stack */
     bool produced;  /* plaintext was produced that on_sent is still to be called for */
     bool sending;
+    bool pended;    /* the runtime keeps what it sends until later */
     bool send_over; /* nothing can be sent any more */
     bool orderly;
     bool stream_closing;

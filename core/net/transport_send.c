@@ -107,10 +107,14 @@ void ad_transport_push(struct ad_transport *t)
     AD_ASSERT(!t->sending && ad_buf_bytes(&t->out) == 0);
     t->out = t->next;
     t->next = (struct ad_buf){0};
+    if (t->pended) {
+        ad_loop_buf_shrink(t->loop, &t->out);
+    }
     struct iovec piece = {.iov_base = t->out.block + t->out.begin,
                           .iov_len = ad_buf_bytes(&t->out)};
     int code = ad_stream_send(t->stream, &piece, 1);
-    if (code == AIODUCT_PENDING) {
+    t->pended = code == AIODUCT_PENDING;
+    if (t->pended) {
         t->sending = true;
     } else {
         t->wire_sent += code == AIODUCT_DONE ? piece.iov_len : 0;

@@ -285,9 +285,7 @@ static void free_loop(struct ad_loop *loop)
 {
     ad_mailbox_close(loop);
     ad_stream_spares_free(loop);
-    while (loop->spare_buf_count > 0) {
-        ad_free(loop->spare_bufs[--loop->spare_buf_count]);
-    }
+    ad_loop_bufs_free(loop);
     ad_free(loop->heap);
     ad_free(loop->timer);
     ad_free(loop->cx);
@@ -510,29 +508,4 @@ void ad_loop_defer(struct ad_loop *loop, struct ad_deferred *deferred)
     if (loop->depth == 0) {
         ad_task_wake(loop->mailbox);
     }
-}
-
-/* ---- buffers ---- */
-
-int ad_loop_buf_get(struct ad_loop *loop, struct ad_buf *buf)
-{
-    AD_DEBUG_ASSERT(buf->block == NULL);
-    uint8_t *block = loop->spare_buf_count > 0 ? loop->spare_bufs[--loop->spare_buf_count]
-                                               : ad_alloc(AD_LOOP_BUF_BYTES);
-    if (block == NULL) {
-        return -ENOMEM;
-    }
-    *buf = (struct ad_buf){.block = block, .capacity = AD_LOOP_BUF_BYTES};
-    return 0;
-}
-
-void ad_loop_buf_put(struct ad_loop *loop, struct ad_buf *buf)
-{
-    const unsigned max = sizeof loop->spare_bufs / sizeof loop->spare_bufs[0];
-    if (buf->block != NULL && buf->capacity == AD_LOOP_BUF_BYTES && loop->spare_buf_count < max) {
-        loop->spare_bufs[loop->spare_buf_count++] = buf->block;
-        *buf = (struct ad_buf){0};
-        return;
-    }
-    ad_buf_fini(buf);
 }

@@ -149,5 +149,7 @@ int ad_loop_buf_get(struct ad_loop *loop,
                     struct ad_buf *buf); /* @buf is empty and has no block -> 0 | -ENOMEM */
 void ad_loop_buf_put(struct ad_loop *loop,
                      struct ad_buf *buf); /* takes the block back; the list is bounded */
+/* @buf will be lent for long: if little is in it, move that to a small block. */
+void ad_loop_buf_shrink(struct ad_loop *loop, struct ad_buf *buf);
 
 #endif

@@ -67,8 +67,8 @@ struct ad_loop {
     void *timer_state;
     uint64_t timer_ns; /* when it fires; 0: not armed */
     bool rearm;        /* it could not be armed: try again */
-    uint8_t *spare_bufs[16];
-    unsigned spare_buf_count;
+    uint8_t *spare_bufs[16], *spare_small_bufs[256];
+    unsigned spare_buf_count, spare_small_buf_count;
     void *spare_streams;
     unsigned spare_stream_count;
     char plugin_error[256];
@@ -111,5 +111,8 @@ static inline void ad_loop_leave(struct ad_loop *loop)
         ad_loop_step_out(loop);
     }
 }
+
+/* loop_buf.c */
+void ad_loop_bufs_free(struct ad_loop *loop);
 
 #endif
