@@ -91,8 +91,9 @@ int aioduct_request_expect_continue(struct aioduct_request *request, int on)
 
 int aioduct_request_version(struct aioduct_request *request, int version)
 {
-    if (request == NULL || (version != AIODUCT_HTTP_AUTO && version != AIODUCT_HTTP_1_1 &&
-                            version != AIODUCT_HTTP_2)) {
+    if (request == NULL ||
+        (version != AIODUCT_HTTP_AUTO && version != AIODUCT_HTTP_1_1 && version != AIODUCT_HTTP_2 &&
+         version != AIODUCT_HTTP_2_PRIOR_KNOWLEDGE)) {
         return -EINVAL;
     }
     if (atomic_load_explicit(&request->frozen, memory_order_relaxed)) {
@@ -100,6 +101,11 @@ int aioduct_request_version(struct aioduct_request *request, int version)
     }
     request->version = version;
     return 0;
+}
+
+int aioduct_request_connect_to(struct aioduct_request *request, const char *target)
+{
+    return request == NULL ? -EINVAL : ad_request_connect_to(request, target);
 }
 
 int aioduct_request_total_timeout_ms(struct aioduct_request *request, int timeout_ms)

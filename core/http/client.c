@@ -42,6 +42,8 @@ int ad_worker_open(struct ad_worker *worker, ad_task_fn root,
     engine->resolver = client->resolver;
     engine->tls = client->tls;
     engine->outstanding = &client->outstanding;
+    engine->waiting = &client->waiting;
+    engine->loop_count = client->worker_count == 0 ? 1 : client->worker_count;
     engine->binding = &client->binding;
     engine->owner = worker;
     engine->progress = progress;
@@ -200,7 +202,9 @@ static struct ad_engine *pick_engine(struct aioduct_client *client,
     }
     struct ad_worker *worker = ad_worker_current(client);
     *out_current = worker != NULL;
-    return worker != NULL ? &worker->engine : ad_pass_choose(client, request->origin_hash);
+    return worker != NULL
+               ? &worker->engine
+               : ad_pass_choose(client, ad_origin_hash(&client->workers[0].engine, request));
 }
 
 static int check_request(const struct aioduct_client *client, struct aioduct_request *request,
@@ -213,9 +217,9 @@ static int check_request(const struct aioduct_client *client, struct aioduct_req
                                 ? "Content-Length or Transfer-Encoding contradicts the body"
                                 : aioduct_error_text(code));
     }
-    if (request->version == AIODUCT_HTTP_2) {
-        return ad_error_set(error, AIODUCT_E_UNSUPPORTED, AIODUCT_PHASE_SETUP,
-                            "HTTP/2 is not built in");
+    code = ad_origin_check(&client->workers[0].engine, request, error);
+    if (code < 0) {
+        return code;
     }
     if (strlen(request->url.text) > client->settings.url_bytes_max) {
         return ad_error_set(error, AIODUCT_E_LIMIT, AIODUCT_PHASE_SETUP,

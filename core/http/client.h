@@ -56,6 +56,7 @@ struct aioduct_client {
 
     /* shared */
     _Atomic size_t outstanding;
+    _Atomic unsigned waiting; /* exchanges queued in the pools */
     _Atomic unsigned drive;
     _Atomic bool closing;
     _Atomic bool emptied; /* closing, and the last exchange has gone */

@@ -19,6 +19,8 @@
 
 /* A dial that nobody waits for any more ends this long after its waiters' own deadline. */
 #define SURPLUS_DIAL_NS 1000000000u
+/* What a shared connection may receive while it is idle: pings and settings for hours. */
+#define IDLE_BYTES_MAX 65536u
 
 /* ---- memory ---- */
 
@@ -140,14 +142,20 @@ static void tell_open_failed(struct ad_conn *conn, const struct aioduct_error *e
     ad_conn_blame(conn, AIODUCT_CLOSE_OPENING);
 }
 
+/* By what was agreed, on clear text by what was asked for. NULL: it was not offered. */
 static const struct ad_codec *choose_codec(const struct ad_conn *conn)
 {
+    enum ad_offer offer = conn->origin->key.offer;
+    const struct ad_codec *h2 = offer == AD_OFFER_H1 ? NULL : conn->engine->codec_h2;
     const char *alpn = ad_transport_alpn(conn->transport);
-    const struct ad_codec *h2 = conn->engine->codec_h2;
+    if (!conn->origin->key.tls) {
+        return offer == AD_OFFER_H2 ? h2 : &ad_codec_h1;
+    }
     if (h2 != NULL && strcmp(alpn, h2->protocol) == 0) {
         return h2;
     }
-    return alpn[0] == '\0' || strcmp(alpn, ad_codec_h1.protocol) == 0 ? &ad_codec_h1 : NULL;
+    bool is_h1 = alpn[0] == '\0' || strcmp(alpn, ad_codec_h1.protocol) == 0;
+    return is_h1 && offer != AD_OFFER_H2 ? &ad_codec_h1 : NULL;
 }
 
 static void open_failed(struct ad_conn *conn, int code, enum aioduct_phase phase,
@@ -173,8 +181,10 @@ static void on_open(struct ad_transport *t, int code)
     }
     const struct ad_codec *codec = choose_codec(conn);
     if (codec == NULL) {
+        bool none = ad_transport_alpn(t)[0] == '\0';
         open_failed(conn, AIODUCT_E_PROTOCOL, AIODUCT_PHASE_TLS,
-                    "the server chose a protocol that was not offered");
+                    none ? "the server does not speak HTTP/2, and nothing else was asked for"
+                         : "the server chose a protocol that was not offered");
         return;
     }
     conn->codec = codec;
@@ -194,18 +204,29 @@ static bool is_heard(const struct ad_conn *conn)
     return conn->state == AD_CONN_BUSY || (conn->state == AD_CONN_IDLE && conn->codec->shared);
 }
 
+/* What comes on an idle connection that is not heard is the answer to a request that nobody sent
+ * (C12, C24). Shared ones have things to say; a server that has too many costs more than it is
+ * worth. */
+static bool is_trusted_idle(struct ad_conn *conn, size_t count)
+{
+    if (conn->state != AD_CONN_IDLE) {
+        return true;
+    }
+    conn->idle_bytes += count;
+    if (conn->codec->shared && conn->idle_bytes <= IDLE_BYTES_MAX) {
+        return true;
+    }
+    ad_logf(AD_LOG_INFO, "%s:%u: %zu bytes on an idle connection, closed", conn->origin->dial_host,
+            conn->origin->dial_port, conn->idle_bytes);
+    ad_pool_evict(conn, AIODUCT_CLOSE_UNASKED, false);
+    return false;
+}
+
 static void on_plain(struct ad_transport *t, const uint8_t *bytes, size_t count)
 {
     struct ad_conn *conn = ad_transport_owner(t);
-    if (conn->state == AD_CONN_CLOSING) {
-        return;
-    }
-    if (!is_heard(conn)) {
-        /* The answer to a request that nobody sent (C12, C24): the connection cannot be trusted. */
-        ad_logf(AD_LOG_INFO, "%s:%u: %zu bytes on an idle connection, closed",
-                conn->origin->dial_host, conn->origin->dial_port, count);
-        ad_conn_blame(conn, AIODUCT_CLOSE_UNASKED);
-        ad_conn_close(conn, false);
+    ad_stats_add(&conn->engine->stats, AD_STAT_BYTES_IN, count);
+    if (conn->state == AD_CONN_CLOSING || !is_trusted_idle(conn, count)) {
         return;
     }
     ad_conn_ref(conn);
@@ -221,7 +242,7 @@ static void on_end(struct ad_transport *t, int code)
     }
     ad_conn_blame(conn, code == 0 || code == AIODUCT_E_TRUNCATED ? AIODUCT_CLOSE_PEER
                                                                  : AIODUCT_CLOSE_ERROR);
-    if (!is_heard(conn)) {
+    if (conn->state == AD_CONN_IDLE) {
         ad_conn_close(conn, code == 0);
         return;
     }
@@ -234,8 +255,10 @@ static void on_produce(struct ad_transport *t, struct ad_buf *out, size_t room)
 {
     struct ad_conn *conn = ad_transport_owner(t);
     if (is_heard(conn)) {
+        size_t before = ad_buf_bytes(out);
         ad_conn_ref(conn);
         conn->codec->produce(conn, out, room);
+        ad_stats_add(&conn->engine->stats, AD_STAT_BYTES_OUT, ad_buf_bytes(out) - before);
         ad_conn_unref(conn);
     }
 }
@@ -251,14 +274,17 @@ static void on_sent(struct ad_transport *t)
 static void on_send_error(struct ad_transport *t, int code)
 {
     struct ad_conn *conn = ad_transport_owner(t);
-    ad_conn_blame(conn, AIODUCT_CLOSE_ERROR);
-    if (is_heard(conn)) {
-        ad_conn_ref(conn);
-        conn->codec->send_failed(conn, code);
-        ad_conn_unref(conn);
-    } else {
-        ad_conn_close(conn, false);
+    if (conn->state == AD_CONN_CLOSING) {
+        return;
     }
+    ad_conn_blame(conn, AIODUCT_CLOSE_ERROR);
+    if (conn->state == AD_CONN_IDLE) {
+        ad_conn_close(conn, false);
+        return;
+    }
+    ad_conn_ref(conn);
+    conn->codec->send_failed(conn, code);
+    ad_conn_unref(conn);
 }
 
 static void on_closed(struct ad_transport *t)
@@ -300,8 +326,11 @@ static void on_deadline(struct ad_deadline *deadline)
 
 static int start_transport(struct ad_conn *conn)
 {
-    static const char *const h1_only[] = {"http/1.1", NULL};
-    static const char *const both[] = {"h2", "http/1.1", NULL};
+    static const char *const alpn[][3] = {
+        [AD_OFFER_H1] = {"http/1.1", NULL},
+        [AD_OFFER_H2] = {"h2", NULL},
+        [AD_OFFER_ANY] = {"h2", "http/1.1", NULL},
+    };
     const struct ad_engine *engine = conn->engine;
     const struct ad_origin *origin = conn->origin;
     struct ad_transport_params params = {
@@ -312,9 +341,9 @@ static int start_transport(struct ad_conn *conn)
                  .socket = &engine->settings->socket,
                  .addrs = origin->dial_addrs,
                  .addr_count = origin->dial_addr_count},
-        .tls = origin->tls ? engine->tls : NULL,
-        .tls_host = origin->host,
-        .alpn = engine->codec_h2 != NULL ? both : h1_only,
+        .tls = origin->key.tls ? engine->tls : NULL,
+        .tls_host = origin->key.host,
+        .alpn = alpn[origin->key.offer],
     };
     return ad_transport_start(engine->loop, &params, &transport_events, conn, &conn->transport);
 }
@@ -347,6 +376,8 @@ int ad_conn_open(struct ad_engine *engine, struct ad_origin *origin)
     engine->conn_count++;
     ad_list_push_front(&origin->opening, &conn->place_node);
     origin->opening_count++;
+    ad_stats_add(&engine->stats, AD_STAT_OPENING, 1);
+    ad_stats_add(&engine->stats, AD_STAT_DIALS, 1);
     origin->conn_count++;
     if (bound_ns != 0 &&
         ad_deadline_set(engine->loop, &conn->deadline,
@@ -366,10 +397,27 @@ void ad_conn_assign(struct ad_conn *conn, struct aioduct_exchange *ex)
     ad_conn_ref(conn);
     ex->conn = conn;
     ex->reused = conn->served > 0;
+    ex->kept = conn->served > 0 || conn->was_idle;
     ex->picked_ns = ad_loop_now_ns(conn->engine->loop);
     ad_event_exchange(ex, AIODUCT_EVENT_PICKED, 0, NULL);
     ad_trace_request(ex);
+    if (conn->codec->shared) {
+        conn->streams_counted++;
+        ad_stats_add(&conn->engine->stats, AD_STAT_STREAMS, 1);
+    }
     conn->codec->submit(conn, ex);
+}
+
+static void say_goodbye(struct ad_conn *conn)
+{
+    struct ad_buf words = {0};
+    conn->codec->goodbye(conn, &words);
+    size_t count = ad_buf_bytes(&words);
+    if (count > 0) {
+        ad_transport_append(conn->transport, ad_buf_data(&words), count);
+        ad_stats_add(&conn->engine->stats, AD_STAT_BYTES_OUT, count);
+    }
+    ad_buf_fini(&words);
 }
 
 void ad_conn_close(struct ad_conn *conn, bool orderly)
@@ -377,9 +425,13 @@ void ad_conn_close(struct ad_conn *conn, bool orderly)
     if (conn->state == AD_CONN_CLOSING) {
         return;
     }
+    if (orderly && conn->codec != NULL && conn->codec->goodbye != NULL) {
+        say_goodbye(conn);
+    }
     ad_conn_wire_fill(conn);
+    ad_conn_blame(conn, AIODUCT_CLOSE_NONE);
+    ad_stats_add(&conn->engine->stats, AD_STAT_CLOSED + conn->why, 1);
     if (ad_event_wanted(conn->engine)) {
-        ad_conn_blame(conn, AIODUCT_CLOSE_NONE);
         struct aioduct_event more = {.reason = conn->why, .count = (unsigned)conn->served};
         ad_event_conn_tell(conn, AIODUCT_EVENT_CLOSED, &more);
     }
@@ -418,7 +470,14 @@ void ad_conn_release(struct ad_conn *conn)
 void ad_conn_room_changed(struct ad_conn *conn)
 {
     AD_ASSERT(conn->codec->shared);
-    if (conn->state == AD_CONN_IDLE || conn->state == AD_CONN_BUSY) {
+    if (is_heard(conn)) {
         ad_pool_room_changed(conn);
+    }
+}
+
+void ad_conn_calm(struct ad_conn *conn)
+{
+    if (is_heard(conn)) {
+        ad_pool_calm(conn);
     }
 }

@@ -51,7 +51,8 @@ struct ad_codec {
     void (*sent)(struct ad_conn *conn);
     /* Sending failed; the answer may still come. */
     void (*send_failed)(struct ad_conn *conn, int code);
-    /* @ex leaves before its end. A shared codec counts it out, now or when its slot is free. */
+    /* @ex leaves before its end, or has left already: then nothing is to do. A shared codec counts
+     * it out, now or when its slot is free. */
     void (*cancel)(struct ad_conn *conn, struct aioduct_exchange *ex);
     /* @ex takes body bytes again, or has more to send. */
     void (*credit)(struct ad_conn *conn, struct aioduct_exchange *ex);
@@ -109,8 +110,11 @@ struct ad_conn {
     uint64_t number;               /* unique in the process */
     enum aioduct_close_reason why; /* of its end, once it is known */
     uint64_t dial_ns, opened_ns;
-    uint64_t idle_hint_ns; /* the server's Keep-Alive hint; 0: none */
-    uint64_t served;       /* responses completed */
+    uint64_t idle_hint_ns;    /* the server's Keep-Alive hint; 0: none */
+    uint64_t served;          /* responses completed */
+    bool was_idle;            /* lay in the pool: the server may have closed it before it knew */
+    size_t idle_bytes;        /* received since it lies there */
+    unsigned streams_counted; /* of exchange_count, in the statistics */
 
     struct ad_transport_times times;   /* when it was opened */
     uint64_t wire_sent, wire_received; /* as of ad_conn_wire_fill */
@@ -140,6 +144,8 @@ void ad_conn_release(struct ad_conn *conn);
 /* A shared codec's room or number of exchanges has changed. Legal anywhere, cheap, any number of
  * times: the pool looks at the end of the turn. */
 void ad_conn_room_changed(struct ad_conn *conn);
+/* A shared codec was told ENHANCE_YOUR_CALM (C40): its origin gets no new streams for a while. */
+void ad_conn_calm(struct ad_conn *conn);
 /* Ask the transport and keep the answer. */
 void ad_conn_info_fill(struct ad_conn *conn);
 /* The same for the bytes that it has moved so far. */

@@ -263,10 +263,13 @@ static void h1_feed(struct ad_conn *conn, const uint8_t *bytes, size_t count)
     struct ad_h1_side *side = &conn->h1;
     if (side->ex != NULL && side->ex->send == AD_SEND_HEAD) {
         /* Bytes before the request (C13): it was not answered, and nothing of it was sent. */
+        struct aioduct_exchange *ex = side->ex;
         struct aioduct_error error;
         ad_error_set(&error, AIODUCT_E_PROTOCOL, AIODUCT_PHASE_SEND,
                      "the server sent bytes before it was asked");
-        fail(conn, &error);
+        reset(side);
+        ad_conn_close(conn, false);
+        ad_exchange_refused(ex, &error);
         return;
     }
     if (side->finishing) { /* an answer to nobody's request, as on an idle connection (C12) */

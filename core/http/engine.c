@@ -64,7 +64,7 @@ void ad_engine_kick(struct ad_engine *engine)
 
 void ad_engine_init(struct ad_engine *engine)
 {
-    ad_pool_init(&engine->pool);
+    ad_pool_init(&engine->pool, engine->settings, engine->loop_count);
     ad_list_init(&engine->outstanding_list);
     ad_list_init(&engine->ended);
     ad_list_init(&engine->kicked);
@@ -84,6 +84,7 @@ void ad_engine_close(struct ad_engine *engine)
         struct ad_conn *conn = AD_CONTAINER_OF(conn_it, struct ad_conn, node);
         ad_conn_close(conn, conn->state == AD_CONN_IDLE);
     }
+    ad_pool_close(engine);
     ad_engine_kick(engine);
 }
 

@@ -32,12 +32,15 @@ struct ad_engine {
     struct ad_tls_context *tls;
     const struct ad_codec *codec_h2; /* NULL: HTTP/2 is not built in, and not offered */
     const struct ad_binding *binding;
+    unsigned loop_count;         /* loops that share the client's limits */
+    _Atomic unsigned *waiting;   /* the client's count of queued exchanges */
     _Atomic size_t *outstanding; /* the client's count: submitted, on_done not returned */
     /* Called when this engine has finished an exchange, or may be drained. */
     void (*progress)(struct ad_engine *engine);
     void *owner;
 
-    struct ad_pass pass; /* what other loops know of this one */
+    struct ad_pass pass;   /* what other loops know of this one */
+    struct ad_stats stats; /* written by the loop, read by any thread */
 
     /* loop */
     struct ad_pool pool;
@@ -47,7 +50,7 @@ struct ad_engine {
     struct ad_turn_hook hook;
     struct aioduct_exchange *spare; /* exchanges for reuse */
     unsigned spare_count;
-    bool closing, in_callback;
+    bool closing, draining, in_callback;
     bool in_event;           /* on_event is on the stack: what it asks for is posted */
     uint64_t exchange_count; /* started so far: the number of the next in the log */
 };

@@ -171,8 +171,8 @@ void ad_event_conn_tell(struct ad_conn *conn, enum aioduct_event_kind kind,
     e.kind = kind;
     e.connection = conn->number;
     if (conn->origin != NULL) {
-        e.host = conn->origin->host;
-        e.port = conn->origin->port;
+        e.host = conn->origin->key.host;
+        e.port = conn->origin->key.port;
     }
     if (e.text != NULL) {
         ad_escape(text, sizeof text, e.text, strlen(e.text));

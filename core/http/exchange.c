@@ -309,6 +309,7 @@ void ad_exchange_finish(struct aioduct_exchange *ex)
         plain.partial = ex->body_bytes > 0;
         error = &plain;
     }
+    ad_stats_add(&engine->stats, ex->code == 0 ? AD_STAT_DONE : AD_STAT_FAILED, 1);
     ad_dispatch_done(ex, error);
     ad_exchange_set_place(ex, AD_PLACE_GONE);
     atomic_fetch_sub_explicit(engine->outstanding, 1, memory_order_acq_rel);
@@ -335,7 +336,7 @@ void ad_exchange_finish(struct aioduct_exchange *ex)
 static bool may_resend(const struct aioduct_exchange *ex)
 {
     return ex->replays < ex->engine->settings->replays_max && ex->recv == AD_RECV_HEAD &&
-           (!ex->written || (ex->reused && ex->request->idempotent)) && ad_upload_replayable(ex);
+           ex->kept && (!ex->written || ex->request->idempotent) && ad_upload_replayable(ex);
 }
 
 /* Back to the pool, as if nothing had been sent; @error says why. */
@@ -356,8 +357,9 @@ static void resend(struct aioduct_exchange *ex, const struct aioduct_error *erro
     ad_event_exchange(ex, AIODUCT_EVENT_REPLAY, 0, error);
     ad_conn_unref(ex->conn);
     ex->conn = NULL;
+    ad_stats_add(&ex->engine->stats, AD_STAT_REPLAYS, 1);
     ex->again = true;
-    ex->written = ex->reused = ex->connect_started = false;
+    ex->written = ex->reused = ex->kept = ex->connect_started = false;
     ex->sent_ns = ex->sent_bytes = ex->received_bytes = 0;
     ad_exchange_set_send(ex, AD_SEND_IDLE);
     ad_exchange_set_recv(ex, AD_RECV_IDLE);
@@ -372,6 +374,7 @@ void ad_exchange_lost(struct aioduct_exchange *ex, const struct aioduct_error *e
         return;
     }
     ex->fresh_only = true;
+    ex->lost_ns = ad_loop_now_ns(ex->engine->loop);
     ex->written_before = ex->written_before || ex->written;
     resend(ex, error);
 }
@@ -402,8 +405,12 @@ void ad_exchange_again(struct aioduct_exchange *ex)
 {
     struct ad_conn *conn = ex->conn;
     struct aioduct_error why;
-    ad_error_set(&why, -EAGAIN, AIODUCT_PHASE_SEND, "the server refused Expect: 100-continue");
+    ad_error_set(&why, -EAGAIN, AIODUCT_PHASE_SEND,
+                 ex->fresh_only ? "421: the server does not answer for this host here"
+                                : "the server refused Expect: 100-continue");
     conn->codec->cancel(conn, ex);
+    ex->lost_ns = ad_loop_now_ns(ex->engine->loop);
+    ex->written = false; /* not by anybody who acted on it */
     ex->first_byte_ns = ex->head_ns = 0;
     resend(ex, &why);
 }

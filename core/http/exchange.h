@@ -96,12 +96,13 @@ struct aioduct_exchange {
     bool foreign;             /* allocated outside the loop: freed, not kept */
     bool covered;             /* a dial under way is counted on */
     bool connect_started;     /* the connect deadline runs */
-    bool fresh_only;          /* a resend: only on a connection that served nobody */
+    bool fresh_only;          /* a resend: only on a connection opened at lost_ns or later */
     bool again;               /* a resend: before those that have not had their turn */
     bool h1_only;             /* a resend: refused over HTTP/2 */
     bool written;             /* request bytes may have reached the peer */
     bool written_before;      /* the same, in a sending that was lost */
     bool reused;              /* on a connection that had served before */
+    bool kept;                /* on one that may have gone stale: it had served, or was idle */
     bool pull_claimed;        /* has the request's body source */
     bool no_expect;           /* the server does not know Expect (417) */
     bool misdirected;         /* asked again after a 421 */
@@ -113,8 +114,9 @@ struct aioduct_exchange {
     uint64_t head_bytes, body_bytes;
     uint64_t sent_bytes, received_bytes; /* with framing, counted by the codec */
     uint64_t start_ns, picked_ns, sent_ns, first_byte_ns, head_ns, end_ns;
-    uint64_t number; /* in the log; unique in the engine */
-    int status;      /* of the final head; 0: none came */
+    uint64_t lost_ns; /* when its last connection was lost, or of no use */
+    uint64_t number;  /* in the log; unique in the engine */
+    int status;       /* of the final head; 0: none came */
 
     int code; /* the result */
     struct aioduct_error *error;

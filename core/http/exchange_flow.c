@@ -126,7 +126,8 @@ void ad_exchange_interim(struct aioduct_exchange *ex, const struct aioduct_head 
 static bool is_to_ask_again(struct aioduct_exchange *ex, const struct aioduct_head *head)
 {
     bool refused = head->status == 417 && ad_exchange_expects(ex);
-    bool misdirected = head->status == 421 && !ex->misdirected;
+    bool misdirected =
+        head->status == 421 && !ex->misdirected && ex->engine->settings->replays_max > 0;
     if ((!refused && !misdirected) || !ad_upload_replayable(ex)) {
         return false;
     }

@@ -88,7 +88,7 @@ bool ad_pass_on(struct ad_engine *from, struct aioduct_exchange *ex)
     if (client->worker_count < 2 || from->closing || ex->passed) {
         return false;
     }
-    struct ad_engine *to = find_room(client, worker->index + 1, ex->request->origin_hash, from);
+    struct ad_engine *to = find_room(client, worker->index + 1, ex->origin->key.hash, from);
     if (to == NULL) {
         return false;
     }

@@ -1,35 +1,35 @@
 /* SPDX-License-Identifier: MIT */
+/* Queues and dials. */
 #include "http/pool.h"
 
 #include "base/assert.h"
-#include "base/mem.h"
-#include "http/conn.h"
 #include "http/engine.h"
-#include "http/exchange.h"
+#include "http/pool_private.h"
 #include "http/request.h"
 
 #include <errno.h>
-#include <string.h>
 
-static struct aioduct_exchange *waiter_of(struct ad_list *node)
+/* ---- life ---- */
+
+/* Requests go to the loops by turns, so equal parts are used equally. */
+static uint32_t share(uint32_t limit, unsigned loops)
 {
-    return AD_CONTAINER_OF(node, struct aioduct_exchange, wait_node);
+    return limit == 0 || limit == UINT32_MAX ? limit : (limit - 1) / loops + 1;
 }
 
-static struct ad_conn *conn_of(struct ad_list *place_node)
-{
-    return AD_CONTAINER_OF(place_node, struct ad_conn, place_node);
-}
-
-/* ---- origins ---- */
-
-void ad_pool_init(struct ad_pool *pool)
+void ad_pool_init(struct ad_pool *pool, const struct ad_settings *settings, unsigned loops)
 {
     for (size_t i = 0; i < AD_POOL_BUCKETS; i++) {
         ad_list_init(&pool->buckets[i]);
     }
     ad_list_init(&pool->lru);
     ad_list_init(&pool->dirty);
+    pool->limits = (struct ad_pool_limits){
+        .connections_per_origin_max = share(settings->connections_per_origin_max, loops),
+        .h2_connections_per_origin_max = share(settings->h2_connections_per_origin_max, loops),
+        .idle_per_origin_max = share(settings->idle_per_origin_max, loops),
+        .idle_total_max = share(settings->idle_total_max, loops),
+    };
 }
 
 void ad_pool_fini(struct ad_pool *pool)
@@ -40,154 +40,79 @@ void ad_pool_fini(struct ad_pool *pool)
     AD_ASSERT(pool->idle_count == 0 && pool->waiter_count == 0);
 }
 
-static struct ad_origin *find(struct ad_pool *pool, const struct aioduct_request *request)
-{
-    const struct ad_url *url = &request->url;
-    AD_LIST_FOR_EACH (it, &pool->buckets[request->origin_hash % AD_POOL_BUCKETS]) {
-        struct ad_origin *origin = AD_CONTAINER_OF(it, struct ad_origin, chain);
-        if (origin->hash == request->origin_hash && origin->port == url->port &&
-            origin->tls == url->tls && strcmp(origin->host, url->host) == 0) {
-            return origin;
-        }
-    }
-    return NULL;
-}
-
-static struct ad_origin *create(struct ad_engine *engine, const struct aioduct_request *request)
-{
-    size_t host_bytes = strlen(request->url.host) + 1;
-    struct ad_origin *origin = ad_zalloc(sizeof *origin + host_bytes);
-    if (origin == NULL) {
-        return NULL;
-    }
-    origin->hash = request->origin_hash;
-    origin->host = (char *)(origin + 1);
-    memcpy(origin->host, request->url.host, host_bytes);
-    origin->port = request->url.port;
-    origin->tls = request->url.tls;
-    struct ad_route route = ad_routes_find(&engine->settings->routes, origin->host, origin->port);
-    origin->dial_host = route.host;
-    origin->dial_port = route.port;
-    origin->dial_addrs = route.addrs;
-    origin->dial_addr_count = (unsigned)route.addr_count;
-    ad_list_init(&origin->covered);
-    ad_list_init(&origin->queued);
-    ad_list_init(&origin->opening);
-    ad_list_init(&origin->idle);
-    ad_list_init(&origin->shared);
-    ad_list_init(&origin->dirty_node);
-    ad_list_push_front(&engine->pool.buckets[origin->hash % AD_POOL_BUCKETS], &origin->chain);
-    return origin;
-}
-
-static void mark(struct ad_engine *engine, struct ad_origin *origin)
+void ad_pool_mark(struct ad_origin *origin)
 {
     if (ad_list_empty(&origin->dirty_node)) {
-        ad_list_push_back(&engine->pool.dirty, &origin->dirty_node);
-        ad_engine_kick(engine);
+        ad_list_push_back(&origin->engine->pool.dirty, &origin->dirty_node);
+        ad_engine_kick(origin->engine);
     }
 }
 
-enum aioduct_phase ad_pool_phase(const struct ad_origin *origin)
+void ad_pool_close(struct ad_engine *engine)
 {
-    if (ad_list_empty(&origin->opening)) {
-        return AIODUCT_PHASE_QUEUE;
+    for (size_t i = 0; i < AD_POOL_BUCKETS; i++) {
+        AD_LIST_FOR_EACH (it, &engine->pool.buckets[i]) {
+            struct ad_origin *origin = AD_CONTAINER_OF(it, struct ad_origin, chain);
+            origin->calm_until_ns = 0;
+            ad_pool_mark(origin);
+        }
     }
-    const struct ad_conn *oldest = conn_of(origin->opening.prev);
-    const struct ad_transport_times *times = ad_transport_times(oldest->transport);
+}
+
+/* ---- dials under way ---- */
+
+/* Is one dial enough for all? Not where each connection carries one exchange. */
+static bool is_single(const struct ad_origin *origin)
+{
+    return ad_origin_speech(origin) != AD_SPEECH_H1;
+}
+
+static enum aioduct_phase phase_of(const struct ad_conn *opening)
+{
+    const struct ad_transport_times *times = ad_transport_times(opening->transport);
     if (times->connected_ns != 0) {
         return AIODUCT_PHASE_TLS;
     }
     return times->resolved_ns != 0 ? AIODUCT_PHASE_CONNECT : AIODUCT_PHASE_RESOLVE;
 }
 
-/* Tell other loops what could be taken here without a dial. */
-static void say_room(struct ad_engine *engine, struct ad_origin *origin)
+enum aioduct_phase ad_pool_phase(const struct ad_origin *origin)
 {
-    unsigned room = origin->idle_count;
-    AD_LIST_FOR_EACH (it, &origin->shared) {
-        const struct ad_conn *conn = conn_of(it);
-        room += conn->codec->room(conn);
-    }
-    ad_pass_room(&engine->pass, origin->hash, origin->room_said, room);
-    origin->room_said = room;
+    return ad_list_empty(&origin->opening) ? AIODUCT_PHASE_QUEUE
+                                           : phase_of(ad_pool_conn_of(origin->opening.prev));
 }
 
-/* ---- idle connections ---- */
-
-/* No longer without exchanges. A shared one keeps its place in its origin's list. */
-static void idle_remove(struct ad_pool *pool, struct ad_conn *conn)
+/* The one to do without: the least advanced, and among equals the one that has taken longer. It may
+ * be stuck, which costs those who stay a whole deadline; if it is not, the other one's later start
+ * is all that is lost. */
+static struct ad_conn *worst_dial(const struct ad_origin *origin)
 {
-    if (!conn->codec->shared) {
-        ad_list_remove(&conn->place_node);
-        conn->origin->idle_count--;
-        say_room(conn->engine, conn->origin);
-    }
-    ad_list_remove(&conn->lru_node);
-    pool->idle_count--;
-    ad_deadline_clear(&conn->deadline);
-}
-
-static struct ad_conn *idle_take(struct ad_engine *engine, struct ad_origin *origin)
-{
-    while (!ad_list_empty(&origin->idle)) {
-        struct ad_conn *conn = conn_of(origin->idle.next);
-        if (!ad_conn_too_old(conn)) {
-            idle_remove(&engine->pool, conn);
-            return conn;
+    struct ad_conn *worst = NULL;
+    for (struct ad_list *it = origin->opening.prev; it != &origin->opening; it = it->prev) {
+        struct ad_conn *conn = ad_pool_conn_of(it);
+        if (worst == NULL || phase_of(conn) < phase_of(worst)) {
+            worst = conn;
         }
-        ad_conn_blame(conn, AIODUCT_CLOSE_AGE);
-        ad_conn_close(conn, true);
     }
-    return NULL;
+    return worst;
 }
 
-/* 0: closed at once. */
-static uint64_t idle_limit_ns(const struct ad_conn *conn)
+/* Is there a dial that nobody counts on? */
+static bool has_surplus_dial(const struct ad_origin *origin)
 {
-    const struct ad_settings *settings = conn->engine->settings;
-    uint64_t ns = settings->idle_ns == 0 ? UINT64_MAX : settings->idle_ns;
-    if (conn->idle_hint_ns != 0 && conn->idle_hint_ns < ns) {
-        ns = conn->idle_hint_ns;
+    if (origin->opening_count == 0 || !ad_list_empty(&origin->queued)) {
+        return false;
     }
-    if (settings->age_ns != 0) {
-        uint64_t age = ad_loop_now_ns(conn->engine->loop) - conn->opened_ns;
-        uint64_t left = age < settings->age_ns ? settings->age_ns - age : 0;
-        ns = left < ns ? left : ns;
-    }
-    return ns;
+    return is_single(origin) ? origin->covered_count == 0
+                             : origin->covered_count < origin->opening_count;
 }
 
-static void idle_put(struct ad_conn *conn)
+static void opening_remove(struct ad_conn *conn)
 {
-    struct ad_engine *engine = conn->engine;
-    struct ad_origin *origin = conn->origin;
-    uint64_t limit_ns = idle_limit_ns(conn);
-    if (engine->closing || limit_ns == 0 ||
-        (limit_ns != UINT64_MAX && ad_deadline_set(engine->loop, &conn->deadline,
-                                                   ad_loop_now_ns(engine->loop) + limit_ns) < 0)) {
-        ad_conn_blame(conn, AIODUCT_CLOSE_IDLE);
-        ad_conn_close(conn, true);
-        return;
-    }
-    conn->state = AD_CONN_IDLE;
-    ad_list_push_front(&engine->pool.lru, &conn->lru_node);
-    engine->pool.idle_count++;
-    if (!conn->codec->shared) {
-        ad_list_push_front(&origin->idle, &conn->place_node);
-        origin->idle_count++;
-        say_room(engine, origin);
-    }
-    struct ad_conn *surplus = NULL;
-    if (origin->idle_count > engine->settings->idle_per_origin_max) {
-        surplus = conn_of(origin->idle.prev);
-    } else if (engine->pool.idle_count > engine->settings->idle_total_max) {
-        surplus = AD_CONTAINER_OF(engine->pool.lru.prev, struct ad_conn, lru_node);
-    }
-    if (surplus != NULL) {
-        ad_conn_blame(surplus, AIODUCT_CLOSE_LIMIT);
-        ad_conn_close(surplus, true);
-    }
+    ad_list_remove(&conn->place_node);
+    conn->origin->opening_count--;
+    ad_stats_sub(&conn->engine->stats, AD_STAT_OPENING, 1);
+    ad_deadline_clear(&conn->deadline);
 }
 
 /* ---- waiters ---- */
@@ -195,6 +120,7 @@ static void idle_put(struct ad_conn *conn)
 static void waiter_remove(struct aioduct_exchange *ex)
 {
     struct ad_origin *origin = ex->origin;
+    struct ad_engine *engine = ex->engine;
     ad_list_remove(&ex->wait_node);
     if (ex->covered) {
         origin->covered_count--;
@@ -203,7 +129,9 @@ static void waiter_remove(struct aioduct_exchange *ex)
     }
     ex->covered = false;
     ex->origin = NULL;
-    ex->engine->pool.waiter_count--;
+    engine->pool.waiter_count--;
+    ad_stats_sub(&engine->stats, AD_STAT_WAITERS, 1);
+    atomic_fetch_sub_explicit(engine->waiting, 1, memory_order_relaxed);
 }
 
 /* From now on a dial is counted on: its deadline is the connect deadline, which starts once. */
@@ -223,7 +151,7 @@ static void cover(struct aioduct_exchange *ex)
 
 static void uncover_last(struct ad_origin *origin)
 {
-    struct aioduct_exchange *ex = waiter_of(origin->covered.prev);
+    struct aioduct_exchange *ex = ad_pool_waiter_of(origin->covered.prev);
     ad_list_remove(&ex->wait_node);
     ad_list_push_front(&origin->queued, &ex->wait_node);
     origin->covered_count--;
@@ -231,73 +159,50 @@ static void uncover_last(struct ad_origin *origin)
     ex->covered = false;
 }
 
-/* The first waiter that may use a connection which has served, or has not, before. */
-static struct aioduct_exchange *first_waiter(struct ad_origin *origin, bool served)
+/* Those that counted on a dial, and now wait for a slot like the others, have the deadline of that.
+ * They are in front. */
+static void restart_acquire(struct ad_origin *origin)
+{
+    AD_LIST_FOR_EACH (it, &origin->queued) {
+        struct aioduct_exchange *ex = ad_pool_waiter_of(it);
+        if (!ex->connect_started && !ex->again) {
+            break;
+        }
+        if (ex->connect_started) {
+            ex->connect_started = false;
+            ad_exchange_arm(ex, &ex->read_deadline, ex->engine->settings->acquire_ns);
+        }
+    }
+}
+
+/* The first waiter that may use @conn. */
+static struct aioduct_exchange *first_waiter(struct ad_origin *origin, const struct ad_conn *conn)
 {
     struct ad_list *queues[] = {&origin->covered, &origin->queued};
     for (size_t i = 0; i < 2; i++) {
         AD_LIST_FOR_EACH (it, queues[i]) {
-            if (!served || !waiter_of(it)->fresh_only) {
-                return waiter_of(it);
+            if (ad_pool_usable(conn, ad_pool_waiter_of(it))) {
+                return ad_pool_waiter_of(it);
             }
         }
     }
     return NULL;
 }
 
-static void serve(struct aioduct_exchange *ex, struct ad_conn *conn)
+/* Onto @conn, which may be without exchanges. */
+static void assign(struct aioduct_exchange *ex, struct ad_conn *conn)
+{
+    if (conn->state == AD_CONN_IDLE) {
+        ad_pool_idle_remove(conn);
+    }
+    ad_conn_assign(conn, ex);
+}
+
+void ad_pool_serve(struct aioduct_exchange *ex, struct ad_conn *conn)
 {
     waiter_remove(ex);
     ad_deadline_clear(&ex->read_deadline);
-    ad_conn_assign(conn, ex);
-}
-
-/* ---- shared connections ---- */
-
-/* The one with the fewest exchanges that has room. */
-static struct ad_conn *shared_find(struct ad_origin *origin)
-{
-    struct ad_conn *best = NULL;
-    AD_LIST_FOR_EACH (it, &origin->shared) {
-        struct ad_conn *conn = conn_of(it);
-        if ((best == NULL || conn->exchange_count < best->exchange_count) && !conn->retired &&
-            !ad_conn_too_old(conn) && conn->codec->room(conn) > 0) {
-            best = conn;
-        }
-    }
-    return best;
-}
-
-static void shared_assign(struct ad_conn *conn, struct aioduct_exchange *ex)
-{
-    if (conn->state == AD_CONN_IDLE) {
-        idle_remove(&conn->engine->pool, conn);
-    }
-    ad_conn_assign(conn, ex);
-}
-
-/* Note idleness, close what is drained, serve waiters. */
-static void shared_balance(struct ad_origin *origin)
-{
-    struct ad_conn *conn;
-    struct aioduct_exchange *ex;
-    while ((ex = first_waiter(origin, false)) != NULL && (conn = shared_find(origin)) != NULL) {
-        waiter_remove(ex);
-        ad_deadline_clear(&ex->read_deadline);
-        shared_assign(conn, ex);
-    }
-    AD_LIST_FOR_EACH (it, &origin->shared) {
-        conn = conn_of(it);
-        if (conn->exchange_count > 0) {
-            continue;
-        }
-        if (ad_conn_too_old(conn) || conn->retired) {
-            ad_conn_blame(conn, conn->retired ? AIODUCT_CLOSE_GOAWAY : AIODUCT_CLOSE_AGE);
-            ad_conn_close(conn, true);
-        } else if (conn->state == AD_CONN_BUSY) {
-            idle_put(conn);
-        }
-    }
+    assign(ex, conn);
 }
 
 static void enqueue(struct aioduct_exchange *ex, struct ad_origin *origin)
@@ -306,43 +211,60 @@ static void enqueue(struct aioduct_exchange *ex, struct ad_origin *origin)
     ad_exchange_set_place(ex, AD_PLACE_WAITING);
     ex->origin = origin;
     engine->pool.waiter_count++;
+    ad_stats_add(&engine->stats, AD_STAT_WAITERS, 1);
+    ad_stats_add(&engine->stats, AD_STAT_MISSES, ex->passed ? 0 : 1);
     origin->queued_count++;
     if (ex->again) {
         ad_list_push_front(&origin->queued, &ex->wait_node); /* it has waited its turn before */
     } else {
         ad_list_push_back(&origin->queued, &ex->wait_node);
     }
-    /* With a slot free a dial starts at the end of this turn, and its deadline with it. */
-    if (origin->conn_count + origin->queued_count > engine->settings->connections_per_origin_max) {
-        ad_exchange_arm(ex, &ex->read_deadline, engine->settings->acquire_ns);
+    ad_exchange_arm(ex, &ex->read_deadline, engine->settings->acquire_ns);
+    ad_pool_mark(origin);
+}
+
+/* Is there room in the client's queue? Counted in if so. */
+static bool join_queue(struct ad_engine *engine)
+{
+    unsigned before = atomic_fetch_add_explicit(engine->waiting, 1, memory_order_relaxed);
+    if (before < engine->settings->waiters_max) {
+        return true;
     }
-    mark(engine, origin);
+    atomic_fetch_sub_explicit(engine->waiting, 1, memory_order_relaxed);
+    return false;
+}
+
+/* One that is open and takes @ex now. */
+static struct ad_conn *find_open(struct ad_origin *origin, const struct aioduct_exchange *ex)
+{
+    struct ad_conn *conn = ex->fresh_only ? NULL : ad_pool_idle_find(origin);
+    if (conn == NULL && origin->covered_count + origin->queued_count == 0) {
+        conn = ad_pool_shared_find(origin, ex); /* else those who wait are served first */
+    }
+    return conn;
 }
 
 void ad_pool_acquire(struct aioduct_exchange *ex)
 {
     struct ad_engine *engine = ex->engine;
-    struct ad_origin *origin = find(&engine->pool, ex->request);
-    if (origin != NULL && !ex->fresh_only) {
-        struct ad_conn *conn = idle_take(engine, origin);
-        if (conn != NULL) {
-            ad_conn_assign(conn, ex);
-            return;
-        }
-        conn = first_waiter(origin, false) == NULL ? shared_find(origin) : NULL;
-        if (conn != NULL) {
-            shared_assign(conn, ex);
-            return;
-        }
+    struct ad_origin_key key = ad_origin_key(ex);
+    struct ad_origin *origin = ad_origin_find(&engine->pool, &key);
+    struct ad_conn *conn = origin != NULL ? find_open(origin, ex) : NULL;
+    if (conn != NULL) {
+        ad_stats_add(&engine->stats, AD_STAT_HITS, 1);
+        assign(ex, conn);
+        return;
     }
-    if (engine->pool.waiter_count >= engine->settings->waiters_max) {
+    if (!join_queue(engine)) {
         ad_exchange_failf(ex, AIODUCT_E_LIMIT, AIODUCT_PHASE_QUEUE,
-                          "waiters_max: %u requests are queued already", engine->pool.waiter_count);
+                          "waiters_max: %u requests are queued already",
+                          engine->settings->waiters_max);
         return;
     }
     if (origin == NULL) {
-        origin = create(engine, ex->request);
+        origin = ad_origin_create(engine, &key);
         if (origin == NULL) {
+            atomic_fetch_sub_explicit(engine->waiting, 1, memory_order_relaxed);
             ad_exchange_failf(ex, -ENOMEM, AIODUCT_PHASE_QUEUE, "out of memory");
             return;
         }
@@ -357,51 +279,45 @@ void ad_pool_leave(struct aioduct_exchange *ex)
         return;
     }
     waiter_remove(ex);
-    /* A dial that nobody counts on any more is dropped, the youngest first. */
-    if (origin->covered_count < origin->opening_count && ad_list_empty(&origin->queued)) {
-        ad_conn_blame(conn_of(origin->opening.next), AIODUCT_CLOSE_NOT_NEEDED);
-        ad_conn_close(conn_of(origin->opening.next), false);
+    if (has_surplus_dial(origin)) {
+        ad_pool_evict(worst_dial(origin), AIODUCT_CLOSE_NOT_NEEDED, false);
     }
-    mark(ex->engine, origin);
+    ad_pool_mark(origin);
 }
 
 /* ---- told by connections ---- */
-
-static void opening_remove(struct ad_conn *conn)
-{
-    ad_list_remove(&conn->place_node);
-    conn->origin->opening_count--;
-    ad_deadline_clear(&conn->deadline);
-}
 
 void ad_pool_opened(struct ad_conn *conn)
 {
     struct ad_origin *origin = conn->origin;
     opening_remove(conn);
-    conn->state = AD_CONN_BUSY;
+    ad_stats_add(&conn->engine->stats, AD_STAT_OPEN, 1);
+    ad_origin_learn(origin, conn->codec->shared);
     if (conn->codec->shared) {
-        ad_list_push_back(&origin->shared, &conn->place_node);
-        mark(conn->engine, origin);
+        ad_pool_shared_opened(conn);
         return;
     }
-    struct aioduct_exchange *ex = first_waiter(origin, false);
+    conn->state = AD_CONN_BUSY;
+    struct aioduct_exchange *ex = first_waiter(origin, conn);
     if (ex != NULL) {
-        serve(ex, conn);
+        ad_pool_serve(ex, conn);
     } else {
-        idle_put(conn);
+        ad_pool_idle_put(conn);
     }
-    mark(conn->engine, origin);
+    ad_pool_mark(origin);
 }
 
 void ad_pool_open_failed(struct ad_conn *conn, const struct aioduct_error *error)
 {
     struct ad_origin *origin = conn->origin;
-    struct aioduct_exchange *ex = NULL;
-    if (origin->covered_count == origin->opening_count && origin->covered_count > 0) {
-        ex = waiter_of(origin->covered.next);
-    }
+    bool all = is_single(origin) && origin->opening_count == 1;
+    unsigned count = all                                              ? origin->covered_count
+                     : origin->covered_count == origin->opening_count ? 1
+                                                                      : 0;
+    ad_stats_add(&conn->engine->stats, AD_STAT_DIAL_FAILURES, 1);
     ad_conn_close(conn, false);
-    if (ex != NULL) {
+    while (count-- > 0 && !ad_list_empty(&origin->covered)) {
+        struct aioduct_exchange *ex = ad_pool_waiter_of(origin->covered.next);
         waiter_remove(ex);
         ad_exchange_fail(ex, error);
     }
@@ -412,92 +328,132 @@ void ad_pool_release(struct ad_conn *conn)
     struct ad_origin *origin = conn->origin;
     AD_ASSERT(conn->state == AD_CONN_BUSY);
     if (ad_conn_too_old(conn)) {
-        ad_conn_blame(conn, AIODUCT_CLOSE_AGE);
-        ad_conn_close(conn, true);
+        ad_pool_evict(conn, AIODUCT_CLOSE_AGE, true);
         return;
     }
-    struct aioduct_exchange *ex = first_waiter(origin, true);
+    struct aioduct_exchange *ex = first_waiter(origin, conn);
     if (ex == NULL) {
-        idle_put(conn);
+        ad_pool_idle_put(conn);
     } else {
-        serve(ex, conn);
+        ad_pool_serve(ex, conn);
     }
     /* A served waiter's dial is free for the next; a resend may want this slot for a new one. */
     if (ex != NULL || origin->queued_count > 0) {
-        mark(conn->engine, origin);
+        ad_pool_mark(origin);
     }
-}
-
-void ad_pool_room_changed(struct ad_conn *conn)
-{
-    mark(conn->engine, conn->origin);
 }
 
 void ad_pool_forget(struct ad_conn *conn)
 {
     struct ad_origin *origin = conn->origin;
+    struct ad_stats *stats = &conn->engine->stats;
     if (conn->state == AD_CONN_OPENING) {
         opening_remove(conn);
-    } else if (conn->state == AD_CONN_IDLE) {
-        idle_remove(&conn->engine->pool, conn);
-    }
-    if (conn->codec != NULL && conn->codec->shared) {
-        ad_list_remove(&conn->place_node);
+    } else {
+        ad_stats_sub(stats, AD_STAT_OPEN, 1);
+        if (conn->state == AD_CONN_IDLE) {
+            ad_pool_idle_remove(conn);
+        }
+        if (conn->codec->shared) {
+            ad_list_remove(&conn->place_node);
+            ad_stats_sub(stats, AD_STAT_STREAMS, conn->streams_counted);
+            conn->streams_counted = 0;
+        }
     }
     origin->conn_count--;
     conn->origin = NULL;
-    mark(conn->engine, origin);
+    ad_pool_mark(origin);
 }
 
 /* ---- the end of the turn ---- */
 
-static bool dial(struct ad_engine *engine, struct ad_origin *origin)
+static bool dial(struct ad_origin *origin)
 {
-    int code = ad_conn_open(engine, origin);
+    int code = ad_conn_open(origin->engine, origin);
     if (code == 0) {
         return true;
     }
-    struct aioduct_exchange *ex = waiter_of(origin->queued.next);
+    struct aioduct_exchange *ex = ad_pool_waiter_of(origin->queued.next);
     waiter_remove(ex);
     ad_exchange_failf(ex, code, AIODUCT_PHASE_CONNECT, "cannot start to connect to %s:%u: %s",
                       origin->dial_host, origin->dial_port, aioduct_error_text(code));
     return false;
 }
 
-/* A connection that another loop does not use is better than a new one. One that has waited, or was
- * sent before, stays: its deadline runs, and it may want a new connection. */
-static bool pass_on(struct ad_engine *engine, struct aioduct_exchange *ex)
+/* Waiters whose dial is gone go back to the front of the queue, in their order. */
+static void settle_covered(struct ad_origin *origin, bool single)
 {
-    return ex->read_deadline.at_ns == 0 && !ex->again && ad_pass_on(engine, ex);
-}
-
-static void balance(struct ad_engine *engine, struct ad_origin *origin)
-{
-    unsigned max = engine->settings->connections_per_origin_max;
-    shared_balance(origin);
-    while (origin->covered_count > origin->opening_count) {
+    while (single ? origin->opening_count == 0 && origin->covered_count > 0
+                  : origin->covered_count > origin->opening_count) {
         uncover_last(origin);
     }
-    while (!ad_list_empty(&origin->queued)) {
-        struct aioduct_exchange *ex = waiter_of(origin->queued.next);
-        if (origin->covered_count < origin->opening_count) {
+}
+
+static bool may_cover(const struct ad_origin *origin, bool single)
+{
+    return single ? origin->opening_count > 0 : origin->covered_count < origin->opening_count;
+}
+
+static bool may_dial(const struct ad_origin *origin, bool single)
+{
+    const struct ad_pool_limits *limits = &origin->engine->pool.limits;
+    return origin->conn_count < limits->connections_per_origin_max &&
+           (!single || ad_pool_shared_count(origin) < limits->h2_connections_per_origin_max);
+}
+
+/* A resend wants a new connection: one of the others ends for it. false: none can. */
+static bool make_place(struct ad_origin *origin, bool single)
+{
+    if (origin->idle_count > 0) {
+        ad_pool_evict(ad_pool_conn_of(origin->idle.prev), AIODUCT_CLOSE_LIMIT, true);
+        return true;
+    }
+    return single && origin->conn_count < origin->engine->pool.limits.connections_per_origin_max &&
+           ad_pool_shared_retire(origin);
+}
+
+/* A connection that another loop does not use is better than a new one. One that has counted on a
+ * dial, or was sent before, stays: its deadline runs, and it may want a new connection. */
+static bool pass_on(struct aioduct_exchange *ex)
+{
+    return !ex->connect_started && !ex->again && ad_pass_on(ex->engine, ex);
+}
+
+static void cover_or_dial(struct ad_origin *origin)
+{
+    bool single = is_single(origin);
+    settle_covered(origin, single);
+    while (!ad_list_empty(&origin->queued) && !ad_pool_is_calm(origin)) {
+        struct aioduct_exchange *ex = ad_pool_waiter_of(origin->queued.next);
+        if (may_cover(origin, single)) {
             cover(ex);
-        } else if (origin->conn_count < max) {
-            if (!pass_on(engine, ex) && dial(engine, origin)) {
+        } else if (may_dial(origin, single)) {
+            if (!pass_on(ex) && dial(origin)) {
                 cover(ex);
             }
-        } else if (ex->fresh_only && origin->idle_count > 0) {
-            ad_conn_blame(conn_of(origin->idle.prev), AIODUCT_CLOSE_LIMIT);
-            ad_conn_close(conn_of(origin->idle.prev), true);
-        } else {
+        } else if (!ex->fresh_only || !make_place(origin, single)) {
             break;
         }
     }
-    say_room(engine, origin);
-    if (origin->conn_count == 0 && origin->covered_count == 0 && origin->queued_count == 0) {
-        ad_list_remove(&origin->dirty_node);
-        ad_list_remove(&origin->chain);
-        ad_free(origin);
+    restart_acquire(origin);
+}
+
+void ad_pool_say_room(struct ad_origin *origin)
+{
+    unsigned room = origin->idle_count + ad_pool_shared_room(origin);
+    ad_pass_room(&origin->engine->pass, origin->key.hash, origin->room_said, room);
+    origin->room_said = room;
+}
+
+static void balance(struct ad_origin *origin)
+{
+    ad_pool_calm_step(origin);
+    ad_pool_shared_balance(origin);
+    cover_or_dial(origin);
+    ad_pool_say_room(origin);
+    if (origin->conn_count == 0 && origin->covered_count == 0 && origin->queued_count == 0 &&
+        origin->calm_until_ns == 0) {
+        ad_origin_free(origin);
     }
 }
 
@@ -505,6 +461,6 @@ void ad_pool_balance(struct ad_engine *engine)
 {
     struct ad_list *node;
     while ((node = ad_list_pop_front(&engine->pool.dirty)) != NULL) {
-        balance(engine, AD_CONTAINER_OF(node, struct ad_origin, dirty_node));
+        balance(AD_CONTAINER_OF(node, struct ad_origin, dirty_node));
     }
 }

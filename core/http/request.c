@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "http/route.h"
 #include "proto/h1.h"
 
 #include <errno.h>
@@ -107,6 +108,7 @@ void ad_request_unref(struct aioduct_request *request)
     ad_request_fields_fini(request);
     ad_url_fini(&request->url);
     ad_free(request->body_copy);
+    ad_free(request->connect_host);
     ad_free(request->head);
     ad_free(request->method);
     ad_free(request);
@@ -174,4 +176,27 @@ int ad_request_body_pull(struct aioduct_request *request, const struct aioduct_b
         request->source = *source;
     }
     return code;
+}
+
+/* ---- the way ---- */
+
+int ad_request_connect_to(struct aioduct_request *request, const char *target)
+{
+    char *host = NULL;
+    int port = -1;
+    if (atomic_load_explicit(&request->frozen, memory_order_relaxed)) {
+        return -EBUSY;
+    }
+    int code = target == NULL ? 0 : ad_route_parse(target, &host, &port);
+    if (code == 0 && target != NULL && host == NULL) {
+        host = ad_strdup(request->url.host); /* the same host, another port */
+        code = host == NULL ? -ENOMEM : 0;
+    }
+    if (code < 0) {
+        return code;
+    }
+    ad_free(request->connect_host);
+    request->connect_host = host;
+    request->connect_port = port;
+    return 0;
 }

@@ -47,7 +47,7 @@ struct aioduct_request {
     struct ad_list fields;
     bool no_agent, no_accept; /* the default field was removed or replaced */
     bool asterisk;            /* OPTIONS without a path asks for "*" */
-    bool is_head, idempotent, wants_close;
+    bool is_head, idempotent, wants_close, wants_upgrade;
 
     enum ad_body_kind body_kind;
     int64_t body_length; /* AIODUCT_LENGTH_UNKNOWN: chunked */
@@ -60,6 +60,8 @@ struct aioduct_request {
     int64_t declared_length; /* the caller's Content-Length; -1: none */
 
     int version;
+    char *connect_host;   /* dialled instead of the URL's; NULL: not */
+    int connect_port;     /* -1: the URL's */
     int total_timeout_ms; /* 0: the client's */
 
     /* the head, made by freeze */
@@ -74,6 +76,8 @@ void ad_request_ref(struct aioduct_request *request);
 void ad_request_unref(struct aioduct_request *request); /* NULL does nothing */
 
 /* All of these: -EBUSY when frozen. */
+/* "host:port", either may be empty; NULL: as the URL says. 0 | -EINVAL | -EBUSY | -ENOMEM */
+int ad_request_connect_to(struct aioduct_request *request, const char *target);
 int ad_request_body_memory(struct aioduct_request *request, const void *bytes, size_t count,
                            bool copy);
 int ad_request_body_pull(struct aioduct_request *request, const struct aioduct_body_source *source,

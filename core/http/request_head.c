@@ -68,6 +68,9 @@ static int serialise(struct aioduct_request *request, struct ad_buf *out)
         if (append_line(out, field->name, field->value) < 0) {
             return -ENOMEM;
         }
+        if (ad_slice_case_equal(field->name, ad_slice_of("Upgrade"))) {
+            request->wants_upgrade = true;
+        }
         if (ad_slice_case_equal(field->name, ad_slice_of("Connection")) &&
             ad_slice_list_has(field->value, "close")) {
             request->wants_close = true;

@@ -161,6 +161,21 @@ static int parse_connect_to(const char *text, struct ad_route_rule *rule)
     return code < 0 ? code : copy_host(to_host, &rule->to_host);
 }
 
+int ad_route_parse(const char *target, char **out_host, int *out_port)
+{
+    struct ad_slice host;
+    int port;
+    if (!take_host(&target, &host) || !parse_port(ad_slice_of(target), &port) ||
+        (host.bytes == 0 && port < 0) || (host.bytes == 1 && host.p[0] == '*')) {
+        return -EINVAL;
+    }
+    int code = copy_host(host, out_host);
+    if (code == 0) {
+        *out_port = port;
+    }
+    return code;
+}
+
 /* ---- lists ---- */
 
 static void free_rules(struct ad_route_rule *rules, size_t count)
@@ -243,14 +258,19 @@ static const struct ad_route_rule *find(const struct ad_route_rule *rules, size_
 
 struct ad_route ad_routes_find(const struct ad_routes *routes, const char *host, uint16_t port)
 {
-    struct ad_route route = {.host = host, .port = port};
     const struct ad_route_rule *rule =
         find(routes->connect_to, routes->connect_to_count, host, port);
     if (rule != NULL) {
-        route.host = rule->to_host != NULL ? rule->to_host : host;
-        route.port = rule->to_port < 0 ? port : (uint16_t)rule->to_port;
+        host = rule->to_host != NULL ? rule->to_host : host;
+        port = rule->to_port < 0 ? port : (uint16_t)rule->to_port;
     }
-    rule = find(routes->resolve, routes->resolve_count, route.host, route.port);
+    return ad_routes_resolve(routes, host, port);
+}
+
+struct ad_route ad_routes_resolve(const struct ad_routes *routes, const char *host, uint16_t port)
+{
+    struct ad_route route = {.host = host, .port = port};
+    const struct ad_route_rule *rule = find(routes->resolve, routes->resolve_count, host, port);
     if (rule != NULL) {
         route.addrs = rule->addrs;
         route.addr_count = rule->addr_count;

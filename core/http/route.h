@@ -38,5 +38,10 @@ int ad_routes_init(struct ad_routes *routes, const char *const *resolve,
 void ad_routes_fini(struct ad_routes *routes); /* zeroed or made */
 /* @host is lower-case, without brackets. The first rule that fits is taken. */
 struct ad_route ad_routes_find(const struct ad_routes *routes, const char *host, uint16_t port);
+/* The same without connect_to: @host and @port are those to dial. */
+struct ad_route ad_routes_resolve(const struct ad_routes *routes, const char *host, uint16_t port);
+/* "host:port": *@out_host owned, lower-case, NULL if empty; *@out_port -1 if empty, and both empty
+ * is wrong. 0 | -EINVAL | -ENOMEM */
+int ad_route_parse(const char *target, char **out_host, int *out_port);
 
 #endif

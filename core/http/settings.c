@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 
+#include <aioduct/request.h>
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
@@ -58,12 +59,18 @@ static const struct number limits[] = {
     {OPTION(trailer_bytes_max), offsetof(struct ad_settings, h1.trailer_bytes_max), 16384},
     {OPTION(chunk_ext_max), offsetof(struct ad_settings, h1.chunk_ext_max), 16384},
     {OPTION(url_bytes_max), offsetof(struct ad_settings, url_bytes_max), 65536},
-    {OPTION(drain_bytes_max), offsetof(struct ad_settings, drain_bytes_max), 65536},
     {OPTION(connections_per_origin_max), offsetof(struct ad_settings, connections_per_origin_max),
      64},
+    {OPTION(h2_connections_per_origin_max),
+     offsetof(struct ad_settings, h2_connections_per_origin_max), 4},
+    {OPTION(waiters_max), offsetof(struct ad_settings, waiters_max), 10000},
+};
+
+/* The same, and AIODUCT_OFF is 0. */
+static const struct number policies[] = {
+    {OPTION(drain_bytes_max), offsetof(struct ad_settings, drain_bytes_max), 65536},
     {OPTION(idle_per_origin_max), offsetof(struct ad_settings, idle_per_origin_max), 16},
     {OPTION(idle_total_max), offsetof(struct ad_settings, idle_total_max), 256},
-    {OPTION(waiters_max), offsetof(struct ad_settings, waiters_max), 10000},
     {OPTION(replays_max), offsetof(struct ad_settings, replays_max), 2},
 };
 
@@ -89,17 +96,35 @@ static int take_times(struct ad_settings *s, const struct aioduct_client_options
     return 0;
 }
 
+static int take_counts(struct ad_settings *s, const struct aioduct_client_options *o,
+                       const struct number *table, size_t count, bool may_be_off,
+                       struct aioduct_error *error)
+{
+    for (size_t i = 0; i < count; i++) {
+        int value = int_at(o, table[i].from);
+        if (value < NO_LIMIT && !(may_be_off && value == AIODUCT_OFF)) {
+            return bad_int(error, table[i].name, value,
+                           may_be_off ? "a count, 0, AIODUCT_NO_LIMIT or AIODUCT_OFF"
+                                      : "a count, 0 or AIODUCT_NO_LIMIT");
+        }
+        value = value == 0 ? table[i].initial : value;
+        uint32_t limit = value == AIODUCT_OFF ? 0
+                         : value == NO_LIMIT  ? UINT32_MAX
+                                              : (uint32_t)value;
+        memcpy((char *)s + table[i].to, &limit, sizeof limit);
+    }
+    return 0;
+}
+
 static int take_limits(struct ad_settings *s, const struct aioduct_client_options *o,
                        struct aioduct_error *error)
 {
-    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
-        int value = int_at(o, limits[i].from);
-        if (value < NO_LIMIT) {
-            return bad_int(error, limits[i].name, value, "a count, 0 or AIODUCT_NO_LIMIT");
-        }
-        value = value == 0 ? limits[i].initial : value;
-        uint32_t limit = value == NO_LIMIT ? UINT32_MAX : (uint32_t)value;
-        memcpy((char *)s + limits[i].to, &limit, sizeof limit);
+    int code = take_counts(s, o, limits, sizeof limits / sizeof limits[0], false, error);
+    if (code == 0) {
+        code = take_counts(s, o, policies, sizeof policies / sizeof policies[0], true, error);
+    }
+    if (code < 0) {
+        return code;
     }
     if (o->window_bytes < NO_LIMIT) {
         return bad_int(error, "window_bytes", o->window_bytes, "bytes, 0 or AIODUCT_NO_LIMIT");
@@ -133,6 +158,10 @@ static int take_choices(struct ad_settings *s, const struct aioduct_client_optio
         o->family != AIODUCT_FAMILY_IPV6) {
         return bad_int(error, "family", o->family, "AIODUCT_FAMILY_ANY, _IPV4 or _IPV6");
     }
+    if (o->version != AIODUCT_HTTP_AUTO && o->version != AIODUCT_HTTP_1_1 &&
+        o->version != AIODUCT_HTTP_2 && o->version != AIODUCT_HTTP_2_PRIOR_KNOWLEDGE) {
+        return bad_int(error, "version", o->version, "AIODUCT_HTTP_*");
+    }
     if (o->resolver_threads < 0 || o->resolver_threads > RESOLVER_THREADS_MAX) {
         return bad_int(error, "resolver_threads", o->resolver_threads, "0 to 256");
     }
@@ -143,6 +172,7 @@ static int take_choices(struct ad_settings *s, const struct aioduct_client_optio
     s->workers = o->workers;
     s->binding = o->binding;
     s->family = o->family;
+    s->version = o->version;
     s->resolver_threads = o->resolver_threads;
     s->dns_cache_ms = o->dns_cache_ms;
     s->on_event = o->on_event;

@@ -12,7 +12,8 @@
 
 #include <aioduct/client.h>
 
-/* Durations are nanoseconds, 0 for none. Counts without a limit are the type's maximum. */
+/* Durations are nanoseconds, 0 for none. Counts without a limit are the type's maximum, those that
+ * are switched off 0. */
 struct ad_settings {
     char *runtime, *config_file; /* NULL: not given */
     int workers;
@@ -25,11 +26,13 @@ struct ad_settings {
     struct ad_h1_limits h1;
     uint32_t url_bytes_max;
     uint32_t drain_bytes_max;
-    uint32_t connections_per_origin_max, idle_per_origin_max, idle_total_max;
+    uint32_t connections_per_origin_max, h2_connections_per_origin_max, idle_per_origin_max,
+        idle_total_max;
     uint32_t waiters_max, replays_max;
     uint64_t window_bytes;
     uint64_t collect_bytes_max;
 
+    int version; /* AIODUCT_HTTP_* of requests that leave it open */
     enum aioduct_family family;
     struct aioduct_socket_options socket;
     struct aioduct_tls_options tls;

@@ -56,6 +56,9 @@ void *ad_transport_owner(const struct ad_transport *t);
 struct ad_loop *ad_transport_loop(const struct ad_transport *t);
 /* There is something to produce. Cheap; any number of times a turn. Before on_open: remembered. */
 void ad_transport_dirty(struct ad_transport *t);
+/* Add bytes to what is sent next, past on_produce: the last words before an orderly close. Only
+ * while it is open; what cannot be added is dropped. */
+void ad_transport_append(struct ad_transport *t, const uint8_t *bytes, size_t count);
 /* Stop and restart delivery. After pause, slices that were already on their way may still come by
  * on_plain. */
 void ad_transport_pause(struct ad_transport *t);

@@ -175,6 +175,19 @@ static int produce(struct ad_transport *t)
     return code;
 }
 
+void ad_transport_append(struct ad_transport *t, const uint8_t *bytes, size_t count)
+{
+    struct aioduct_error error;
+    if (t->state != AD_TRANSPORT_OPEN || t->send_over || ad_transport_need_next(t) < 0) {
+        return;
+    }
+    int code = t->tls != NULL ? ad_tls_write(t->tls, bytes, count, &t->next, &error)
+                              : ad_buf_append(&t->next, bytes, count);
+    if (code < 0) {
+        t->send_over = true; /* a part may be there: nothing may follow it */
+    }
+}
+
 void ad_transport_flush(struct ad_transport *t)
 {
     if (t->sending || t->send_over || t->stream == NULL || t->stream_closing) {

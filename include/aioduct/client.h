@@ -29,6 +29,8 @@ struct aioduct_client;
 #define AIODUCT_NO_LIMIT \
     (-1) /* lifts a limit or switches a timeout off, where 0 means the default */
 
+#define AIODUCT_OFF (-2) /* switches a policy off, where its option says so */
+
 /* Which threads may submit; see aioduct_client_options.binding. */
 enum aioduct_binding {
     AIODUCT_BINDING_AUTO = 0, /* what the runtime and the worker count allow */
@@ -105,11 +107,15 @@ struct aioduct_client_options {
     int url_bytes_max;         /* 65,536 */
     int window_bytes;          /* 1,048,576: delivered and not released, an exchange */
     int64_t collect_bytes_max; /* 67,108,864: a body gathered in memory */
-    int drain_bytes_max; /* 65,536: rest of a dropped body that is read to keep a connection */
+    int drain_bytes_max;       /* 65,536: rest of a dropped body that is read to keep a connection;
+                                  AIODUCT_OFF:       none */
+    /* With workers each has its part of the next three, rounded up, and one connection at least:
+     * four workers open 16 connections each to an origin, and a limit of 1 means one each. */
     int connections_per_origin_max;          /* 64; more requests queue */
-    int idle_per_origin_max, idle_total_max; /* 16; 256 */
-    int waiters_max;                         /* 10,000: queued requests */
-    int replays_max; /* 2: resends of a request that provably was not processed */
+    int idle_per_origin_max, idle_total_max; /* 16; 256; AIODUCT_OFF: none is kept */
+    int waiters_max; /* 10,000: queued requests, of all workers together; more are refused */
+    int replays_max; /* 2: resends of a request that provably was not processed, or that a kept
+                        connection lost and whose method is idempotent; AIODUCT_OFF: none */
 
     enum aioduct_family family; /* any */
     struct aioduct_socket_options socket;
@@ -128,6 +134,11 @@ struct aioduct_client_options {
     /* A loop that the application owns and runs, for the client to live in (loop.h); workers must
      * be 0, and the config file's are not heeded. None. */
     struct aioduct_foreign_loop loop;
+
+    /* HTTP/2 */
+    int version; /* AIODUCT_HTTP_* (request.h) of requests that leave it open; 0: AUTO */
+    int h2_connections_per_origin_max; /* 4: a full one opens another, then requests queue; with
+                                          workers each has its part, as above */
 };
 
 #ifdef __cplusplus

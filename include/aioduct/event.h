@@ -56,7 +56,7 @@ enum aioduct_close_reason {
     AIODUCT_CLOSE_OPENING,    /* it could not be opened */
     AIODUCT_CLOSE_NOT_NEEDED, /* nobody waited for it any more */
     AIODUCT_CLOSE_GOAWAY,     /* the server asked for it, and its last exchange is over */
-    AIODUCT_CLOSE_CLIENT      /* the client is being destroyed */
+    AIODUCT_CLOSE_CLIENT      /* the program asked for it: close_idle, drain, destroy */
 };
 
 /**

@@ -16,7 +16,12 @@ extern "C" {
 
 struct aioduct_request;
 
-enum { AIODUCT_HTTP_AUTO = 0, AIODUCT_HTTP_1_1 = 11, AIODUCT_HTTP_2 = 20 };
+enum {
+    AIODUCT_HTTP_AUTO = 0,               /* https: HTTP/2 or 1.1, as ALPN has it; http: 1.1 */
+    AIODUCT_HTTP_1_1 = 11,               /* nothing else is offered */
+    AIODUCT_HTTP_2 = 20,                 /* https only; nothing else is offered */
+    AIODUCT_HTTP_2_PRIOR_KNOWLEDGE = 21, /* the same, and on http without asking (h2c) */
+};
 
 /**
  * Make a request. @method is a token of RFC 9110 section 9.1, case-sensitive; @url absolute, http
@@ -99,8 +104,22 @@ AIODUCT_API int aioduct_request_body_pull(struct aioduct_request *request,
  */
 AIODUCT_API int aioduct_request_expect_continue(struct aioduct_request *request, int on);
 
-/** AIODUCT_HTTP_*; AUTO is the default. -> 0 | -EINVAL | -EBUSY */
+/**
+ * AIODUCT_HTTP_*; AUTO, the default, is the client's option of that name. A request with an Upgrade
+ * field is never sent over HTTP/2: AUTO means HTTP/1.1 then, and submit refuses AIODUCT_HTTP_2 with
+ * -EINVAL. Requests that offer different versions share no connection.
+ * Returns: 0 | -EINVAL | -EBUSY
+ */
 AIODUCT_API int aioduct_request_version(struct aioduct_request *request, int version);
+/**
+ * Connect to this host and port instead of the URL's, and instead of what the client's connect_to
+ * says; its resolve rules are applied to what is given. URL, Host, SNI and the certificate's name
+ * stay. @target is "host:port", a part left empty means the URL's, IPv6 in brackets; NULL: as the
+ * URL says. Requests with different targets share no connection.
+ * Owns:    string copied
+ * Returns: 0 | -EINVAL | -EBUSY (frozen) | -ENOMEM
+ */
+AIODUCT_API int aioduct_request_connect_to(struct aioduct_request *request, const char *target);
 /** Deadline of the whole exchange, instead of the client's; milliseconds; AIODUCT_NO_LIMIT: none.
  * -> 0 | -EBUSY */
 AIODUCT_API int aioduct_request_total_timeout_ms(struct aioduct_request *request, int timeout_ms);

@@ -4,6 +4,7 @@
 #include "http/settings.h"
 #include "tap.h"
 
+#include <aioduct/request.h>
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
@@ -42,6 +43,8 @@ static void test_defaults(void **state)
         assert_int_equal(s.idle_total_max, 256);
         assert_int_equal(s.waiters_max, 10000);
         assert_int_equal(s.replays_max, 2);
+        assert_int_equal(s.h2_connections_per_origin_max, 4);
+        assert_int_equal(s.version, AIODUCT_HTTP_AUTO);
         assert_memory_equal(s.agent.p, "User-Agent: aioduct/", 20);
         ad_settings_fini(&s);
     }
@@ -62,6 +65,20 @@ static void test_no_limit(void **state)
     assert_true(s.collect_bytes_max == UINT64_MAX);
     assert_int_equal(s.connections_per_origin_max, UINT32_MAX);
     assert_int_equal(s.agent.bytes, 0);
+    ad_settings_fini(&s);
+}
+
+static void test_off(void **state)
+{
+    struct ad_settings s;
+    struct aioduct_client_options o = defaults();
+    (void)state;
+    o.drain_bytes_max = o.idle_per_origin_max = o.idle_total_max = o.replays_max = AIODUCT_OFF;
+    assert_int_equal(ad_settings_init(&s, &o, NULL), 0);
+    assert_int_equal(s.drain_bytes_max, 0);
+    assert_int_equal(s.idle_per_origin_max, 0);
+    assert_int_equal(s.idle_total_max, 0);
+    assert_int_equal(s.replays_max, 0);
     ad_settings_fini(&s);
 }
 
@@ -105,12 +122,15 @@ static void test_refusals(void **state)
     REFUSED(url_bytes_max, -2);
     REFUSED(window_bytes, -2);
     REFUSED(collect_bytes_max, -2);
-    REFUSED(drain_bytes_max, -2);
+    REFUSED(drain_bytes_max, -3);
     REFUSED(connections_per_origin_max, -2);
-    REFUSED(idle_per_origin_max, -2);
-    REFUSED(idle_total_max, -2);
+    REFUSED(idle_per_origin_max, -3);
+    REFUSED(idle_total_max, -3);
     REFUSED(waiters_max, -2);
-    REFUSED(replays_max, -2);
+    REFUSED(h2_connections_per_origin_max, -2);
+    REFUSED(version, 1);
+    REFUSED(version, 30);
+    REFUSED(replays_max, -3);
     REFUSED(workers, -1);
     REFUSED(binding, (enum aioduct_binding)9);
     REFUSED(family, (enum aioduct_family)5);
@@ -288,6 +308,7 @@ static void test_bad_rules(void **state)
 static const struct CMUnitTest cases[] = {
     {"zero stands for the documented defaults", test_defaults, NULL, NULL, NULL},
     {"AIODUCT_NO_LIMIT lifts limits and switches timeouts off", test_no_limit, NULL, NULL, NULL},
+    {"AIODUCT_OFF switches policies off", test_off, NULL, NULL, NULL},
     {"C117: every bad value is refused and the option is named", test_refusals, NULL, NULL, NULL},
     {"a local binding excludes workers", test_local_binding_excludes_workers, NULL, NULL, NULL},
     {"options of another size are read as far as both know them", test_other_sizes, NULL, NULL,
