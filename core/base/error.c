@@ -46,6 +46,7 @@ static const struct ad_error_entry entries[] = {
     E(AIODUCT_E_HEAD_LIMIT, PEER, 0, "the response head is larger than the limit"),
     E(AIODUCT_E_TRUNCATED, PEER, 1, "the response body ended early"),
     E(AIODUCT_E_NOT_HTTP, PEER, 0, "the peer does not speak HTTP"),
+    E(AIODUCT_E_STREAM, PEER, 1, "the peer ended the HTTP/2 stream early"),
     E(AIODUCT_E_CLIENT_CLOSED, USAGE, 0, "the client is being destroyed"),
     E(AIODUCT_E_INTERNAL, LOCAL, 0, "internal error"),
 };

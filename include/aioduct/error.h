@@ -64,6 +64,7 @@ enum {
     AIODUCT_E_HEAD_LIMIT = -5402, /* response head larger than the limit */
     AIODUCT_E_TRUNCATED = -5403,  /* the body ended early; what came was delivered */
     AIODUCT_E_NOT_HTTP = -5404,   /* the answer does not even start as HTTP does */
+    AIODUCT_E_STREAM = -5405,     /* the peer ended the HTTP/2 stream; detail names its code */
 
     /* ours */
     AIODUCT_E_CLIENT_CLOSED = -5501, /* the client is being destroyed */

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * HTTP/2 codec of a client, without I/O: bytes in, events out; requests in, bytes out. nghttp2
+ * keeps streams, HPACK and the rules of messages; decided here are limits, floods, flow control,
+ * the pace of resets and what an error is called, row by row (C33 to C50).
+ *
+ * A request's stream is a struct in the owner's memory, from ad_h2_submit until on_complete or
+ * on_closed was called, or ad_h2_cancel. Nothing is given to nghttp2 before ad_h2_produce, so a
+ * request that leaves earlier costs no stream.
+ *
+ * Flow control: the connection's credit is returned on receipt, a stream's by ad_h2_consume, so the
+ * stream window bounds what the peer may send ahead for each.
+ *
+ * Life: create -> submit, feed, produce ... -> destroy. Once feed or produce has failed, the codec
+ * does nothing more, but that the next produce may have a GOAWAY to say.
+ */
+#ifndef AD_PROTO_H2_H
+#define AD_PROTO_H2_H
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/slice.h"
+
+#include <aioduct/exchange.h>
+#include <stdbool.h>
+
+/* Error codes of RFC 9113 section 7 that are not all the same to a caller. */
+enum {
+    AD_H2_NO_ERROR = 0,
+    AD_H2_PROTOCOL_ERROR = 1,
+    AD_H2_REFUSED_STREAM = 7,
+    AD_H2_CANCEL = 8,
+    AD_H2_ENHANCE_YOUR_CALM = 11,
+    AD_H2_HTTP_1_1_REQUIRED = 13
+};
+const char *ad_h2_code_name(uint32_t code);
+
+struct ad_h2_limits {
+    uint32_t head_bytes_max; /* names, values and 32 bytes a field, as the peer is told to count */
+    uint32_t head_fields_max, interim_max, trailer_bytes_max;
+    uint32_t streams_max;
+    uint64_t stream_window_bytes, connection_window_bytes; /* cut to what a window can be */
+};
+
+/* A field of a request; the name is in lower case. */
+struct ad_h2_field {
+    struct ad_slice name, value;
+    bool sensitive; /* kept out of the compression tables */
+};
+
+struct ad_h2_stream {
+    struct ad_list node; /* until its HEADERS are made */
+    int32_t id;          /* from then on */
+    uint8_t state;
+    bool has_body;
+    bool sent_end; /* the request is complete */
+    bool got_head; /* the final head was delivered */
+    bool has_trailers;
+    uint32_t interim_count;
+    uint64_t head_bytes; /* of all heads so far */
+    const struct ad_h2_field *fields;
+    uint32_t field_count;
+    struct ad_h2_field extra;
+};
+
+/* Why a stream ended without a complete response. */
+struct ad_h2_end {
+    uint32_t code;                     /* of RST_STREAM, ours or the peer's */
+    bool refused;                      /* the peer has certainly not acted on it */
+    const struct aioduct_error *error; /* what to tell the caller */
+};
+
+enum { AD_H2_LATER = -1 }; /* of on_source */
+
+/* Called inside feed (the first seven) and produce. None may feed, produce or destroy; all else is
+ * allowed. */
+struct ad_h2_events {
+    void (*on_interim)(void *owner, struct ad_h2_stream *s, const struct aioduct_head *head);
+    void (*on_head)(void *owner, struct ad_h2_stream *s, const struct aioduct_head *head);
+    void (*on_body)(void *owner, struct ad_h2_stream *s, const uint8_t *bytes, size_t count);
+    void (*on_trailers)(void *owner, struct ad_h2_stream *s, const struct aioduct_head *trailers);
+    /* The response is complete; the rest of an upload is called off (C14, C41). */
+    void (*on_complete)(void *owner, struct ad_h2_stream *s);
+    /* The peer takes no new streams, and has not acted on those above @last_id: they are closed as
+     * refused right after this. */
+    void (*on_goaway)(void *owner, int32_t last_id, uint32_t code);
+    void (*on_pong)(void *owner); /* of ad_h2_ping */
+    void (*on_closed)(void *owner, struct ad_h2_stream *s, const struct ad_h2_end *end);
+    /* More requests fit, or fewer. */
+    void (*on_room)(void *owner);
+    /* The request's head is in the output. */
+    void (*on_head_sent)(void *owner, struct ad_h2_stream *s);
+    /* Append at most @room bytes of the request's body to @out -> how many; *out_end after the
+     * last. AD_H2_LATER: nothing now, ad_h2_resume will be called, or it was cancelled. */
+    int64_t (*on_source)(void *owner, struct ad_h2_stream *s, struct ad_buf *out, size_t room,
+                         bool *out_end);
+    /* After the last body byte of a stream with has_trailers. */
+    const struct ad_h2_field *(*on_request_trailers)(void *owner, struct ad_h2_stream *s,
+                                                     uint32_t *out_count);
+};
+
+struct ad_h2;
+/* @limits and @events borrowed for the codec's life. 0 | -ENOMEM */
+int ad_h2_create(const struct ad_h2_limits *limits, const struct ad_h2_events *events, void *owner,
+                 struct ad_h2 **out);
+void ad_h2_destroy(struct ad_h2 *h2); /* NULL does nothing */
+
+/* All bytes are taken. 0, or negative with @error filled when the connection is done for:
+ * AIODUCT_E_PROTOCOL, AIODUCT_E_LIMIT (a flood), -ENOMEM. What is wrong with one stream is told by
+ * on_closed. */
+int ad_h2_feed(struct ad_h2 *h2, const uint8_t *bytes, size_t count, struct aioduct_error *error);
+/* Append at most about @room bytes. 0, or as feed; what was appended is worth sending even then. */
+int ad_h2_produce(struct ad_h2 *h2, struct ad_buf *out, size_t room, struct aioduct_error *error);
+bool ad_h2_wants_write(const struct ad_h2 *h2);
+
+/* How many more requests may be submitted. */
+unsigned ad_h2_room(const struct ad_h2 *h2);
+/* A request: pseudo-header fields first, then the others, then @extra unless its name is empty; all
+ * borrowed until the stream's end. Members of @s that the codec needs are set. */
+void ad_h2_submit(struct ad_h2 *h2, struct ad_h2_stream *s, const struct ad_h2_field *fields,
+                  uint32_t count, const struct ad_h2_field *extra, bool has_body,
+                  bool has_trailers);
+/* Give a submitted stream up, with this code for the peer. Its place stays taken until the peer has
+ * seen it (C44). No event follows. */
+void ad_h2_cancel(struct ad_h2 *h2, struct ad_h2_stream *s, uint32_t code);
+/* @count body bytes of @s need no memory any more. */
+void ad_h2_consume(struct ad_h2 *h2, struct ad_h2_stream *s, size_t count);
+/* After AD_H2_LATER: ask the source again. */
+void ad_h2_resume(struct ad_h2 *h2, struct ad_h2_stream *s);
+void ad_h2_ping(struct ad_h2 *h2);
+/* No error: tell the peer that this side is leaving. */
+void ad_h2_leave(struct ad_h2 *h2);
+
+/* For tests: the next stream has @id, which is odd and higher than any before. */
+void ad_h2_set_next_id(struct ad_h2 *h2, uint32_t id);
+
+#endif

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * Parts of the HTTP/2 codec:
+ *
+ *   h2_frames.c   frame headers, read beside nghttp2: the first frame, floods, what is forbidden
+ *   h2_block.c    a header block -> a head, within the limits
+ *   h2_receive.c  nghttp2's callbacks for what came
+ *   h2_send.c     requests, bodies and resets on their way out
+ *   h2.c          life, feeding, ends
+ */
+#ifndef AD_PROTO_H2_PRIVATE_H
+#define AD_PROTO_H2_PRIVATE_H
+
+#include "proto/h2.h"
+#include "proto/h2_compat.h"
+
+/* ---- frame headers ---- */
+
+#define AD_H2_FRAME_HEAD_BYTES 9
+
+struct ad_h2_frames {
+    uint8_t head[AD_H2_FRAME_HEAD_BYTES];
+    uint8_t head_bytes;
+    bool began; /* the first frame was seen */
+    uint8_t continuations;
+    uint32_t payload_left;
+    int64_t budget; /* see h2_frames.c */
+};
+
+struct ad_h2_offence {
+    uint32_t code;    /* for GOAWAY */
+    const char *text; /* NULL: none */
+};
+
+void ad_h2_frames_init(struct ad_h2_frames *frames);
+/* A request went out, or @bytes of a body: the peer may answer that with odd frames. */
+void ad_h2_frames_earn_request(struct ad_h2_frames *frames);
+void ad_h2_frames_earn(struct ad_h2_frames *frames, size_t bytes);
+/* How many of these bytes come before the header of the first offending frame. */
+size_t ad_h2_frames_scan(struct ad_h2_frames *frames, const uint8_t *bytes, size_t count,
+                         struct ad_h2_offence *offence);
+
+/* ---- header blocks ---- */
+
+struct ad_h2_span {
+    uint32_t name_at, name_bytes, value_at, value_bytes;
+};
+
+struct ad_h2_block {
+    struct ad_h2_stream *s; /* NULL: nobody wants it */
+    int status;
+    uint64_t bytes; /* decoded, as the peer counts them */
+    struct ad_buf text;
+    struct ad_h2_span *spans;
+    struct aioduct_header *headers;
+    uint32_t count, room;
+};
+
+void ad_h2_block_begin(struct ad_h2_block *block, struct ad_h2_stream *s);
+/* 0 | AIODUCT_E_HEAD_LIMIT, AIODUCT_E_LIMIT (trailers) | -ENOMEM, @error filled */
+int ad_h2_block_add(struct ad_h2_block *block, const struct ad_h2_limits *limits,
+                    struct ad_slice name, struct ad_slice value, struct aioduct_error *error);
+/* Borrowed until the next begin. */
+void ad_h2_block_head(struct ad_h2_block *block, bool trailers, struct aioduct_head *out);
+/* Give back what a large block took. */
+void ad_h2_block_end(struct ad_h2_block *block);
+void ad_h2_block_fini(struct ad_h2_block *block);
+
+/* ---- the codec ---- */
+
+enum { AD_H2_STREAM_IDLE = 0, AD_H2_STREAM_QUEUED, AD_H2_STREAM_OPEN };
+
+struct ad_h2 {
+    const struct ad_h2_limits *limits;
+    const struct ad_h2_events *events;
+    void *owner;
+    nghttp2_session *session;
+    struct ad_h2_frames frames;
+    struct ad_h2_block block;
+    struct ad_h2_stream *current; /* an event of it is being delivered */
+
+    struct ad_list queued;             /* streams not given to nghttp2 yet */
+    unsigned queued_count, open_count; /* open: for nghttp2, left ones too */
+    unsigned resets_waiting;           /* not covered by a ping yet */
+    unsigned resets_covered;           /* until the ack of the ping under way */
+    uint64_t reset_ping, live_ping;    /* payloads under way; 0: none */
+    uint64_t ping_count;
+    nghttp2_nv *nv;
+    size_t nv_room;
+
+    struct ad_buf *out;  /* during produce */
+    size_t out_end;      /* where it is full */
+    struct ad_buf spill; /* made during feed */
+    char reason[160];    /* nghttp2's last complaint */
+    bool began;          /* the preface is out */
+    int32_t reset_id;    /* the stream that the peer has just reset */
+    bool goaway;         /* the peer's came */
+    bool failed, goaway_due;
+    uint32_t goaway_code;
+    struct aioduct_error error; /* of failed */
+};
+
+/* The connection is done for; @h2_code is told to the peer. -> @code */
+__attribute__((format(printf, 4, 5))) int ad_h2_fail(struct ad_h2 *h2, int code, uint32_t h2_code,
+                                                     const char *format, ...);
+int ad_h2_fail_memory(struct ad_h2 *h2);
+/* nghttp2 failed with @code and cannot go on. */
+int ad_h2_fail_library(struct ad_h2 *h2, int code);
+/* The owner has no more to do with @s. */
+void ad_h2_detach(struct ad_h2 *h2, struct ad_h2_stream *s);
+/* End @s with an event; @code 0 with @error NULL for what the peer's code says. */
+void ad_h2_end(struct ad_h2 *h2, struct ad_h2_stream *s, uint32_t code, bool refused,
+               const struct aioduct_error *error);
+/* RST_STREAM, and a PING beside it. */
+void ad_h2_reset(struct ad_h2 *h2, int32_t id, uint32_t code);
+void ad_h2_pace_resets(struct ad_h2 *h2);
+#define AD_H2_WRONG_BODY "the body is not as long as Content-Length says, or none was allowed"
+enum aioduct_phase ad_h2_phase(const struct ad_h2_stream *s);
+
+void ad_h2_set_receive_callbacks(nghttp2_session_callbacks *callbacks);
+void ad_h2_set_send_callbacks(nghttp2_session_callbacks *callbacks);
+
+#endif

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The way out: requests are given to nghttp2 when there is room to write them, so that cancelling
+ * one before costs nothing; bodies go from their source into the output without a copy between.
+ */
+#include "proto/h2_private.h"
+
+#include "base/assert.h"
+#include "base/error.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <string.h>
+
+static struct ad_h2_stream *stream_of(nghttp2_session *session, int32_t id)
+{
+    return nghttp2_session_get_stream_user_data(session, id);
+}
+
+/* ---- fields ---- */
+
+static void put_field(nghttp2_nv *nv, const struct ad_h2_field *field)
+{
+    /* nghttp2 does not write through these; its struct serves both directions. */
+    nv->name = (uint8_t *)(uintptr_t)field->name.p;
+    nv->namelen = field->name.bytes;
+    nv->value = (uint8_t *)(uintptr_t)field->value.p;
+    nv->valuelen = field->value.bytes;
+    nv->flags = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE;
+    if (field->sensitive) {
+        nv->flags |= NGHTTP2_NV_FLAG_NO_INDEX;
+    }
+}
+
+/* The fields as nghttp2 takes them, in memory that is used again. -> NULL: out of memory */
+static nghttp2_nv *fill_nv(struct ad_h2 *h2, const struct ad_h2_field *fields, size_t count,
+                           const struct ad_h2_field *extra)
+{
+    if (count + 1 > h2->nv_room) {
+        nghttp2_nv *nv = ad_realloc(h2->nv, (count + 1) * sizeof *nv);
+        if (nv == NULL) {
+            return NULL;
+        }
+        h2->nv = nv;
+        h2->nv_room = count + 1;
+    }
+    for (size_t i = 0; i < count; i++) {
+        put_field(&h2->nv[i], &fields[i]);
+    }
+    if (extra != NULL && extra->name.bytes > 0) {
+        put_field(&h2->nv[count], extra);
+    }
+    return h2->nv;
+}
+
+/* ---- bodies ---- */
+
+/* Take back what was appended for a DATA frame that is not made. */
+static void take_back(struct ad_h2 *h2, size_t bytes)
+{
+    h2->out->end = h2->out->begin + bytes;
+}
+
+static int append_trailers(struct ad_h2 *h2, struct ad_h2_stream *s)
+{
+    uint32_t count = 0;
+    const struct ad_h2_field *fields = h2->events->on_request_trailers(h2->owner, s, &count);
+    nghttp2_nv *nv = fill_nv(h2, fields, count, NULL);
+    if (nv == NULL || nghttp2_submit_trailer(h2->session, s->id, nv, count) != 0) {
+        ad_h2_fail_memory(h2);
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    }
+    return 0;
+}
+
+/* Where the body has ended. -> how many bytes the last frame has, negative on failure */
+static ad_ng_ssize end_body(struct ad_h2 *h2, struct ad_h2_stream *s, size_t before, int64_t got,
+                            uint32_t *data_flags)
+{
+    *data_flags |= NGHTTP2_DATA_FLAG_EOF;
+    s->sent_end = true;
+    if (!s->has_trailers) {
+        return (ad_ng_ssize)got;
+    }
+    *data_flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+    if (got == 0) { /* then nghttp2 makes no frame */
+        take_back(h2, before);
+    }
+    int code = append_trailers(h2, s);
+    return code < 0 ? code : (ad_ng_ssize)got;
+}
+
+static ad_ng_ssize on_read(nghttp2_session *session, int32_t id, uint8_t *buffer, size_t length,
+                           uint32_t *data_flags, nghttp2_data_source *source, void *user)
+{
+    static const uint8_t head[AD_H2_FRAME_HEAD_BYTES];
+    struct ad_h2 *h2 = user;
+    struct ad_h2_stream *s = stream_of(session, id);
+    (void)buffer;
+    (void)source;
+    if (s == NULL || h2->out == NULL) {
+        return NGHTTP2_ERR_DEFERRED;
+    }
+    size_t before = ad_buf_bytes(h2->out);
+    bool end = false;
+    if (ad_buf_append(h2->out, head, sizeof head) < 0) {
+        ad_h2_fail_memory(h2);
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    }
+    int64_t got = h2->events->on_source(h2->owner, s, h2->out, length, &end);
+    if (stream_of(session, id) != s || got < 0 || (got == 0 && !end)) {
+        take_back(h2, before);
+        return NGHTTP2_ERR_DEFERRED;
+    }
+    AD_ASSERT((size_t)got <= length && ad_buf_bytes(h2->out) == before + sizeof head + (size_t)got);
+    *data_flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+    ad_h2_frames_earn(&h2->frames, (size_t)got);
+    return end ? end_body(h2, s, before, got, data_flags) : (ad_ng_ssize)got;
+}
+
+/* Right after on_read: the frame's header goes before its bytes, which are there already. */
+static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head,
+                        size_t length, nghttp2_data_source *source, void *user)
+{
+    struct ad_h2 *h2 = user;
+    (void)session;
+    (void)frame;
+    (void)source;
+    memcpy(h2->out->block + h2->out->end - length - AD_H2_FRAME_HEAD_BYTES, head,
+           AD_H2_FRAME_HEAD_BYTES);
+    return ad_buf_bytes(h2->out) >= h2->out_end ? NGHTTP2_ERR_PAUSE : 0;
+}
+
+/* ---- what nghttp2 says about frames going out ---- */
+
+static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+    struct ad_h2 *h2 = user;
+    if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+        struct ad_h2_stream *s = stream_of(session, frame->hd.stream_id);
+        if (s != NULL) {
+            s->sent_end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+            h2->events->on_head_sent(h2->owner, s);
+        }
+    } else if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR) {
+        /* nghttp2 has found fault with the peer. */
+        uint32_t code = frame->goaway.error_code;
+        ad_h2_fail(h2, code == NGHTTP2_ENHANCE_YOUR_CALM ? AIODUCT_E_LIMIT : AIODUCT_E_PROTOCOL,
+                   code, "HTTP/2 connection error %s%s%.*s", ad_h2_code_name(code),
+                   frame->goaway.opaque_data_len > 0 ? ": " : "",
+                   (int)frame->goaway.opaque_data_len, (const char *)frame->goaway.opaque_data);
+        h2->goaway_due = false; /* this was it */
+    }
+    return 0;
+}
+
+static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *frame, int code,
+                             void *user)
+{
+    struct ad_h2 *h2 = user;
+    struct ad_h2_stream *s = stream_of(session, frame->hd.stream_id);
+    struct aioduct_error error;
+    if (frame->hd.type == NGHTTP2_HEADERS && s != NULL) {
+        bool too_large = code == NGHTTP2_ERR_FRAME_SIZE_ERROR;
+        ad_error_set(&error, too_large ? AIODUCT_E_LIMIT : AIODUCT_E_STREAM, AIODUCT_PHASE_SEND,
+                     "the request could not be sent over HTTP/2: %s",
+                     too_large ? "its head is too large" : nghttp2_strerror(code));
+        ad_h2_end(h2, s, AD_H2_REFUSED_STREAM, !too_large, &error);
+    }
+    return 0;
+}
+
+void ad_h2_set_send_callbacks(nghttp2_session_callbacks *callbacks)
+{
+    nghttp2_session_callbacks_set_send_data_callback(callbacks, on_send_data);
+    nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_send);
+    nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks, on_frame_not_send);
+}
+
+/* ---- produce ---- */
+
+static void open_stream(struct ad_h2 *h2, struct ad_h2_stream *s)
+{
+    ad_ng_data_provider provider = {.read_callback = on_read};
+    struct aioduct_error error;
+    nghttp2_nv *nv = fill_nv(h2, s->fields, s->field_count, &s->extra);
+    size_t count = s->field_count + (s->extra.name.bytes > 0 ? 1u : 0u);
+    int32_t id = nv == NULL ? NGHTTP2_ERR_NOMEM
+                            : ad_ng_submit_request(h2->session, NULL, nv, count,
+                                                   s->has_body ? &provider : NULL, s);
+    if (id > 0) {
+        s->id = id;
+        s->state = AD_H2_STREAM_OPEN;
+        h2->open_count++;
+        ad_h2_frames_earn_request(&h2->frames);
+        return;
+    }
+    if (nghttp2_is_fatal(id)) {
+        ad_h2_fail_memory(h2);
+    }
+    ad_error_set(&error, AIODUCT_E_STREAM, AIODUCT_PHASE_SEND,
+                 "no HTTP/2 stream could be opened: %s", nghttp2_strerror(id));
+    ad_h2_end(h2, s, AD_H2_REFUSED_STREAM, true, &error);
+}
+
+static void open_queued(struct ad_h2 *h2)
+{
+    while (!ad_list_empty(&h2->queued) && !h2->failed) {
+        h2->queued_count--;
+        open_stream(h2, (struct ad_h2_stream *)(void *)ad_list_pop_front(&h2->queued));
+    }
+}
+
+static void take_frames(struct ad_h2 *h2, struct ad_buf *out, size_t end)
+{
+    const uint8_t *bytes;
+    while (!h2->failed && ad_buf_bytes(out) < end) {
+        ad_ng_ssize count = ad_ng_mem_send(h2->session, &bytes);
+        if (count < 0 && !h2->failed) {
+            ad_h2_fail_library(h2, (int)count);
+        }
+        if (count <= 0) {
+            return;
+        }
+        h2->began = true;
+        if (ad_buf_append(out, bytes, (size_t)count) < 0) {
+            ad_h2_fail_memory(h2); /* a frame is lost, and HPACK is out of step */
+        }
+    }
+}
+
+/* nghttp2 may have decided during a feed to end the connection: learn why at once. Nothing but
+ * control frames is left to be made then. */
+static void look_for_end(struct ad_h2 *h2)
+{
+    bool ids_left = nghttp2_session_get_next_stream_id(h2->session) <= INT32_MAX;
+    if (!h2->goaway && ids_left && nghttp2_session_check_request_allowed(h2->session) == 0) {
+        take_frames(h2, &h2->spill, SIZE_MAX);
+    }
+}
+
+static void append_goaway(struct ad_h2 *h2, struct ad_buf *out)
+{
+    const uint8_t frame[AD_H2_FRAME_HEAD_BYTES + 8] = {
+        [2] = 8,
+        [3] = NGHTTP2_GOAWAY,
+        [AD_H2_FRAME_HEAD_BYTES + 7] = (uint8_t)h2->goaway_code,
+    };
+    h2->goaway_due = false;
+    if (h2->began) {
+        (void)ad_buf_append(out, frame, sizeof frame); /* the connection closes either way */
+    }
+}
+
+int ad_h2_produce(struct ad_h2 *h2, struct ad_buf *out, size_t room, struct aioduct_error *error)
+{
+    size_t end = ad_buf_bytes(out) + room;
+    if (ad_buf_bytes(&h2->spill) > 0) {
+        if (ad_buf_append(out, ad_buf_data(&h2->spill), ad_buf_bytes(&h2->spill)) < 0) {
+            ad_h2_fail_memory(h2);
+        }
+        ad_buf_fini(&h2->spill);
+    }
+    h2->out = out;
+    h2->out_end = end;
+    do {
+        open_queued(h2);
+        take_frames(h2, out, end);
+    } while (!h2->failed && !ad_list_empty(&h2->queued) && ad_buf_bytes(out) < end);
+    h2->out = NULL;
+    if (!h2->failed) {
+        return 0;
+    }
+    if (h2->goaway_due) {
+        append_goaway(h2, out);
+    }
+    *error = h2->error;
+    return h2->error.code;
+}
+
+int ad_h2_feed(struct ad_h2 *h2, const uint8_t *bytes, size_t count, struct aioduct_error *error)
+{
+    struct ad_h2_offence offence;
+    if (!h2->failed) {
+        size_t good = ad_h2_frames_scan(&h2->frames, bytes, count, &offence);
+        ad_ng_ssize used = good == 0 ? 0 : ad_ng_mem_recv(h2->session, bytes, good);
+        if (used < 0 && !h2->failed) {
+            ad_h2_fail_library(h2, (int)used);
+        }
+        if (!h2->failed) {
+            look_for_end(h2);
+        }
+        if (!h2->failed && offence.text != NULL) {
+            ad_h2_fail(h2,
+                       offence.code == NGHTTP2_ENHANCE_YOUR_CALM ? AIODUCT_E_LIMIT
+                                                                 : AIODUCT_E_PROTOCOL,
+                       offence.code, "%s", offence.text);
+        }
+    }
+    if (h2->failed) {
+        *error = h2->error;
+        return h2->error.code;
+    }
+    return 0;
+}
