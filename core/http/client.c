@@ -113,10 +113,6 @@ static int create_shared(struct aioduct_client *client, struct aioduct_error *er
     if (code < 0) {
         return code;
     }
-    if (s->tls.flags & (AIODUCT_TLS_NO_VERIFY_CHAIN | AIODUCT_TLS_NO_VERIFY_NAME)) {
-        ad_log(AD_LOG_WARNING, "TLS certificates are not verified: anybody can read and change "
-                               "what this client sends");
-    }
     unsigned count = client->worker_count == 0 ? 1 : client->worker_count;
     client->workers = ad_zalloc(count * sizeof *client->workers);
     if (client->workers == NULL) {

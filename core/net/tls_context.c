@@ -172,7 +172,8 @@ int ad_tls_context_create(const struct aioduct_tls_options *options, struct ad_t
         return code;
     }
     if (o->flags & (AIODUCT_TLS_NO_VERIFY_CHAIN | AIODUCT_TLS_NO_VERIFY_NAME)) {
-        ad_logf(AD_LOG_WARNING, "tls: the peer's %s not verified",
+        ad_logf(AD_LOG_WARNING,
+                "tls: the peer's %s not verified: anybody can read and change what is sent",
                 !(o->flags & AIODUCT_TLS_NO_VERIFY_NAME)    ? "certificate chain is"
                 : !(o->flags & AIODUCT_TLS_NO_VERIFY_CHAIN) ? "name is"
                                                             : "certificate chain and name are");

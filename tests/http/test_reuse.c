@@ -97,6 +97,41 @@ static void test_stale_every_time(void **state)
     assert_int_equal(peer_requests(t->peer), 3);
 }
 
+/* Two connections are idle, and both are stale. */
+static void play_two_stale(struct peer_conn *conn, int index, void *user)
+{
+    (void)user;
+    if (!peer_read_request(conn)) {
+        return;
+    }
+    if (index < 2) {
+        peer_wait_requests(peer_of(conn), 2);
+        peer_answer(conn, 200, "", "fresh");
+        peer_read_request(conn);
+        return;
+    }
+    peer_answer(conn, 200, "", "again");
+}
+
+static void test_stale_twice(void **state)
+{
+    struct tester *t = *state;
+    t->options.replays_max = 1;
+    tester_client(t);
+    tester_peer(t, play_two_stale, NULL);
+    struct aioduct_request *request = tester_request(t, "GET", peer_url(t->peer, "/"));
+    struct result *first = tester_submit(t, request), *second = tester_submit(t, request);
+    tester_run(t);
+    assert_answer(first, 200);
+    assert_answer(second, 200);
+    assert_int_equal(peer_connections(t->peer), 2);
+    struct result *r = tester_perform(t, request);
+    assert_answer(r, 200);
+    assert_string_equal(r->body, "again");
+    assert_int_equal(peer_connections(t->peer), 3);
+    assert_int_equal(peer_requests(t->peer), 4);
+}
+
 static void play_answer_once(struct peer_conn *conn, int index, void *user)
 {
     (void)index;
@@ -386,6 +421,8 @@ int main(void)
         HTTP_CASES("C22: POST that was written is never sent twice", test_stale_post),
         HTTP_CASES("C22: a fresh connection that closes is not tried for ever",
                    test_stale_every_time),
+        HTTP_CASES("C22: it is sent again on a new connection, not on another idle one",
+                   test_stale_twice),
         HTTP_CASES("C22: a resend that cannot connect is not safe to retry",
                    test_stale_then_unreachable),
         HTTP_CASES("C22: a body that rewinds is sent again", test_stale_put_rewound),

@@ -225,6 +225,25 @@ static void test_no_check_at_all(void **state)
     }
 }
 
+static void on_log(int level, const char *message, void *user)
+{
+    int *warnings = user;
+    *warnings += level == 1 && strstr(message, "not verified") != NULL;
+}
+
+static void test_no_check_is_said_once(void **state)
+{
+    struct tester *t = *state;
+    int warnings = 0;
+    t->options.tls.flags = AIODUCT_TLS_NO_VERIFY_NAME;
+    aioduct_log_set(on_log, &warnings, 1);
+    tester_client(t);
+    struct result *r = get_from(t, NGINX_TLS_WRONGNAME, NULL);
+    aioduct_log_set(NULL, NULL, 0);
+    assert_answer(r, 200);
+    assert_int_equal(warnings, 1);
+}
+
 static void test_system_trust(void **state)
 {
     struct tester *t = *state;
@@ -482,6 +501,7 @@ int main(int argc, char **argv)
         HTTPS_CASE("without chain check names are still checked", test_no_chain_check),
         HTTPS_CASE("without name check chains are still checked", test_no_name_check),
         HTTPS_CASE("without any check all are accepted", test_no_check_at_all),
+        HTTPS_CASE("C59: a check that is off is said once", test_no_check_is_said_once),
         HTTPS_CASE("C59: the system's trust store is the default", test_system_trust),
         HTTPS_CASE("C58: a wildcard covers one label", test_wildcard),
         HTTPS_CASE("ca_dir replaces the trust store", test_ca_dir),

@@ -278,6 +278,25 @@ static void play_leave(struct peer_conn *conn, int index, void *user)
 }
 
 /* The handshake is done for the server, and the connection is gone before the request. */
+/* Nothing of the request was sent, so it may be sent again, but not for ever. */
+static void test_answers_before_every_request(void **state)
+{
+    struct tester *t = *state;
+    t->options.replays_max = 3;
+    tester_client(t);
+    tester_peer_with(
+        t, &(struct peer_options){.play = play_until_closed,
+                                  .early = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+                                  .early_each = true,
+                                  .priority = "NORMAL:-VERS-ALL:+VERS-TLS1.3:%NO_TICKETS"});
+    struct result *r = tester_get(t, peer_url(t->peer, "/"));
+    assert_error(r, AIODUCT_E_PROTOCOL, AIODUCT_PHASE_SEND);
+    assert_int_equal(r->error.safe_to_retry, 1);
+    assert_string_equal(r->order, "D");
+    assert_int_equal(peer_connections(t->peer), 4);
+    assert_int_equal(peer_requests(t->peer), 0);
+}
+
 static void test_gone_before_request(void **state)
 {
     struct tester *t = *state;
@@ -330,6 +349,8 @@ int main(void)
         HTTPS_CASE("C62: tickets and key updates inside a body", test_records_in_body),
         HTTPS_CASE("a record that does not decrypt fails the body", test_garbage_records),
         HTTPS_CASE("C13: an answer before the request is nobody's", test_answer_before_request),
+        HTTPS_CASE("C22: an unsent request is sent again at most replays_max times",
+                   test_answers_before_every_request),
         HTTPS_CASE("a connection that is gone before the request", test_gone_before_request),
     };
     return TAP_RUN(cases, suite_begin, suite_end);

@@ -25,8 +25,9 @@ struct peer_options {
     bool tls;
     const char *cert;     /* name of a test certificate, "server" if NULL */
     const char *priority; /* GnuTLS priority string, "NORMAL" if NULL */
-    const char *early; /* TLS 1.3, first connection: sent in one piece with the handshake's end */
-    peer_play_fn play; /* @index counts connections from 0 */
+    const char *early;    /* TLS 1.3: sent in one piece with the handshake's end ... */
+    bool early_each;      /* ... on every connection, not on the first alone */
+    peer_play_fn play;    /* @index counts connections from 0 */
     void *user;
     int backlog;             /* 0: 128 */
     unsigned receive_buffer; /* of the connections, bytes; 0: the system's */

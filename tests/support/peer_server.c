@@ -195,7 +195,7 @@ static bool handshake(struct peer_conn *conn)
 {
     struct peer *peer = conn->peer;
     const char *priority = peer->options.priority;
-    const char *early = conn->index == 0 ? peer->options.early : NULL;
+    const char *early = conn->index == 0 || peer->options.early_each ? peer->options.early : NULL;
     unsigned flags = GNUTLS_SERVER | GNUTLS_NO_SIGNAL;
     if (gnutls_init(&conn->tls, early != NULL ? flags | GNUTLS_ENABLE_EARLY_START : flags) < 0) {
         return false;

@@ -15,7 +15,9 @@
 
 #include <aioduct/aioduct.h>
 #include <errno.h>
+#include <netdb.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -561,6 +563,76 @@ static void test_acquire_timeout(void **state)
     end(&s);
 }
 
+/* ---- a name server that never answers ---- */
+
+static pthread_mutex_t hang_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t hang_changed = PTHREAD_COND_INITIALIZER;
+static bool hang_over, hang_left;
+
+static int hang(const char *node, const char *service, const void *hints, void **result)
+{
+    (void)node;
+    (void)service;
+    (void)hints;
+    (void)result;
+    pthread_mutex_lock(&hang_lock);
+    while (!hang_over) {
+        pthread_cond_wait(&hang_changed, &hang_lock);
+    }
+    hang_left = true;
+    pthread_cond_broadcast(&hang_changed);
+    pthread_mutex_unlock(&hang_lock);
+    return EAI_AGAIN;
+}
+
+static void free_nothing(void *result)
+{
+    (void)result;
+}
+
+static void end_hang(void)
+{
+    pthread_mutex_lock(&hang_lock);
+    hang_over = true;
+    pthread_cond_broadcast(&hang_changed);
+    while (!hang_left) {
+        pthread_cond_wait(&hang_changed, &hang_lock);
+    }
+    pthread_mutex_unlock(&hang_lock);
+}
+
+/* The client's resolver, but for what it asks. */
+static void use_resolver_that_hangs(struct aioduct_client *client)
+{
+    const struct ad_resolver_options options = {.getaddrinfo = hang, .freeaddrinfo = free_nothing};
+    ad_resolver_destroy(client->resolver);
+    assert_int_equal(ad_resolver_create_system(&options, &client->resolver), 0);
+    client->workers[0].engine.resolver = client->resolver;
+}
+
+static void test_hung_resolver(void **state)
+{
+    struct scene s;
+    struct outcome o = {0};
+    struct aioduct_request *request;
+    (void)state;
+    begin(&s, play_ok);
+    s.options.connect_timeout_ms = 30;
+    open_client(&s);
+    use_resolver_that_hangs(s.client);
+    assert_int_equal(aioduct_request_create("GET", "http://hung.test/", &request, NULL), 0);
+    submit(&s, request, &o);
+    assert_int_equal(aioduct_client_run(s.client), 0);
+    assert_int_equal(o.error.code, AIODUCT_E_TIMEOUT);
+    assert_int_equal(o.error.phase, AIODUCT_PHASE_RESOLVE);
+    assert_int_equal(o.error.safe_to_retry, 1);
+    assert_non_null(strstr(o.error.message, "connect_timeout_ms"));
+    aioduct_request_destroy(request);
+    end(&s); /* waits for no look-up */
+    assert_false(hang_left);
+    end_hang();
+}
+
 /* ---- the rest of a dropped body ---- */
 
 static void play_half(struct peer_conn *conn, int index, void *user)
@@ -699,6 +771,8 @@ static const struct CMUnitTest cases[] = {
     {"idle_per_origin_max and idle_total_max bound the idle ones", test_idle_limits, NULL, NULL,
      NULL},
     {"acquire_timeout_ms ends a wait for a slot", test_acquire_timeout, NULL, NULL, NULL},
+    {"C56, C57: a name server that hangs runs into connect_timeout_ms in phase resolve",
+     test_hung_resolver, NULL, NULL, NULL},
     {"C90: the short rest of a cancelled body is drained", test_short_rest_is_drained, NULL, NULL,
      NULL},
     {"poll and turn drive a client from a foreign loop", test_a_foreign_loop_drives, NULL, NULL,

@@ -759,6 +759,8 @@ static void test_ticket_store(void **state)
     ad_tls_tickets_put(&store, "a.test", 1, true, (const uint8_t *)"2", 1);
     ad_tls_tickets_put(&store, "a.test", 1, true, (const uint8_t *)"3", 1);
     assert_int_equal(store.count, 2);
+    assert_null(ad_tls_tickets_take(&store, "b.test", 1));
+    assert_null(ad_tls_tickets_take(&store, "a.test", 2));
     ticket = ad_tls_tickets_take(&store, "a.test", 1);
     assert_memory_equal(ticket->bytes, "3", 1);
     ad_tls_ticket_destroy(ticket);
@@ -900,7 +902,8 @@ int main(void)
         {"C60: sessions are resumed, by origin and client", test_resumption, NULL, NULL, NULL},
         {"C60: a TLS 1.3 ticket is used once", test_used_once, NULL, NULL, NULL},
         {"a handshake that fails forgets the origin's tickets", test_forgotten, NULL, NULL, NULL},
-        {"tickets are bounded by origin and in all", test_ticket_store, NULL, NULL, NULL},
+        {"C60: tickets are for one origin, and bounded by origin and in all", test_ticket_store,
+         NULL, NULL, NULL},
         {"C80: each allocation may fail", test_out_of_memory, NULL, NULL, NULL},
     };
     return TAP_RUN(cases, setup, teardown);
