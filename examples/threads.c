@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A client with two loops of its own, used by four threads at once.   threads URL */
+/* A client with two loops of its own, used by eight threads at once.   threads URL */
 #include <aioduct/aioduct.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -30,8 +30,8 @@ int main(int argc, char **argv)
     struct aioduct_client_options options = AIODUCT_CLIENT_OPTIONS_INIT;
     struct aioduct_client *client;
     struct aioduct_error error = {0};
-    struct job jobs[4];
-    pthread_t threads[4];
+    struct job jobs[8];
+    pthread_t threads[8];
     int failed = 0;
 
     if (argc != 2) {
@@ -41,15 +41,15 @@ int main(int argc, char **argv)
     if (aioduct_client_create(&options, &client, &error) < 0) {
         return fprintf(stderr, "threads: %s\n", error.message), 1;
     }
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 8; i++) {
         jobs[i] = (struct job){client, argv[1], 0};
         pthread_create(&threads[i], NULL, work, &jobs[i]);
     }
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 8; i++) {
         pthread_join(threads[i], NULL);
         failed += jobs[i].failed;
     }
     aioduct_client_destroy(client);
-    printf("%d answered, %d failed\n", 100 - failed, failed);
+    printf("%d answered, %d failed\n", 200 - failed, failed);
     return failed != 0;
 }

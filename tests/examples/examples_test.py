@@ -41,7 +41,7 @@ def own_loop_is_told_when_there_is_work(w):
 
 @case
 def threads_share_a_client(w):
-    equal(run(w, "threads", w.nginx.url("/hello.txt")), "100 answered, 0 failed\n")
+    equal(run(w, "threads", w.nginx.url("/hello.txt")), "200 answered, 0 failed\n")
 
 
 @case
