@@ -130,18 +130,20 @@ static int set_priority(struct ad_tls_context *c, const char *text, struct aiodu
     return 0;
 }
 
-static int open_keylog(struct ad_tls_context *c, struct aioduct_error *error)
+/* Wanted for looking at traffic, of programs that need not know of it: no reason to fail. */
+static void open_keylog(struct ad_tls_context *c)
 {
     const char *file = c->flags & AIODUCT_TLS_KEYLOG ? ad_env_get("SSLKEYLOGFILE") : NULL;
     if (file == NULL || file[0] == '\0') {
-        return 0;
+        return;
     }
     c->keylog_fd = open(file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     if (c->keylog_fd < 0) {
-        return config_error(error, 0, "SSLKEYLOGFILE", file, aioduct_error_text(-errno));
+        ad_logf(AD_LOG_WARNING, "tls: SSLKEYLOGFILE %s cannot be written: %s", file,
+                aioduct_error_text(-errno));
+        return;
     }
     ad_logf(AD_LOG_WARNING, "tls: session secrets are written to %s", file);
-    return 0;
 }
 
 int ad_tls_context_create(const struct aioduct_tls_options *options, struct ad_tls_context **out,
@@ -166,11 +168,11 @@ int ad_tls_context_create(const struct aioduct_tls_options *options, struct ad_t
     code = code < 0 ? code : set_priority(c, o->priority, error);
     code = code < 0 ? code : load_authorities(c, o, error);
     code = code < 0 ? code : load_client_certificate(c, o, error);
-    code = code < 0 ? code : open_keylog(c, error);
     if (code < 0) {
         ad_tls_context_destroy(c);
         return code;
     }
+    open_keylog(c);
     if (o->flags & (AIODUCT_TLS_NO_VERIFY_CHAIN | AIODUCT_TLS_NO_VERIFY_NAME)) {
         ad_logf(AD_LOG_WARNING,
                 "tls: the peer's %s not verified: anybody can read and change what is sent",

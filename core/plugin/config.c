@@ -8,11 +8,13 @@
 #include "base/mem.h"
 #include "base/slice.h"
 #include "plugin/name.h"
+#include "plugin/place.h"
 #include "plugin/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -30,6 +32,7 @@ enum {
 struct entry {
     const char *key, *value;
     unsigned line;
+    _Atomic bool asked; /* by the plugin whose option it is */
 };
 
 struct ad_config {
@@ -148,7 +151,11 @@ static int add(struct reader *r, const char *key, const char *value)
         config->entries = grown;
         config->capacity = capacity;
     }
-    config->entries[config->count++] = (struct entry){key, value, r->line};
+    struct entry *entry = &config->entries[config->count++];
+    entry->key = key;
+    entry->value = value;
+    entry->line = r->line;
+    atomic_init(&entry->asked, false);
     return 0;
 }
 
@@ -243,6 +250,20 @@ static ssize_t read_all(int fd, char *buffer, size_t capacity)
     return (ssize_t)bytes;
 }
 
+/* Whoever writes this file has this program load code. */
+static int check_writers(const char *path, const struct stat *st, struct aioduct_error *error)
+{
+    char text[64];
+    const char *why = S_ISREG(st->st_mode) ? ad_place_unsafe(st, text) : NULL;
+    if (why == NULL) {
+        return 0;
+    }
+    ad_plugin_fail(error, AIODUCT_E_CONFIG, "refusing the configuration file %s: %s", path, why);
+    ad_error_hint(error, "It can name plugins to load. Make it owned by root or by this user and "
+                         "not writable by others (chmod go-w).");
+    return AIODUCT_E_CONFIG;
+}
+
 static int read_text(struct ad_config *config, int fd, struct aioduct_error *error)
 {
     struct stat st;
@@ -255,6 +276,10 @@ static int read_text(struct ad_config *config, int fd, struct aioduct_error *err
     if (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode)) {
         return ad_plugin_fail(error, AIODUCT_E_CONFIG,
                               "the configuration file %s is not a regular file", config->path);
+    }
+    int code = check_writers(config->path, &st, error);
+    if (code < 0) {
+        return code;
     }
     config->text = ad_alloc(FILE_BYTES_MAX + 2);
     if (config->text == NULL) {
@@ -397,19 +422,54 @@ const char *ad_config_plugin_directory(const struct ad_config *config, unsigned 
     return NULL;
 }
 
-static bool is_option(const char *full, const char *plugin, const char *key)
+/* The part of @full behind "runtime.<plugin>."; NULL: it is no option of @plugin. */
+static const char *option_of(const char *full, const char *plugin)
 {
     size_t bytes = strlen(plugin);
     return strncmp(full, "runtime.", 8) == 0 && strncmp(full + 8, plugin, bytes) == 0 &&
-           full[8 + bytes] == '.' && strcmp(full + 8 + bytes + 1, key) == 0;
+                   full[8 + bytes] == '.'
+               ? full + 8 + bytes + 1
+               : NULL;
 }
 
 const char *ad_config_option(const struct ad_config *config, const char *plugin, const char *key)
 {
     for (unsigned i = 0; config != NULL && i < config->count; i++) {
-        if (is_option(config->entries[i].key, plugin, key)) {
+        const char *option = option_of(config->entries[i].key, plugin);
+        if (option != NULL && strcmp(option, key) == 0) {
+            atomic_store_explicit(&config->entries[i].asked, true, memory_order_relaxed);
             return config->entries[i].value;
         }
     }
     return NULL;
+}
+
+int ad_config_check_options(const struct ad_config *config, const char *plugin,
+                            struct aioduct_error *error)
+{
+    for (unsigned i = 0; config != NULL && i < config->count; i++) {
+        const struct entry *entry = &config->entries[i];
+        const char *option = option_of(entry->key, plugin);
+        if (option != NULL && !atomic_load_explicit(&entry->asked, memory_order_relaxed)) {
+            return ad_plugin_fail(error, AIODUCT_E_CONFIG,
+                                  "%s:%u: the runtime '%s' has no option "
+                                  "'%s'",
+                                  config->path, entry->line, plugin, option);
+        }
+    }
+    return 0;
+}
+
+unsigned ad_config_line_of(const struct ad_config *config, const char *plugin, const char *text)
+{
+    unsigned line = 0;
+    size_t longest = 0; /* of two names in one, the longer is meant */
+    for (unsigned i = 0; config != NULL && i < config->count; i++) {
+        const char *option = option_of(config->entries[i].key, plugin);
+        if (option != NULL && strlen(option) > longest && strstr(text, option) != NULL) {
+            longest = strlen(option);
+            line = config->entries[i].line;
+        }
+    }
+    return line;
 }

@@ -184,8 +184,7 @@ int ad_place_each(const char *directory, int (*visit)(const char *file, void *us
 
 /* ---- safety ---- */
 
-/* Why others could have written what @st describes; NULL if they could not. */
-static const char *unsafe(const struct stat *st, char text[64])
+const char *ad_place_unsafe(const struct stat *st, char text[64])
 {
     bool secure = ad_env_secure();
     if (st->st_uid != 0 && (secure || st->st_uid != geteuid())) {
@@ -204,7 +203,7 @@ static int check_owner(const char *what, const struct stat *st, const char *path
                        struct aioduct_error *error)
 {
     char text[64];
-    const char *why = unsafe(st, text);
+    const char *why = ad_place_unsafe(st, text);
     if (why == NULL) {
         return 0;
     }

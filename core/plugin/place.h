@@ -36,6 +36,10 @@ void ad_place_file(char path[PATH_MAX], const char *directory, const char *name)
  * walk and is returned. A directory that cannot be read has none. */
 int ad_place_each(const char *directory, int (*visit)(const char *file, void *user), void *user);
 
+/* Why others could have written the file or directory of @st, possibly in @text; NULL if they could
+ * not: it belongs to root or to the user of this process, and nobody else may write it. */
+const char *ad_place_unsafe(const struct stat *st, char text[64]);
+
 /**
  * Look at @path before anything opens it: a regular file, and neither it nor its directory (nor the
  * directory that a symbolic link leads to) writable by others. @named: the program itself gave this

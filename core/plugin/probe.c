@@ -2,6 +2,7 @@
 #include "plugin/probe.h"
 
 #include "base/error.h"
+#include "plugin/config.h"
 #include "plugin/text.h"
 
 #include <string.h>
@@ -41,7 +42,12 @@ int ad_probe_check(const struct ad_plugin *plugin, const struct ad_config *confi
     if (code == 0) {
         return 0;
     }
-    if (code == AIODUCT_E_UNAVAILABLE) {
+    unsigned line = ad_config_line_of(config, plugin->name, answer.reason);
+    if (code != AIODUCT_E_UNAVAILABLE && line != 0) {
+        code = AIODUCT_E_CONFIG;
+        ad_plugin_fail(error, code, "%s:%u: runtime '%s': %s", ad_config_path(config), line,
+                       plugin->name, answer.reason);
+    } else if (code == AIODUCT_E_UNAVAILABLE) {
         ad_plugin_fail(error, code, "%s unavailable: %s", plugin->name, answer.reason);
     } else {
         ad_plugin_fail(error, code, "runtime '%s' (%s) is broken: its probe failed: %s",

@@ -243,6 +243,12 @@ static int open_failed(struct ad_loop *loop, int code, const char *what,
                        struct aioduct_error *error)
 {
     const char *said = loop->plugin_error;
+    unsigned line = ad_config_line_of(loop->config, loop->plugin->name, said);
+    if (line != 0) {
+        ad_error_set(error, AIODUCT_E_CONFIG, AIODUCT_PHASE_SETUP, "%s:%u: runtime '%s': %s",
+                     ad_config_path(loop->config), line, loop->plugin->name, said);
+        return AIODUCT_E_CONFIG;
+    }
     return ad_error_set(error, code, AIODUCT_PHASE_SETUP, "runtime '%s': %s failed: %s",
                         loop->plugin->name, what,
                         said[0] != '\0' ? said : aioduct_error_text(code));
@@ -268,13 +274,15 @@ static int open_plugin(struct ad_loop *loop, const struct aioduct_foreign *forei
     }
     code = plugin->connector.open(loop->cx, &loop->host, loop->rt);
     if (code < 0) {
-        open_failed(loop, code, "opening the connector", error);
+        code = open_failed(loop, code, "opening the connector", error);
         plugin->runtime.close(loop->rt);
         return code;
     }
-    code = ad_mailbox_open(loop);
-    if (code < 0) {
+    code = ad_config_check_options(loop->config, plugin->name, error);
+    if (code == 0 && (code = ad_mailbox_open(loop)) < 0) {
         open_failed(loop, code, "starting the mailbox task", error);
+    }
+    if (code < 0) {
         plugin->connector.close(loop->cx);
         plugin->runtime.close(loop->rt);
     }

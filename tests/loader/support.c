@@ -20,6 +20,7 @@ char loader_dir[64];
 int loader_setup(void **state)
 {
     (void)state;
+    umask(022); /* a configuration that its group may write is refused */
     umask(022);
     strcpy(loader_dir, "/tmp/aioduct-loader-XXXXXX");
     return mkdtemp(loader_dir) == NULL || chmod(loader_dir, 0755) < 0;

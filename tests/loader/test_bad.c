@@ -370,6 +370,18 @@ static void test_probe_fills(void **state)
     assert_int_equal(strlen(got.error.hint), 191);
 }
 
+static void test_unknown_option(void **state)
+{
+    (void)state;
+    struct loader_outcome got;
+    loader_choose(&(struct loader_run){.option = "epoll",
+                                       .config = "runtime.uring.entries = 64\n"
+                                                 "runtime.epoll.bogus = 1\n",
+                                       .open = true},
+                  &got);
+    loader_expect(&got, AIODUCT_E_CONFIG, ":2: the runtime 'epoll' has no option 'bogus'", "");
+}
+
 int main(void)
 {
     static const struct CMUnitTest others[] = {
@@ -381,6 +393,8 @@ int main(void)
         {"the reason that open gives to host->error reaches the caller", test_open_fails, NULL,
          NULL, NULL},
         {"an option of the configuration file reaches the plugin of that name", test_probe_option,
+         NULL, NULL, NULL},
+        {"an option that the runtime does not have is refused with its line", test_unknown_option,
          NULL, NULL, NULL},
         {"a probe's texts without an end are cut", test_probe_fills, NULL, NULL, NULL},
     };

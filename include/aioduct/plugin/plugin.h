@@ -102,7 +102,9 @@ struct aioduct_host {
     void (*log)(void *ctx, int level, const char *message);
     /* [any] Why the call that is about to return an error fails; @message is copied. */
     void (*error)(void *ctx, int code, const char *message);
-    /* [setup] Value of the option "<plugin name>.<key>"; NULL if not set. Borrowed until open
+    /* [setup] Value of the option "<plugin name>.<key>"; NULL if not set. A plugin asks for each of
+     * its options by the end of open: one that is set and was not asked for is refused as unknown.
+     * In the text of an error about an option its key stands as it is. Borrowed until open
      * returns. */
     const char *(*option)(void *ctx, const char *key);
 

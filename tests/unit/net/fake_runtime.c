@@ -63,6 +63,29 @@ const char *ad_config_option(const struct ad_config *config, const char *plugin,
     return NULL;
 }
 
+int ad_config_check_options(const struct ad_config *config, const char *plugin,
+                            struct aioduct_error *error)
+{
+    (void)config;
+    (void)plugin;
+    (void)error;
+    return 0;
+}
+
+unsigned ad_config_line_of(const struct ad_config *config, const char *plugin, const char *text)
+{
+    (void)config;
+    (void)plugin;
+    (void)text;
+    return 0;
+}
+
+const char *ad_config_path(const struct ad_config *config)
+{
+    (void)config;
+    return "";
+}
+
 /* ---- runtime ---- */
 
 static int rt_open(void *rt, const struct aioduct_host *host, const struct aioduct_foreign *foreign)

@@ -217,6 +217,65 @@ static void test_unreadable(void **state)
     ad_config_destroy(config);
 }
 
+/* Whoever writes the file chooses what code is loaded. */
+static void test_writable_by_others(void **state)
+{
+    (void)state;
+    static const struct {
+        uid_t owner;
+        mode_t mode;
+        const char *why; /* NULL: taken */
+    } files[] = {
+        {0, 0644, NULL}, {0, 0666, "world-writable"},        {0, 0602, "world-writable"},
+        {0, 0664, NULL}, {4242, 0644, "owned by user 4242"},
+    };
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        struct ad_config *config = NULL;
+        struct aioduct_error error = {0};
+        bool foreign = files[i].owner != 0;
+        if ((foreign || files[i].mode == 0664) && geteuid() != 0) {
+            continue; /* only root can make one of another user, and share it with its group */
+        }
+        write_bytes(file, "runtime = epoll\n", 16);
+        assert_int_equal(chmod(file, files[i].mode), 0);
+        assert_int_equal(foreign ? chown(file, files[i].owner, (gid_t)-1) : 0, 0);
+        int code = ad_config_read(file, &config, &error);
+        ad_config_destroy(config);
+        assert_int_equal(unlink(file), 0);
+        assert_int_equal(code, files[i].why == NULL ? 0 : AIODUCT_E_CONFIG);
+        if (files[i].why != NULL &&
+            (strstr(error.message, files[i].why) == NULL || strstr(error.message, file) == NULL ||
+             strstr(error.hint, "chmod go-w") == NULL)) {
+            fail_msg("'%s', '%s'", error.message, error.hint);
+        }
+    }
+}
+
+static void test_options_nobody_asked_for(void **state)
+{
+    (void)state;
+    char want[256];
+    struct aioduct_error error = {0};
+    struct ad_config *c = good("runtime.uring.entries = 64\n"
+                               "runtime.uring.bogus = 1\n"
+                               "runtime.other.bogus = 1\n"
+                               "runtime.uring.entries_max = 1\n");
+    ad_config_option(c, "uring", "entries");
+    ad_config_option(c, "uring", "entries_max");
+    ad_config_option(c, "uring", "buffers");
+    assert_int_equal(ad_config_check_options(c, "uring", &error), AIODUCT_E_CONFIG);
+    snprintf(want, sizeof want, "%s:2: the runtime 'uring' has no option 'bogus'", file);
+    assert_string_equal(error.message, want);
+    assert_int_equal(ad_config_check_options(c, "libev", &error), 0);
+    assert_int_equal(ad_config_line_of(c, "uring", "entries takes a number"), 1);
+    assert_int_equal(ad_config_line_of(c, "uring", "entries_max takes a number"), 4);
+    assert_int_equal(ad_config_line_of(c, "uring", "no memory"), 0);
+    ad_config_option(c, "uring", "bogus");
+    assert_int_equal(ad_config_check_options(c, "uring", &error), 0);
+    ad_config_destroy(c);
+    assert_int_equal(ad_config_check_options(NULL, "uring", &error), 0);
+}
+
 static void test_memory(void **state)
 {
     (void)state;
@@ -398,6 +457,7 @@ static void test_which_file(void **state)
 static int setup(void **state)
 {
     (void)state;
+    umask(022); /* a file that its group may write is refused */
     strcpy(directory, "/tmp/aioduct-config-XXXXXX");
     if (mkdtemp(directory) == NULL) {
         return 1;
@@ -432,6 +492,9 @@ int main(void)
         {"a NUL byte is refused", test_nul, NULL, NULL, NULL},
         {"a named file that cannot be read is an error that names it", test_unreadable, NULL, NULL,
          NULL},
+        {"a file that others may write is refused", test_writable_by_others, NULL, NULL, NULL},
+        {"an option that its runtime did not ask for is found", test_options_nobody_asked_for, NULL,
+         NULL, NULL},
         {"every allocation may fail", test_memory, NULL, NULL, NULL},
     };
     return TAP_RUN(cases, setup, teardown);
