@@ -36,6 +36,7 @@ static void release(struct ad_deferred *deferred)
         conn->codec->fini(conn);
     }
     ad_deadline_remove(conn->engine->loop, &conn->deadline);
+    ad_free(conn->info);
     ad_free(conn);
 }
 
@@ -50,43 +51,6 @@ void ad_conn_unref(struct ad_conn *conn)
 }
 
 /* ---- information ---- */
-
-static void format_address(const uint8_t *bytes, uint32_t count, char *text, int *port)
-{
-    struct sockaddr_storage address = {0};
-    if (count == 0 || count > sizeof address) {
-        return;
-    }
-    memcpy(&address, bytes, count);
-    if (address.ss_family == AF_INET) {
-        const struct sockaddr_in *v4 = (const struct sockaddr_in *)&address;
-        inet_ntop(AF_INET, &v4->sin_addr, text, INET6_ADDRSTRLEN);
-        *port = ntohs(v4->sin_port);
-    } else if (address.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address;
-        inet_ntop(AF_INET6, &v6->sin6_addr, text, INET6_ADDRSTRLEN);
-        *port = ntohs(v6->sin6_port);
-    }
-}
-
-void ad_conn_info_fill(struct ad_conn *conn)
-{
-    struct aioduct_stream_info info = {.size = sizeof info};
-    if (conn->info_filled || conn->transport == NULL || conn->state == AD_CONN_CLOSING) {
-        return;
-    }
-    conn->info_filled = true;
-    if (ad_transport_info(conn->transport, &info) == 0) {
-        format_address(info.peer_addr, info.peer_addr_bytes, conn->peer_address, &conn->peer_port);
-        format_address(info.local_addr, info.local_addr_bytes, conn->local_address,
-                       &conn->local_port);
-    }
-    snprintf(conn->tls_version, sizeof conn->tls_version, "%s",
-             ad_transport_tls_version(conn->transport));
-    snprintf(conn->tls_cipher, sizeof conn->tls_cipher, "%s",
-             ad_transport_tls_cipher(conn->transport));
-    conn->tls_resumed = ad_transport_tls_resumed(conn->transport);
-}
 
 void ad_conn_wire_fill(struct ad_conn *conn)
 {
@@ -112,8 +76,8 @@ static void on_step(struct ad_transport *t, const struct ad_dial_step *step)
         return;
     }
     if (step->addr != NULL) {
-        format_address((const uint8_t *)&step->addr->storage, step->addr->bytes, address,
-                       &more.address_port);
+        ad_conn_address_text((const uint8_t *)&step->addr->storage, step->addr->bytes, address,
+                             &more.address_port);
         more.address = address;
     }
     ad_event_conn_tell(conn, kinds[step->kind], &more);

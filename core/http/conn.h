@@ -86,6 +86,14 @@ struct ad_h1_side {
     bool no_reuse;           /* for good: sending failed, or the server does not keep it */
 };
 
+/* What few ask for, and an idle connection need not carry. */
+struct ad_conn_info {
+    bool tls_resumed;
+    char tls_version[16], tls_cipher[64];
+    char peer_address[INET6_ADDRSTRLEN], local_address[INET6_ADDRSTRLEN];
+    int peer_port, local_port;
+};
+
 struct ad_conn {
     struct ad_engine *engine;
     struct ad_origin *origin; /* until it closes */
@@ -119,11 +127,7 @@ struct ad_conn {
     struct ad_transport_times times;   /* when it was opened */
     uint64_t wire_sent, wire_received; /* as of ad_conn_wire_fill */
 
-    /* for aioduct_exchange_info, filled when first asked for */
-    bool info_filled, tls_resumed;
-    char tls_version[16], tls_cipher[64];
-    char peer_address[INET6_ADDRSTRLEN], local_address[INET6_ADDRSTRLEN];
-    int peer_port, local_port;
+    struct ad_conn_info *info; /* made when it is first asked for; NULL: not yet, or no memory */
 };
 
 /* Start opening one for @origin; the pool hears of the end. 0 | negative */
@@ -146,8 +150,11 @@ void ad_conn_release(struct ad_conn *conn);
 void ad_conn_room_changed(struct ad_conn *conn);
 /* A shared codec was told ENHANCE_YOUR_CALM (C40): its origin gets no new streams for a while. */
 void ad_conn_calm(struct ad_conn *conn);
-/* Ask the transport and keep the answer. */
+/* Ask the transport and keep the answer, while there is a transport (conn_info.c). */
 void ad_conn_info_fill(struct ad_conn *conn);
+/* A sockaddr of @count bytes as text, INET6_ADDRSTRLEN bytes of it; unchanged if it is neither
+ * family. */
+void ad_conn_address_text(const uint8_t *bytes, uint32_t count, char *text, int *port);
 /* The same for the bytes that it has moved so far. */
 void ad_conn_wire_fill(struct ad_conn *conn);
 

@@ -41,13 +41,16 @@ static void fill_connection(const struct aioduct_exchange *ex, struct aioduct_ex
     }
     ad_conn_info_fill(conn);
     info->protocol = conn->codec->protocol;
-    info->tls_version = conn->tls_version;
-    info->tls_cipher = conn->tls_cipher;
-    info->tls_resumed = conn->tls_resumed;
-    info->peer_address = conn->peer_address;
-    info->local_address = conn->local_address;
-    info->peer_port = conn->peer_port;
-    info->local_port = conn->local_port;
+    const struct ad_conn_info *known = conn->info;
+    if (known != NULL) {
+        info->tls_version = known->tls_version;
+        info->tls_cipher = known->tls_cipher;
+        info->tls_resumed = known->tls_resumed;
+        info->peer_address = known->peer_address;
+        info->local_address = known->local_address;
+        info->peer_port = known->peer_port;
+        info->local_port = known->local_port;
+    }
     info->reused = ex->reused;
     info->connection = conn->number;
     ad_conn_wire_fill(conn);
