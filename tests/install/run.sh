@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # Install into a prefix, then use what is there as a stranger would: a program built with pkg-config
-# and a plugin built from the installed header alone.
+# and a plugin built from what is installed.
 #   run.sh BUILD_DIRECTORY PREFIX JUNIT_FILE
 set -u
 build=$1 prefix=$2 junit=$3
@@ -58,13 +58,20 @@ compile_cxx() {
 check 'the same program compiles as C++17' compile_cxx
 
 compile_plugin() {
-  mkdir -p "$work/plugins" "$work/include/aioduct/plugin"
-  cp "$prefix/include/aioduct/plugin/plugin.h" "$work/include/aioduct/plugin/"
+  mkdir -p "$work/plugins"
+  # shellcheck disable=SC2046
   cc -std=c11 -Wall -Wextra -Werror -fPIC -shared -fvisibility=hidden -Wl,-z,defs \
-    -I"$work/include" "$here/../../examples/runtime-template/pollrt.c" \
-    -o "$work/plugins/libaioduct-rt-pollrt.so"
+    "$here/../../examples/runtime-template/pollrt.c" \
+    $(pkg-config --cflags --libs aioduct-readiness) -o "$work/plugins/libaioduct-rt-pollrt.so"
 }
-check 'a plugin builds from the one installed header' compile_plugin
+check 'a plugin builds from one file with the installed helper' compile_plugin
+alone() {
+  exports=$(nm -D --defined-only "$work/plugins/libaioduct-rt-pollrt.so" | awk '{ print $3 }')
+  needs=$(readelf -d "$work/plugins/libaioduct-rt-pollrt.so" | grep NEEDED | grep -v libc.so)
+  echo "$exports" "$needs"
+  [ "$exports" = aioduct_plugin_entry_1 ] && [ -z "$needs" ]
+}
+check 'it exports its entry alone and needs the C library alone' alone
 run_plugin() { AIODUCT_PLUGIN_PATH=$work/plugins AIODUCT_RUNTIME=pollrt "$work/program" pollrt; }
 check 'a plugin elsewhere is found by AIODUCT_PLUGIN_PATH and fetches a page' run_plugin
 list_plugin() { AIODUCT_PLUGIN_PATH=$work/plugins "$prefix/bin/aioduct" plugins | grep -E '^pollrt +ok'; }

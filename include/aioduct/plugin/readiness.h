@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * readiness.h - makes a runtime out of a loop that can say "this descriptor is ready".
+ *
+ * Your loop gives two functions: watch a descriptor, and run until a time. The static library
+ * libaioduct-readiness makes the rest of them: block_on, turn, wake, tasks, timers, now_ns, and a
+ * TCP connector with all operations of its streams. Link it into your plugin; it exports nothing,
+ * and needs no library but libc:
+ *
+ *     cc -shared -fPIC -fvisibility=hidden mine.c $(pkg-config --cflags --libs aioduct-readiness)
+ *
+ * Your runtime's state begins with a `struct aioduct_readiness`; what your loop keeps of each
+ * descriptor is a struct of yours, the watcher, for which the library finds the place. The tables
+ * are filled in with the macros below. examples/runtime-template/pollrt.c is a whole runtime.
+ *
+ * Everything is called by the loop's thread. Other threads reach the loop through an eventfd, which
+ * is one of the descriptors that it watches, so your run needs no lock and no wake function.
+ */
+#ifndef AIODUCT_PLUGIN_READINESS_H
+#define AIODUCT_PLUGIN_READINESS_H
+
+#include <aioduct/plugin/plugin.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The library's half of a runtime's state: the first member of yours. */
+struct aioduct_readiness {
+    union {
+        void *pointer;
+        uint64_t number;
+        unsigned char bytes[768];
+    } inside;
+};
+
+/* The library's half of a stream's state: the first member of yours, the watcher the second. */
+struct aioduct_readiness_stream {
+    union {
+        void *pointer;
+        uint64_t number;
+        unsigned char bytes[256];
+    } inside;
+};
+
+/* The library's share of tasks, timers and connectors. */
+struct aioduct_readiness_part {
+    union {
+        void *pointer;
+        uint64_t number;
+        unsigned char bytes[64];
+    } inside;
+};
+
+/* ---- a descriptor that you watch ---- */
+
+enum { AIODUCT_READABLE = 1, AIODUCT_WRITABLE = 2 };
+
+struct aioduct_watch;
+
+int aioduct_watch_fd(const struct aioduct_watch *watch);
+/* What you report now, AIODUCT_READABLE | AIODUCT_WRITABLE; 0: it is not watched. */
+unsigned aioduct_watch_events(const struct aioduct_watch *watch);
+/* Your watcher, zeroed before the first use; it stays where it is while the descriptor is watched.
+ */
+void *aioduct_watch_watcher(const struct aioduct_watch *watch);
+/* Your runtime's state. */
+void *aioduct_watch_runtime(const struct aioduct_watch *watch);
+
+/* ---- what your loop gives ---- */
+
+struct aioduct_readiness_ops {
+    uint32_t size;
+    uint32_t watcher_bytes; /* sizeof your watcher; its alignment is a pointer's at most */
+    /* Report @events from now on, instead of aioduct_watch_events; 0: stop, and forget the watch.
+     * Level-triggered: what stays ready is reported in each run. -> 0, or -errno and nothing has
+     * changed; stopping always succeeds */
+    int (*watch)(struct aioduct_watch *watch, unsigned events);
+    /* Call aioduct_readiness_ready for each descriptor that is ready, at most once a run; if there
+     * is none, wait until one is or CLOCK_MONOTONIC has reached @deadline_ns (0: do not wait,
+     * UINT64_MAX: for ever). To return early is fine. -> 0 or -errno */
+    int (*run)(void *rt, uint64_t deadline_ns);
+};
+
+/* ---- what you call ---- */
+
+/**
+ * In your open, when watch can be called: it is, for the eventfd. @own is room for two watchers
+ * that belong to the library's own descriptors, for as long as the runtime is open.
+ * Returns: 0 | -errno, and nothing is left open
+ */
+int aioduct_readiness_open(void *rt, const struct aioduct_readiness_ops *ops, void *own,
+                           const struct aioduct_host *host);
+/* In your close, before the loop ends: watch is called once more for each of its own. */
+void aioduct_readiness_close(void *rt);
+/* Inside run: @watch is ready for @events; an error or a hang-up is both. Watches are stopped and
+ * begun meanwhile, also some that this run had still to report: those are not reported any more. */
+void aioduct_readiness_ready(struct aioduct_watch *watch, unsigned events);
+/* In your poll_fd, if your loop waits for one descriptor (an epoll set, a kqueue): from now on that
+ * one is readable whenever turn(0) has work. -> 0 or -errno */
+int aioduct_readiness_be_polled(void *rt);
+/* In your after_fork_child, once the loop is the child's own: descriptors that the parent shares
+ * are replaced. -> 0 or -errno */
+int aioduct_readiness_after_fork(void *rt);
+/* CLOCK_MONOTONIC now. */
+uint64_t aioduct_readiness_clock_ns(void);
+
+/* ---- the tables ---- */
+
+int aioduct_readiness_block_on(void *rt, struct aioduct_task *root, void *root_state);
+int aioduct_readiness_turn(void *rt, int64_t timeout_ns);
+void aioduct_readiness_wake(void *rt, struct aioduct_task *task, void *task_state);
+uint64_t aioduct_readiness_now_ns(void *rt);
+int aioduct_readiness_spawn(void *rt, struct aioduct_task *task, void *task_state);
+int aioduct_readiness_sleep(void *rt, struct aioduct_timer *timer, void *timer_state,
+                            uint64_t deadline_ns);
+void aioduct_readiness_sleep_cancel(void *rt, struct aioduct_timer *timer, void *timer_state);
+
+int aioduct_readiness_cx_open(void *cx, const struct aioduct_host *host, void *rt);
+void aioduct_readiness_cx_close(void *cx);
+int aioduct_readiness_connect(void *cx, struct aioduct_stream *stream, void *state,
+                              const struct aioduct_socket_config *config);
+int aioduct_readiness_recv_start(void *state);
+void aioduct_readiness_recv_stop(void *state);
+int aioduct_readiness_send(void *state, const struct iovec *pieces, unsigned count);
+int aioduct_readiness_shutdown(void *state);
+void aioduct_readiness_cancel(void *state, unsigned ops);
+void aioduct_readiness_stream_close(void *state);
+int aioduct_readiness_stream_info(void *state, struct aioduct_stream_info *info);
+
+#ifdef __cplusplus
+#define AIODUCT_READINESS_LAYOUT_(TYPE) \
+    {                                   \
+        sizeof(TYPE), alignof(TYPE)     \
+    }
+#else
+#define AIODUCT_READINESS_LAYOUT_(TYPE) \
+    {                                   \
+        sizeof(TYPE), _Alignof(TYPE)    \
+    }
+#endif
+
+/* Members of a struct aioduct_runtime beside your open and close, and poll_fd and after_fork_child
+ * if you have them. @TYPE is your runtime's state. */
+#define AIODUCT_READINESS_RUNTIME(TYPE)                                            \
+    .size = sizeof(struct aioduct_runtime), .rt = AIODUCT_READINESS_LAYOUT_(TYPE), \
+    .task = AIODUCT_READINESS_LAYOUT_(struct aioduct_readiness_part),              \
+    .block_on = aioduct_readiness_block_on, .wake = aioduct_readiness_wake,        \
+    .now_ns = aioduct_readiness_now_ns, .turn = aioduct_readiness_turn
+
+/* All members of a struct aioduct_runtime_poll. */
+#define AIODUCT_READINESS_POLL                                               \
+    .size = sizeof(struct aioduct_runtime_poll),                             \
+    .timer = AIODUCT_READINESS_LAYOUT_(struct aioduct_readiness_part),       \
+    .spawn_send = aioduct_readiness_spawn, .sleep = aioduct_readiness_sleep, \
+    .sleep_cancel = aioduct_readiness_sleep_cancel
+
+/* All members of a struct aioduct_connector. @TYPE is your stream's state. */
+#define AIODUCT_READINESS_CONNECTOR(TYPE)                                                 \
+    .size = sizeof(struct aioduct_connector), .flags = AIODUCT_BIND_SEND,                 \
+    .cx = AIODUCT_READINESS_LAYOUT_(struct aioduct_readiness_part),                       \
+    .stream = AIODUCT_READINESS_LAYOUT_(TYPE), .open = aioduct_readiness_cx_open,         \
+    .close = aioduct_readiness_cx_close, .connect = aioduct_readiness_connect,            \
+    .recv_start = aioduct_readiness_recv_start, .recv_stop = aioduct_readiness_recv_stop, \
+    .send = aioduct_readiness_send, .shutdown = aioduct_readiness_shutdown,               \
+    .cancel = aioduct_readiness_cancel, .stream_close = aioduct_readiness_stream_close,   \
+    .stream_info = aioduct_readiness_stream_info
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
