@@ -82,12 +82,10 @@ static void test_poll_loop(void **state)
     for (int i = 0; i < 10; i++) {
         results[i] = tester_submit(t, request);
     }
-    int rounds = 0;
     while (aioduct_client_outstanding(t->client) > 0) {
         struct pollfd event = {.fd = fd, .events = POLLIN};
         assert_true(poll(&event, 1, 10000) == 1); /* it says when there is work */
         assert_code(0, aioduct_client_turn(t->client, 0));
-        rounds++;
     }
     for (int i = 0; i < 10; i++) {
         assert_fine(results[i]);
