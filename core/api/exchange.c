@@ -59,6 +59,15 @@ int aioduct_exchange_body_ready(struct aioduct_exchange *exchange)
     return exchange == NULL ? -EINVAL : ad_exchange_body_ready(exchange);
 }
 
+int aioduct_exchange_trailer_add(struct aioduct_exchange *exchange, const char *name,
+                                 const char *value)
+{
+    if (exchange == NULL || name == NULL || value == NULL) {
+        return -EINVAL;
+    }
+    return ad_exchange_trailer_add(exchange, name, value);
+}
+
 int aioduct_exchange_info(const struct aioduct_exchange *exchange,
                           struct aioduct_exchange_info *info)
 {

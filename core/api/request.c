@@ -47,6 +47,23 @@ int aioduct_request_header_remove(struct aioduct_request *request, const char *n
     return ad_request_field_remove(request, name);
 }
 
+int aioduct_request_authority(struct aioduct_request *request, const char *authority)
+{
+    if (request == NULL || authority == NULL) {
+        return -EINVAL;
+    }
+    return ad_request_authority_set(request, authority);
+}
+
+int aioduct_request_trailer_add(struct aioduct_request *request, const char *name,
+                                const char *value)
+{
+    if (request == NULL || name == NULL || value == NULL) {
+        return -EINVAL;
+    }
+    return ad_request_trailer_add(request, name, value);
+}
+
 int aioduct_request_basic_auth(struct aioduct_request *request, const char *user,
                                const char *password)
 {

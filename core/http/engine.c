@@ -132,6 +132,7 @@ static void clear(struct aioduct_exchange *ex)
     ad_list_init(&ex->node);
     ad_list_init(&ex->wait_node);
     ad_list_init(&ex->kick_node);
+    ad_list_init(&ex->trailers);
     atomic_store_explicit(&ex->ops, 0, memory_order_relaxed);
     atomic_store_explicit(&ex->want_paused, false, memory_order_relaxed);
     atomic_store_explicit(&ex->held, 0, memory_order_relaxed);

@@ -321,6 +321,7 @@ void ad_exchange_finish(struct aioduct_exchange *ex)
     ad_request_unref(ex->request);
     ad_conn_unref(ex->conn);
     ad_buf_fini(&ex->stash);
+    ad_request_field_list_fini(&ex->trailers);
     ad_free(ex->error);
     ad_free(ex->head_copy);
     if (atomic_load_explicit(&ex->ops, memory_order_acquire) == 0) {
@@ -608,4 +609,24 @@ int ad_exchange_pause(struct aioduct_exchange *ex, bool paused)
 int ad_exchange_body_ready(struct aioduct_exchange *ex)
 {
     return ask(ex, AD_OP_READY);
+}
+
+int ad_exchange_trailer_add(struct aioduct_exchange *ex, const char *name_text,
+                            const char *value_text)
+{
+    struct ad_slice name = ad_slice_of(name_text);
+    struct ad_slice value = ad_slice_trim(ad_slice_of(value_text));
+    if (!ad_loop_is_current(ex->engine->loop) || !ex->engine->in_callback) {
+        return AIODUCT_E_THREAD;
+    }
+    if (!ad_request_is_chunked(ex->request) || ex->send >= AD_SEND_FLUSH ||
+        ad_request_trailer_check(name, value) < 0) {
+        return -EINVAL;
+    }
+    struct ad_field *field = ad_request_field_create(name, value);
+    if (field == NULL) {
+        return -ENOMEM;
+    }
+    ad_list_push_back(&ex->trailers, &field->node);
+    return 0;
 }

@@ -109,7 +109,8 @@ struct aioduct_exchange {
     bool truncated_ok;        /* ended without close_notify, which the caller accepts */
     unsigned replays;
     struct ad_upload upload;
-    struct ad_buf stash; /* body bytes that came while the caller held back */
+    struct ad_list trailers; /* of struct ad_field: said while the body was sent */
+    struct ad_buf stash;     /* body bytes that came while the caller held back */
 
     uint64_t head_bytes, body_bytes;
     uint64_t sent_bytes, received_bytes; /* with framing, counted by the codec */
@@ -207,6 +208,7 @@ int ad_exchange_cancel(struct aioduct_exchange *ex);
 int ad_exchange_release(struct aioduct_exchange *ex, uint64_t count);
 int ad_exchange_pause(struct aioduct_exchange *ex, bool paused);
 int ad_exchange_body_ready(struct aioduct_exchange *ex);
+int ad_exchange_trailer_add(struct aioduct_exchange *ex, const char *name, const char *value);
 /* Take @ex, which waits in the pool, from its loop and start it on that of @to. False: another
  * thread is asking something of it just now. */
 bool ad_exchange_pass(struct aioduct_exchange *ex, struct ad_engine *to);

@@ -42,7 +42,7 @@ static void wait_for_100(struct aioduct_exchange *ex)
 void ad_exchange_head_written(struct aioduct_exchange *ex)
 {
     ex->written = true;
-    if (ex->request->body_kind == AD_BODY_NONE) {
+    if (!ad_request_has_content(ex->request)) {
         ad_exchange_set_send(ex, AD_SEND_FLUSH);
     } else if (ad_exchange_expects(ex)) {
         wait_for_100(ex);

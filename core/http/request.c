@@ -78,6 +78,7 @@ int ad_request_create(const char *method, const char *url, struct aioduct_reques
     }
     atomic_init(&request->refs, 1);
     ad_list_init(&request->fields);
+    ad_list_init(&request->trailers);
     request->declared_length = -1;
     request->is_head = strcmp(method, "HEAD") == 0;
     request->idempotent = method_is_idempotent(method);
@@ -107,11 +108,49 @@ void ad_request_unref(struct aioduct_request *request)
     }
     ad_request_fields_fini(request);
     ad_url_fini(&request->url);
+    ad_free(request->authority);
     ad_free(request->body_copy);
     ad_free(request->connect_host);
     ad_free(request->head);
     ad_free(request->method);
     ad_free(request);
+}
+
+/* "name[:port]" -> as it is written for this request's scheme. */
+static int parse_authority(const struct aioduct_request *request, const char *text,
+                           struct ad_url *out)
+{
+    struct ad_buf url = {0};
+    if (text[strcspn(text, "/?#@")] != '\0') {
+        return -EINVAL;
+    }
+    int code = -ENOMEM;
+    if (ad_buf_append_str(&url, request->url.scheme) == 0 && ad_buf_append_str(&url, "://") == 0 &&
+        ad_buf_append(&url, text, strlen(text) + 1) == 0) {
+        code = ad_url_parse((const char *)ad_buf_data(&url), URL_PARSE_BYTES_MAX, out, NULL);
+    }
+    ad_buf_fini(&url);
+    return code == 0 || code == -ENOMEM ? code : -EINVAL;
+}
+
+int ad_request_authority_set(struct aioduct_request *request, const char *authority)
+{
+    struct ad_url parsed;
+    if (atomic_load_explicit(&request->frozen, memory_order_relaxed)) {
+        return -EBUSY;
+    }
+    int code = parse_authority(request, authority, &parsed);
+    if (code < 0) {
+        return code;
+    }
+    char *copy = ad_strdup(parsed.authority);
+    ad_url_fini(&parsed);
+    if (copy == NULL) {
+        return -ENOMEM;
+    }
+    ad_free(request->authority);
+    request->authority = copy;
+    return 0;
 }
 
 /* ---- bodies ---- */

@@ -45,6 +45,8 @@ struct aioduct_request {
     struct ad_url url;
     uint64_t origin_hash; /* of scheme, host and port: the pool's key */
     struct ad_list fields;
+    struct ad_list trailers;  /* of struct ad_field; they make the body chunked on HTTP/1.1 */
+    char *authority;          /* instead of the URL's in Host and :authority; NULL: the URL's */
     bool no_agent, no_accept; /* the default field was removed or replaced */
     bool asterisk;            /* OPTIONS without a path asks for "*" */
     bool is_head, idempotent, wants_close, wants_upgrade;
@@ -78,10 +80,27 @@ void ad_request_unref(struct aioduct_request *request); /* NULL does nothing */
 /* All of these: -EBUSY when frozen. */
 /* "host:port", either may be empty; NULL: as the URL says. 0 | -EINVAL | -EBUSY | -ENOMEM */
 int ad_request_connect_to(struct aioduct_request *request, const char *target);
+int ad_request_authority_set(struct aioduct_request *request, const char *authority);
 int ad_request_body_memory(struct aioduct_request *request, const void *bytes, size_t count,
                            bool copy);
 int ad_request_body_pull(struct aioduct_request *request, const struct aioduct_body_source *source,
                          int64_t length);
+
+/* Host and :authority. */
+static inline const char *ad_request_authority(const struct aioduct_request *request)
+{
+    return request->authority != NULL ? request->authority : request->url.authority;
+}
+/* Does something follow the head: a body, perhaps an empty one, or trailers? */
+static inline bool ad_request_has_content(const struct aioduct_request *request)
+{
+    return request->body_kind != AD_BODY_NONE || !ad_list_empty(&request->trailers);
+}
+/* Is that chunked on HTTP/1.1? */
+static inline bool ad_request_is_chunked(const struct aioduct_request *request)
+{
+    return request->body_length == AIODUCT_LENGTH_UNKNOWN || !ad_list_empty(&request->trailers);
+}
 
 /* ---- fields (request_fields.c): C18 and C19 are checked here ---- */
 int ad_request_field_add(struct aioduct_request *request, const char *name, const char *value);
@@ -90,6 +109,12 @@ int ad_request_field_remove(struct aioduct_request *request, const char *name);
 int ad_request_basic_auth(struct aioduct_request *request, const char *user, const char *password);
 const struct ad_field *ad_request_field_find(const struct aioduct_request *request,
                                              const char *name);
+int ad_request_trailer_add(struct aioduct_request *request, const char *name, const char *value);
+/* May this go into a trailer section (C7)? 0 | -EINVAL */
+int ad_request_trailer_check(struct ad_slice name, struct ad_slice value);
+/* NULL: out of memory, or larger than any head. */
+struct ad_field *ad_request_field_create(struct ad_slice name, struct ad_slice value);
+void ad_request_field_list_fini(struct ad_list *fields);
 void ad_request_fields_fini(struct aioduct_request *request);
 /* Does what the caller declared fit the body it set? 0 | -EINVAL */
 int ad_request_framing_check(const struct aioduct_request *request);

@@ -39,15 +39,21 @@ static void remove_all(struct aioduct_request *request, struct ad_slice name)
     }
 }
 
-void ad_request_fields_fini(struct aioduct_request *request)
+void ad_request_field_list_fini(struct ad_list *fields)
 {
     struct ad_list *node;
-    while ((node = ad_list_pop_front(&request->fields)) != NULL) {
+    while ((node = ad_list_pop_front(fields)) != NULL) {
         ad_free(node);
     }
 }
 
-static struct ad_field *field_create(struct ad_slice name, struct ad_slice value)
+void ad_request_fields_fini(struct aioduct_request *request)
+{
+    ad_request_field_list_fini(&request->fields);
+    ad_request_field_list_fini(&request->trailers);
+}
+
+struct ad_field *ad_request_field_create(struct ad_slice name, struct ad_slice value)
 {
     if (name.bytes > UINT32_MAX / 4 || value.bytes > UINT32_MAX / 4) {
         return NULL;
@@ -71,8 +77,7 @@ static struct ad_field *field_create(struct ad_slice name, struct ad_slice value
 
 int ad_request_framing_check(const struct aioduct_request *request)
 {
-    bool chunked =
-        request->body_kind == AD_BODY_PULL && request->body_length == AIODUCT_LENGTH_UNKNOWN;
+    bool chunked = ad_request_is_chunked(request);
     int64_t length = request->body_kind == AD_BODY_NONE ? 0 : request->body_length;
     if (request->declared_chunked && !chunked) {
         return -EINVAL;
@@ -83,10 +88,11 @@ int ad_request_framing_check(const struct aioduct_request *request)
     return 0;
 }
 
-/* Host names what the URL names; another would make the connection and the request disagree. */
+/* Host names what the URL names, or aioduct_request_authority has said: another by accident would
+ * make the connection and the request disagree. */
 static int check_host(const struct aioduct_request *request, struct ad_slice value)
 {
-    struct ad_slice authority = ad_slice_of(request->url.authority);
+    struct ad_slice authority = ad_slice_of(ad_request_authority(request));
     if (ad_slice_case_equal(value, authority)) {
         return 0;
     }
@@ -119,11 +125,12 @@ static int check_connection(struct ad_slice value)
     return 0;
 }
 
-static int declare_length(struct aioduct_request *request, struct ad_slice value)
+static int declare_length(struct aioduct_request *request, struct ad_slice value, bool replace)
 {
     uint64_t length;
     int64_t old = request->declared_length;
-    if (ad_slice_to_u64(value, INT64_MAX, &length) < 0 || (old >= 0 && old != (int64_t)length)) {
+    if (ad_slice_to_u64(value, INT64_MAX, &length) < 0 ||
+        (!replace && old >= 0 && old != (int64_t)length)) {
         return -EINVAL;
     }
     request->declared_length = (int64_t)length;
@@ -161,13 +168,13 @@ static int declare_expect(struct aioduct_request *request, struct ad_slice value
 
 /* 0: an ordinary field; 1: checked, not kept, because the head has its own; -EINVAL */
 static int check_framing_field(struct aioduct_request *request, struct ad_slice name,
-                               struct ad_slice value)
+                               struct ad_slice value, bool replace)
 {
     int code;
     if (is(name, "Host")) {
         code = check_host(request, value);
     } else if (is(name, "Content-Length")) {
-        code = declare_length(request, value);
+        code = declare_length(request, value, replace);
     } else if (is(name, "Transfer-Encoding")) {
         code = declare_chunked(request, value);
     } else if (is(name, "Expect")) {
@@ -205,11 +212,11 @@ static int put(struct aioduct_request *request, const char *name_text, const cha
     if (!ad_h1_is_token(name.p, name.bytes) || !ad_h1_is_field_value(value.p, value.bytes)) {
         return -EINVAL;
     }
-    struct ad_field *field = field_create(name, value);
+    struct ad_field *field = ad_request_field_create(name, value);
     if (field == NULL) {
         return -ENOMEM;
     }
-    int code = check_framing_field(request, name, value);
+    int code = check_framing_field(request, name, value, replace);
     if (code != 0) {
         ad_free(field);
         return code < 0 ? code : 0;
@@ -253,6 +260,48 @@ int ad_request_field_remove(struct aioduct_request *request, const char *name_te
     }
     replaces_default(request, name);
     remove_all(request, name);
+    return 0;
+}
+
+/* ---- trailers ---- */
+
+/* What controls a request is needed before its body, and what frames and routes it too (RFC 9110
+ * section 6.5.1); the rest is as for the trailers of a response. */
+int ad_request_trailer_check(struct ad_slice name, struct ad_slice value)
+{
+    static const char *const modifiers[] = {"cache-control",       "expect",        "if-match",
+                                            "if-modified-since",   "if-none-match", "if-range",
+                                            "if-unmodified-since", "pragma",        "range"};
+    struct aioduct_header field = {.name = name.p, .name_bytes = (uint32_t)name.bytes};
+    if (!ad_h1_is_token(name.p, name.bytes) || !ad_h1_is_field_value(value.p, value.bytes) ||
+        !ad_h1_trailer_allowed(&field)) {
+        return -EINVAL;
+    }
+    for (size_t i = 0; i < sizeof modifiers / sizeof modifiers[0]; i++) {
+        if (is(name, modifiers[i])) {
+            return -EINVAL;
+        }
+    }
+    return 0;
+}
+
+int ad_request_trailer_add(struct aioduct_request *request, const char *name_text,
+                           const char *value_text)
+{
+    struct ad_slice name = ad_slice_of(name_text);
+    struct ad_slice value = ad_slice_trim(ad_slice_of(value_text));
+    if (atomic_load_explicit(&request->frozen, memory_order_relaxed)) {
+        return -EBUSY;
+    }
+    /* On HTTP/1.1 they need chunks. */
+    if (ad_request_trailer_check(name, value) < 0 || request->declared_length >= 0) {
+        return -EINVAL;
+    }
+    struct ad_field *field = ad_request_field_create(name, value);
+    if (field == NULL) {
+        return -ENOMEM;
+    }
+    ad_list_push_back(&request->trailers, &field->node);
     return 0;
 }
 

@@ -39,11 +39,30 @@ static bool announces_length(const struct aioduct_request *request)
            strcmp(request->method, "PATCH") == 0;
 }
 
+/* Trailer: name, name. The caller's own announcement stands. */
+static int append_trailer_names(const struct aioduct_request *request, struct ad_buf *out)
+{
+    const char *before = "Trailer: ";
+    if (ad_list_empty(&request->trailers) || ad_request_field_find(request, "Trailer") != NULL) {
+        return 0;
+    }
+    AD_LIST_FOR_EACH (it, &request->trailers) {
+        const struct ad_field *field = (const struct ad_field *)(const void *)it;
+        if (ad_buf_append_str(out, before) < 0 || append_slice(out, field->name) < 0) {
+            return -ENOMEM;
+        }
+        before = ", ";
+    }
+    return ad_buf_append_str(out, "\r\n");
+}
+
 static int append_framing(const struct aioduct_request *request, struct ad_buf *out)
 {
     char line[64];
-    if (request->body_kind == AD_BODY_PULL && request->body_length == AIODUCT_LENGTH_UNKNOWN) {
-        return ad_buf_append_str(out, "Transfer-Encoding: chunked\r\n");
+    if (ad_request_is_chunked(request)) {
+        return ad_buf_append_str(out, "Transfer-Encoding: chunked\r\n") < 0
+                   ? -ENOMEM
+                   : append_trailer_names(request, out);
     }
     if (!announces_length(request)) {
         return 0;
@@ -56,7 +75,7 @@ static int append_framing(const struct aioduct_request *request, struct ad_buf *
 static int serialise(struct aioduct_request *request, struct ad_buf *out)
 {
     if (append_request_line(request, out) < 0 ||
-        append_line(out, ad_slice_of("Host"), ad_slice_of(request->url.authority)) < 0) {
+        append_line(out, ad_slice_of("Host"), ad_slice_of(ad_request_authority(request))) < 0) {
         return -ENOMEM;
     }
     request->agent_at = ad_buf_bytes(out);

@@ -161,6 +161,28 @@ static size_t chunk_frame_bytes(size_t count)
     return digits + 4;
 }
 
+static int append_trailers(const struct ad_list *trailers, struct ad_buf *out)
+{
+    AD_LIST_FOR_EACH (it, trailers) {
+        const struct ad_field *field = (const struct ad_field *)(const void *)it;
+        if (ad_buf_append(out, field->name.p, field->name.bytes) < 0 ||
+            ad_buf_append_str(out, ": ") < 0 ||
+            ad_buf_append(out, field->value.p, field->value.bytes) < 0 ||
+            ad_buf_append_str(out, "\r\n") < 0) {
+            return -ENOMEM;
+        }
+    }
+    return 0;
+}
+
+static enum ad_upload_step last_chunk(struct aioduct_exchange *ex, struct ad_buf *out)
+{
+    bool written = ad_buf_append_str(out, "0\r\n") == 0 &&
+                   append_trailers(&ex->request->trailers, out) == 0 &&
+                   append_trailers(&ex->trailers, out) == 0 && ad_buf_append_str(out, "\r\n") == 0;
+    return written ? AD_UPLOAD_END : out_of_memory(ex);
+}
+
 static enum ad_upload_step in_chunks(struct aioduct_exchange *ex, struct ad_buf *out, size_t room)
 {
     for (;;) {
@@ -175,7 +197,7 @@ static enum ad_upload_step in_chunks(struct aioduct_exchange *ex, struct ad_buf 
         }
         int64_t got = ad_upload_read(ex, at + CHUNK_LINE_BYTES, capacity);
         if (got == instead(AD_UPLOAD_END)) {
-            return ad_buf_append_str(out, "0\r\n\r\n") < 0 ? out_of_memory(ex) : AD_UPLOAD_END;
+            return last_chunk(ex, out);
         }
         if (got < 0) {
             return ad_upload_step_of(got);
@@ -189,8 +211,7 @@ static enum ad_upload_step in_chunks(struct aioduct_exchange *ex, struct ad_buf 
 
 enum ad_upload_step ad_upload_produce(struct aioduct_exchange *ex, struct ad_buf *out, size_t room)
 {
-    bool chunked = ex->request->body_length == AIODUCT_LENGTH_UNKNOWN;
-    return chunked ? in_chunks(ex, out, room) : as_it_is(ex, out, room);
+    return ad_request_is_chunked(ex->request) ? in_chunks(ex, out, room) : as_it_is(ex, out, room);
 }
 
 /* ---- life ---- */
@@ -208,6 +229,7 @@ int ad_upload_rewind(struct aioduct_exchange *ex)
         code = ad_dispatch_body_rewind(ex);
     }
     ex->upload = (struct ad_upload){0};
+    ad_request_field_list_fini(&ex->trailers);
     return code;
 }
 

@@ -65,15 +65,14 @@ bool ad_h1_close_delimited(const struct ad_h1 *h1);
 int64_t ad_h1_body_left(const struct ad_h1 *h1);   /* bytes still to come; -1 if unknown */
 uint64_t ad_h1_head_bytes(const struct ad_h1 *h1); /* of the heads so far */
 
-/* ---- requests ---- */
+/* ---- fields ---- */
 
 /* Is it a token (RFC 9110 5.6.2)? Is it a field value without CR, LF, NUL and other control bytes
  * but HTAB? */
 bool ad_h1_is_token(const char *s, size_t bytes);
 bool ad_h1_is_field_value(const char *s, size_t bytes);
 
-/* One chunk's frame around @count bytes: size line before, CRLF after; @count 0 writes the last
- * chunk without trailers. */
-int ad_h1_write_chunk(struct ad_buf *out, const uint8_t *bytes, size_t count);
+/* May a trailer section hold this field (RFC 9110 6.5.1)? */
+bool ad_h1_trailer_allowed(const struct aioduct_header *field);
 
 #endif

@@ -67,8 +67,6 @@ struct ad_h1_framing {
 /* @flags: AD_H1_HEAD, AD_H1_CONNECT. 0 | AIODUCT_E_PROTOCOL */
 int ad_h1_framing_of(const struct aioduct_head *head, unsigned flags, struct ad_h1_framing *out,
                      struct aioduct_error *error);
-/* May a trailer section hold this field (RFC 9110 6.5.1)? */
-bool ad_h1_trailer_allowed(const struct aioduct_header *field);
 
 /* ---- chunks ---- */
 

@@ -154,6 +154,15 @@ AIODUCT_API int aioduct_exchange_pause(struct aioduct_exchange *exchange);
 AIODUCT_API int aioduct_exchange_resume(struct aioduct_exchange *exchange);
 /** The body source that said AIODUCT_BODY_WAIT has bytes, or its end. Thread: as cancel. */
 AIODUCT_API int aioduct_exchange_body_ready(struct aioduct_exchange *exchange);
+/**
+ * Add a trailer behind the body that is being sent, a digest of it say; up to and in the call of
+ * its source that gives the end. Only for bodies that are sent in chunks on HTTP/1.1: of unknown
+ * length, or with an aioduct_request_trailer_add. Thread:   loop thread, inside a callback of
+ * @exchange or of its body source Owns:     strings copied Returns:  0 | -EINVAL (not allowed in
+ * trailers, not chunked, too late) | AIODUCT_E_THREAD | -ENOMEM
+ */
+AIODUCT_API int aioduct_exchange_trailer_add(struct aioduct_exchange *exchange, const char *name,
+                                             const char *value);
 /** Fill @info as far as its size reaches. Thread: loop thread, inside any callback of the exchange;
  * AIODUCT_E_THREAD while another thread drives that loop. */
 AIODUCT_API int aioduct_exchange_info(const struct aioduct_exchange *exchange,

@@ -39,16 +39,34 @@ AIODUCT_API void aioduct_request_destroy(struct aioduct_request *request);
  * Add a header field; replace all of that name; remove all of that name. Order and case of names
  * are kept. CR, LF and NUL are refused (RFC 9110 section 5.5), as are Content-Length,
  * Transfer-Encoding, Host and Connection values that contradict the request. Removing "User-Agent"
- * or "Accept", or setting it to "", suppresses the default field; Host cannot be removed. A
- * declared Content-Length or Transfer-Encoding is checked against the body whichever is set first,
- * and sent once. Owns:    strings copied Returns: 0 | -EINVAL (the name or value is not allowed) |
- * -EBUSY (frozen) | -ENOMEM
+ * or "Accept", or setting it to "", suppresses the default field; Host cannot be removed, and
+ * another is said by aioduct_request_authority. A declared Content-Length or Transfer-Encoding is
+ * checked against the body whichever is set first, and sent once. Owns:    strings copied Returns:
+ * 0 | -EINVAL (the name or value is not allowed) | -EBUSY (frozen) | -ENOMEM
  */
 AIODUCT_API int aioduct_request_header_add(struct aioduct_request *request, const char *name,
                                            const char *value);
 AIODUCT_API int aioduct_request_header_set(struct aioduct_request *request, const char *name,
                                            const char *value);
 AIODUCT_API int aioduct_request_header_remove(struct aioduct_request *request, const char *name);
+
+/**
+ * The name[:port] that Host (HTTP/1.1) or :authority (HTTP/2) says, instead of the URL's: for a
+ * server's virtual hosts. Connection, SNI and certificate stay the URL's.
+ * Owns:    string copied
+ * Returns: 0 | -EINVAL (not a host with or without a port) | -EBUSY (frozen) | -ENOMEM
+ */
+AIODUCT_API int aioduct_request_authority(struct aioduct_request *request, const char *authority);
+
+/**
+ * Add a field to the trailer section behind the body, which is sent in chunks on HTTP/1.1 then,
+ * also if its length is known. A "Trailer" field announces the names. What frames, routes, modifies
+ * or authenticates a request is refused (RFC 9110 section 6.5.1). Values that are known only when
+ * the body was read: aioduct_exchange_trailer_add. Owns:    strings copied Returns: 0 | -EINVAL
+ * (not allowed in trailers, or a Content-Length was declared) | -EBUSY (frozen) | -ENOMEM
+ */
+AIODUCT_API int aioduct_request_trailer_add(struct aioduct_request *request, const char *name,
+                                            const char *value);
 
 /**
  * Set Authorization to Basic with these credentials (RFC 7617), instead of the URL's.

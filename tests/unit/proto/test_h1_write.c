@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/** The request side (row C18, chunk frames), and text in error messages. */
-#include "base/mem.h"
+/** The request side (row C18), and text in error messages. */
 #include "proto/h1.h"
 #include "proto/text.h"
 #include "tap.h"
 
-#include <errno.h>
 #include <string.h>
 
 static void test_tokens(void **state)
@@ -31,32 +29,6 @@ static void test_values(void **state)
         assert_int_equal(ad_h1_is_field_value(s, 3), wanted);
     }
     assert_true(ad_h1_is_field_value("", 0));
-}
-
-static void test_chunks(void **state)
-{
-    (void)state;
-    static const char wanted[] = "5\r\nhello\r\n1f\r\n0123456789012345678901234567890\r\n0\r\n\r\n";
-    struct ad_buf out = {0};
-    assert_int_equal(ad_h1_write_chunk(&out, (const uint8_t *)"hello", 5), 0);
-    assert_int_equal(
-        ad_h1_write_chunk(&out, (const uint8_t *)"0123456789012345678901234567890", 31), 0);
-    assert_int_equal(ad_h1_write_chunk(&out, NULL, 0), 0);
-    assert_int_equal(ad_buf_bytes(&out), sizeof wanted - 1);
-    assert_memory_equal(ad_buf_data(&out), wanted, sizeof wanted - 1);
-    ad_buf_fini(&out);
-}
-
-static void test_chunk_memory(void **state)
-{
-    (void)state;
-    struct ad_buf out = {0};
-    ad_mem_fail_nth(1);
-    assert_int_equal(ad_h1_write_chunk(&out, (const uint8_t *)"hello", 5), -ENOMEM);
-    ad_mem_fail_nth(0);
-    assert_int_equal(ad_buf_bytes(&out), 0);
-    assert_int_equal(ad_h1_write_chunk(&out, (const uint8_t *)"x", SIZE_MAX - 4), -ENOMEM);
-    ad_buf_fini(&out);
 }
 
 static void check_escape(const char *from, size_t bytes, size_t room, const char *wanted)
@@ -85,8 +57,6 @@ int main(void)
     static const struct CMUnitTest cases[] = {
         {"C18: a token holds token bytes only", test_tokens, 0, 0, 0},
         {"C18: a field value holds no control bytes but HTAB", test_values, 0, 0, 0},
-        {"chunk frames", test_chunks, 0, 0, 0},
-        {"a chunk that does not fit leaves the output as it was", test_chunk_memory, 0, 0, 0},
         {"foreign bytes are shown escaped and cut", test_escape, 0, 0, 0},
     };
     return TAP_RUN(cases, NULL, NULL);
