@@ -212,8 +212,11 @@ static int take_socket(struct ad_settings *s, const struct aioduct_socket_option
         inet_pton(AF_INET6, o->local_address, address) != 1) {
         return bad(error, "socket.local_address", "not a numeric IPv4 or IPv6 address");
     }
-    if (o->device != NULL && (o->device[0] == '\0' || strlen(o->device) >= IFNAMSIZ)) {
-        return bad(error, "socket.device", "not the name of an interface");
+    if (o->device != NULL && o->device[0] == '\0') {
+        return bad(error, "socket.device", "the name of an interface is not empty");
+    }
+    if (o->device != NULL && strlen(o->device) >= IFNAMSIZ) {
+        return bad(error, "socket.device", "the name of an interface has at most 15 bytes");
     }
     int code = check_ports(o, error);
     if (code < 0) {

@@ -165,6 +165,25 @@ static int set_tcp(const struct setup *s)
     return code;
 }
 
+/* The kernel cuts a name that is too long, and another device may have what is left. */
+static int set_device(const struct setup *s)
+{
+    const char *device = s->config->device;
+    size_t bytes = strlen(device);
+    char what[96];
+    if (bytes >= IFNAMSIZ) {
+        snprintf(what, sizeof what, "the device's name %.24s%s is longer than %d bytes", device,
+                 bytes > 24 ? "..." : "", IFNAMSIZ - 1);
+        return refuse(s, -EINVAL, what);
+    }
+    if (setsockopt(s->fd, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)bytes) < 0) {
+        int code = -errno;
+        snprintf(what, sizeof what, "cannot set SO_BINDTODEVICE to %s", device);
+        return refuse(s, code, what);
+    }
+    return 0;
+}
+
 static int set_general(const struct setup *s)
 {
     const struct aioduct_socket_config *config = s->config;
@@ -181,10 +200,8 @@ static int set_general(const struct setup *s)
             code = refuse(s, -errno, "cannot set SO_MARK");
         }
     }
-    if (code == 0 && config->device != NULL && config->device[0] != '\0' &&
-        setsockopt(s->fd, SOL_SOCKET, SO_BINDTODEVICE, config->device,
-                   (socklen_t)strlen(config->device)) < 0) {
-        code = refuse(s, -errno, "cannot set SO_BINDTODEVICE");
+    if (code == 0 && config->device != NULL && config->device[0] != '\0') {
+        code = set_device(s);
     }
     return code;
 }

@@ -343,8 +343,15 @@ static void a_device_name_that_is_too_long_is_an_error(void **state)
     if (is_privileged()) {
         assert_int_equal(ct_dial_result(c, ct_stream_new(&c->rig), &config), 0);
     }
+    config.device = "lo0123456789abcd"; /* one more than the longest, 15 bytes */
+    assert_int_equal(ct_dial_result(c, ct_stream_new(&c->rig), &config), -EINVAL);
+    assert_int_equal(c->rig.error_code, -EINVAL);
+    assert_non_null(strstr(c->rig.error_text, "lo0123456789abcd"));
     config.device = "averyveryverylongdevicename";
-    assert_true(ct_dial_result(c, ct_stream_new(&c->rig), &config) < 0);
+    assert_int_equal(ct_dial_result(c, ct_stream_new(&c->rig), &config), -EINVAL);
+    config.device = "lo0123456789abc";
+    int code = ct_dial_result(c, ct_stream_new(&c->rig), &config);
+    assert_true(code == -ENODEV || code == -EPERM);
 }
 
 /* CX-8 */

@@ -422,8 +422,7 @@ static void test_fork(void **state)
     c->request = tester_request(t, "GET", peer_url(t->peer, "/"));
     struct result *r = tester_submit(t, c->request);
     c->exchange = r->exchange;
-    fflush(stdout);
-    pid_t pid = fork();
+    pid_t pid = tap_fork();
     if (pid == 0) {
         alarm(20);
         call_all(c);

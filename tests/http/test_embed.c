@@ -531,8 +531,7 @@ static void test_fork(void **state)
     struct result *first = ask(place, "/");
     app->run(place->loop);
     assert_fine(first);
-    fflush(stdout);
-    pid_t pid = fork();
+    pid_t pid = tap_fork();
     if (pid == 0) {
         alarm(20);
         _exit(in_child(place));

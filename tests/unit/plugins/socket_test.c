@@ -132,7 +132,10 @@ static void test_refused_options_are_named(void **state)
 
     config = (struct aioduct_socket_config){.host = "127.0.0.1", .device = "nonesuch0"};
     assert_int_equal(make(&config), -ENODEV);
-    assert_non_null(strstr(message, "SO_BINDTODEVICE"));
+    assert_non_null(strstr(message, "SO_BINDTODEVICE to nonesuch0"));
+    config.device = "lo0123456789abcd"; /* the kernel would cut it */
+    assert_int_equal(make(&config), -EINVAL);
+    assert_non_null(strstr(message, "name lo0123456789abcd is longer than 15 bytes"));
 
     config = (struct aioduct_socket_config){
         .host = "127.0.0.1", .keepalive_idle_s = 1, .keepalive_count = 100000};
