@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "plugin/registry.h"
 
+#include <aioduct/stats.h>
 #include <errno.h>
 
 int aioduct_client_create(const struct aioduct_client_options *options,
@@ -56,6 +57,26 @@ int aioduct_client_ring_complete(struct aioduct_client *client, uint64_t user_da
 {
     int code = check_ring(client);
     return code < 0 ? code : ad_client_ring_complete(client, user_data, result, flags);
+}
+
+int aioduct_client_close_idle(struct aioduct_client *client)
+{
+    return client == NULL ? -EINVAL : ad_client_close_idle(client);
+}
+
+int aioduct_client_drain(struct aioduct_client *client, int timeout_ms)
+{
+    return client == NULL || timeout_ms < AIODUCT_NO_LIMIT ? -EINVAL
+                                                           : ad_client_drain(client, timeout_ms);
+}
+
+int aioduct_client_stats(const struct aioduct_client *client, struct aioduct_client_stats *out)
+{
+    if (client == NULL || out == NULL || out->size < sizeof out->size) {
+        return -EINVAL;
+    }
+    ad_client_stats(client, out);
+    return 0;
 }
 
 size_t aioduct_client_outstanding(const struct aioduct_client *client)

@@ -140,9 +140,13 @@ int ad_client_create(const struct aioduct_client_options *options, struct aioduc
     if (client == NULL) {
         return ad_error_set(error, -ENOMEM, AIODUCT_PHASE_SETUP, "out of memory");
     }
+    pthread_condattr_t monotonic;
     ad_binding_init(&client->binding);
     pthread_mutex_init(&client->lock, NULL);
-    pthread_cond_init(&client->changed, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&client->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     int code = ad_settings_init(&client->settings, options, error);
     if (code == 0) {
         code = choose_runtime(client, error);
@@ -231,6 +235,13 @@ static bool claim_source(struct aioduct_request *request)
            !atomic_exchange_explicit(&request->pull_busy, true, memory_order_acq_rel);
 }
 
+/* Not submitted after all. */
+static void withdraw(struct aioduct_client *client)
+{
+    atomic_fetch_sub(&client->outstanding, 1);
+    ad_drain_progress(client);
+}
+
 int ad_client_submit(struct aioduct_client *client, struct aioduct_request *request,
                      const struct aioduct_callbacks *callbacks, void *user,
                      struct ad_completion *completion, struct aioduct_exchange **out,
@@ -245,12 +256,21 @@ int ad_client_submit(struct aioduct_client *client, struct aioduct_request *requ
     if (code < 0) {
         return code;
     }
+    /* Counted first: a drain that begins now either sees it, or is seen. */
+    atomic_fetch_add(&client->outstanding, 1);
+    if (atomic_load(&client->draining)) {
+        withdraw(client);
+        return ad_error_set(error, AIODUCT_E_CLIENT_CLOSED, AIODUCT_PHASE_SETUP,
+                            "the client is being drained");
+    }
     struct ad_engine *engine = pick_engine(client, request, &current);
     struct aioduct_exchange *ex = ad_engine_exchange_get(engine, !current);
     if (ex == NULL) {
+        withdraw(client);
         return ad_error_set(error, -ENOMEM, AIODUCT_PHASE_SETUP, "out of memory");
     }
     if (!claim_source(request)) {
+        withdraw(client);
         ad_engine_exchange_put(ex);
         return ad_error_set(error, -EBUSY, AIODUCT_PHASE_SETUP,
                             "the request's body source is being read by another exchange");
@@ -268,7 +288,6 @@ int ad_client_submit(struct aioduct_client *client, struct aioduct_request *requ
     if (out != NULL) {
         *out = ex; /* before it starts: a callback on another thread may look */
     }
-    atomic_fetch_add_explicit(&client->outstanding, 1, memory_order_relaxed);
     if (current && ad_event_may_act(engine)) {
         ad_exchange_start(ex);
     } else {

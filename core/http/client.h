@@ -23,6 +23,7 @@ struct ad_completion;
 struct ad_config;
 struct ad_plugin;
 struct ad_task;
+struct aioduct_client_stats;
 struct aioduct_request;
 
 enum { AD_DRIVEN = 1, AD_DESTROYED = 2 }; /* bits of `drive` */
@@ -59,6 +60,7 @@ struct aioduct_client {
     _Atomic unsigned waiting; /* exchanges queued in the pools */
     _Atomic unsigned drive;
     _Atomic bool closing;
+    _Atomic bool draining;
     _Atomic bool emptied; /* closing, and the last exchange has gone */
     _Atomic unsigned next_worker;
 
@@ -106,6 +108,14 @@ int ad_drive_root(struct ad_task *task, void *user);
 void ad_drive_progress(struct ad_engine *engine);
 /* Without workers, nobody driving: drain the engine and free everything. */
 void ad_client_drain_and_free(struct aioduct_client *client);
+
+/* ---- letting go (drain.c) ---- */
+int ad_client_close_idle(struct aioduct_client *client);
+int ad_client_drain(struct aioduct_client *client, int timeout_ms);
+/* An exchange has gone, or was not submitted after all. [any] */
+void ad_drain_progress(struct aioduct_client *client);
+
+void ad_client_stats(const struct aioduct_client *client, struct aioduct_client_stats *out);
 
 /* ---- threads (worker.c) ---- */
 int ad_workers_start(struct aioduct_client *client, struct aioduct_error *error);

@@ -71,6 +71,7 @@ void ad_engine_init(struct ad_engine *engine)
     ad_list_init(&engine->conns);
     ad_list_init(&engine->hook.node);
     engine->hook.run = on_turn_end;
+    ad_drain_init(engine);
 }
 
 void ad_engine_close(struct ad_engine *engine)

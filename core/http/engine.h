@@ -24,6 +24,16 @@ struct ad_completion;
 struct ad_resolver;
 struct ad_tls_context;
 
+/* Is its client being drained? */
+enum ad_drain {
+    AD_DRAIN_NO = 0,
+    AD_DRAIN_WAIT, /* what was submitted goes on, no connection stays idle */
+    AD_DRAIN_CUT   /* the time is over: exchanges end */
+};
+
+/* What other threads ask of a loop; bits of `asked`. */
+enum { AD_ASK_CLOSE_IDLE = 1, AD_ASK_DRAIN = 2, AD_ASK_CUT = 4 };
+
 struct ad_engine {
     /* immutable */
     struct ad_loop *loop;
@@ -41,6 +51,8 @@ struct ad_engine {
 
     struct ad_pass pass;   /* what other loops know of this one */
     struct ad_stats stats; /* written by the loop, read by any thread */
+    struct ad_post ask_post;
+    _Atomic unsigned asked; /* not 0: the post is on its way */
 
     /* loop */
     struct ad_pool pool;
@@ -50,7 +62,8 @@ struct ad_engine {
     struct ad_turn_hook hook;
     struct aioduct_exchange *spare; /* exchanges for reuse */
     unsigned spare_count;
-    bool closing, draining, in_callback;
+    enum ad_drain drain;
+    bool closing, in_callback;
     bool in_event;           /* on_event is on the stack: what it asks for is posted */
     uint64_t exchange_count; /* started so far: the number of the next in the log */
 };
@@ -63,6 +76,11 @@ void ad_engine_close(struct ad_engine *engine);
 /* After close: is nothing left that the loop could still touch? */
 bool ad_engine_drained(const struct ad_engine *engine);
 void ad_engine_fini(struct ad_engine *engine); /* drained */
+
+/* ---- letting go (drain.c) ---- */
+void ad_drain_init(struct ad_engine *engine);
+/* End @ex: the time is over. */
+void ad_drain_fail(struct aioduct_exchange *ex);
 
 /* There is work for the end of this turn. */
 void ad_engine_kick(struct ad_engine *engine);

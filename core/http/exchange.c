@@ -198,6 +198,10 @@ void ad_exchange_start(struct aioduct_exchange *ex)
                           "the client was destroyed");
         return;
     }
+    if (engine->drain == AD_DRAIN_CUT) {
+        ad_drain_fail(ex);
+        return;
+    }
     uint64_t total = total_ns(ex);
     if (total != 0 &&
         ad_deadline_set(engine->loop, &ex->total_deadline, ex->start_ns + total) < 0) {

@@ -65,9 +65,10 @@ void ad_pool_idle_put(struct ad_conn *conn)
     struct ad_origin *origin = conn->origin;
     const struct ad_pool_limits *limits = &engine->pool.limits;
     uint64_t ns = limit_ns(conn);
-    if (engine->closing || engine->draining || ns == 0 || limits->idle_per_origin_max == 0 ||
-        !arm(conn, ns)) {
-        ad_pool_evict(conn, engine->draining ? AIODUCT_CLOSE_CLIENT : AIODUCT_CLOSE_IDLE, true);
+    if (engine->closing || engine->drain != AD_DRAIN_NO || ns == 0 ||
+        limits->idle_per_origin_max == 0 || !arm(conn, ns)) {
+        ad_pool_evict(
+            conn, engine->drain != AD_DRAIN_NO ? AIODUCT_CLOSE_CLIENT : AIODUCT_CLOSE_IDLE, true);
         return;
     }
     conn->state = AD_CONN_IDLE;

@@ -55,6 +55,7 @@ static void on_progress(struct ad_engine *engine)
         worker->root != NULL) {
         wake_others(worker);
     }
+    ad_drain_progress(client);
 }
 
 /* Tell the creating thread how the opening went. */

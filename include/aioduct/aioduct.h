@@ -11,5 +11,6 @@
 #include <aioduct/loop.h>
 #include <aioduct/request.h>
 #include <aioduct/runtime.h>
+#include <aioduct/stats.h>
 
 #endif /* AIODUCT_AIODUCT_H */

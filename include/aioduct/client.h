@@ -196,6 +196,26 @@ AIODUCT_API int aioduct_client_turn(struct aioduct_client *client, int timeout_m
  */
 AIODUCT_API int aioduct_client_poll_fd(struct aioduct_client *client);
 
+/**
+ * Close the connections that carry no exchange now, as after a change of network. Those under way
+ * go on.
+ * Thread:  any that may submit; on other loops it happens a moment later
+ * Returns: 0 | AIODUCT_E_THREAD | AIODUCT_E_FORKED | AIODUCT_E_CLIENT_CLOSED | -EINVAL (NULL)
+ */
+AIODUCT_API int aioduct_client_close_idle(struct aioduct_client *client);
+
+/**
+ * Let a client end in order: no more is submitted, what was submitted goes on for @timeout_ms
+ * (AIODUCT_NO_LIMIT: as long as it takes), then what is left ends with AIODUCT_E_CLIENT_CLOSED.
+ * Idle connections are closed. Blocks until the last on_done has returned; from then on, and also
+ * after AIODUCT_E_TIMEOUT, submit gives AIODUCT_E_CLIENT_CLOSED, and the client waits to be
+ * destroyed.
+ * Thread:  any that may submit
+ * Returns: 0 | AIODUCT_E_TIMEOUT (some were ended) | AIODUCT_E_NESTED (in a callback) |
+ * AIODUCT_E_THREAD | AIODUCT_E_FORKED | AIODUCT_E_CLIENT_CLOSED | -EINVAL
+ */
+AIODUCT_API int aioduct_client_drain(struct aioduct_client *client, int timeout_ms);
+
 /** Exchanges submitted and not completed. Thread: any. */
 AIODUCT_API size_t aioduct_client_outstanding(const struct aioduct_client *client);
 
