@@ -10,7 +10,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define EPOLL_BATCH                                                              \
+#define EPOLL_BATCH \
     128 /* events taken from the kernel at once: the rest waits in its own queue \
          */
 

@@ -197,7 +197,8 @@ struct aioduct_runtime {
     int (*after_fork_child)(void *rt);
 };
 
-#define AIODUCT_IFACE_FOREIGN "aioduct.runtime.foreign/1" /* open adopts loops of the application \
+#define AIODUCT_IFACE_FOREIGN \
+    "aioduct.runtime.foreign/1" /* open adopts loops of the application \
                                                            */
 
 /* What the core needs beside the other tables while the application runs the loop. There @foreign

@@ -369,7 +369,7 @@ static void test_cancel(void **state)
     clock_gettime(CLOCK_MONOTONIC, &after);
     int64_t took_us =
         (after.tv_sec - before.tv_sec) * 1000000 + (after.tv_nsec - before.tv_nsec) / 1000;
-    assert_in_range(took_us, 0, 10000000); /* it does not wait for the look-up */
+    assert_in_range(took_us, 0, 10000000);     /* it does not wait for the look-up */
     assert_true(fake_wait(t.fake, &t.b.done)); /* the orphan's place was filled */
     assert_int_equal(t.b.code, 0);
     release_hanging();
