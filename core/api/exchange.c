@@ -59,6 +59,19 @@ int aioduct_exchange_body_ready(struct aioduct_exchange *exchange)
     return exchange == NULL ? -EINVAL : ad_exchange_body_ready(exchange);
 }
 
+int64_t aioduct_exchange_write(struct aioduct_exchange *exchange, const void *bytes, size_t count)
+{
+    if (exchange == NULL || (bytes == NULL && count > 0) || count > INT64_MAX) {
+        return -EINVAL;
+    }
+    return ad_exchange_write(exchange, bytes, count);
+}
+
+int aioduct_exchange_write_end(struct aioduct_exchange *exchange)
+{
+    return exchange == NULL ? -EINVAL : ad_exchange_write_end(exchange);
+}
+
 int aioduct_exchange_trailer_add(struct aioduct_exchange *exchange, const char *name,
                                  const char *value)
 {

@@ -83,6 +83,17 @@ int aioduct_request_body_borrow(struct aioduct_request *request, const void *byt
     return request == NULL ? -EINVAL : ad_request_body_memory(request, bytes, count, false);
 }
 
+int aioduct_request_body_file(struct aioduct_request *request, int fd, int64_t offset,
+                              int64_t length)
+{
+    return request == NULL ? -EINVAL : ad_request_body_file(request, fd, offset, length);
+}
+
+int aioduct_request_body_push(struct aioduct_request *request, int64_t length)
+{
+    return request == NULL ? -EINVAL : ad_request_body_push(request, length);
+}
+
 int aioduct_request_body_pull(struct aioduct_request *request,
                               const struct aioduct_body_source *source, int64_t length)
 {

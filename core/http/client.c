@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "http/event.h"
 #include "http/exchange.h"
+#include "http/push.h"
 #include "http/request.h"
 #include "net/resolve.h"
 #include "net/tls.h"
@@ -229,10 +230,25 @@ static int check_request(const struct aioduct_client *client, struct aioduct_req
     return 0;
 }
 
-static bool claim_source(struct aioduct_request *request)
+/* Make @ex ready to send the body of @request. */
+static int claim_body(struct aioduct_exchange *ex, struct aioduct_request *request,
+                      struct aioduct_error *error)
 {
-    return request->body_kind != AD_BODY_PULL ||
-           !atomic_exchange_explicit(&request->pull_busy, true, memory_order_acq_rel);
+    if (request->body_kind == AD_BODY_PUSH) {
+        ex->push = ad_push_create();
+        return ex->push != NULL
+                   ? 0
+                   : ad_error_set(error, -ENOMEM, AIODUCT_PHASE_SETUP, "out of memory");
+    }
+    if (request->body_kind != AD_BODY_PULL) {
+        return 0;
+    }
+    if (atomic_exchange_explicit(&request->pull_busy, true, memory_order_acq_rel)) {
+        return ad_error_set(error, -EBUSY, AIODUCT_PHASE_SETUP,
+                            "the request's body source is being read by another exchange");
+    }
+    ex->pull_claimed = true;
+    return 0;
 }
 
 /* Not submitted after all. */
@@ -269,15 +285,14 @@ int ad_client_submit(struct aioduct_client *client, struct aioduct_request *requ
         withdraw(client);
         return ad_error_set(error, -ENOMEM, AIODUCT_PHASE_SETUP, "out of memory");
     }
-    if (!claim_source(request)) {
+    code = claim_body(ex, request, error);
+    if (code < 0) {
         withdraw(client);
         ad_engine_exchange_put(ex);
-        return ad_error_set(error, -EBUSY, AIODUCT_PHASE_SETUP,
-                            "the request's body source is being read by another exchange");
+        return code;
     }
     ad_request_ref(request);
     ex->request = request;
-    ex->pull_claimed = request->body_kind == AD_BODY_PULL;
     if (callbacks != NULL) {
         size_t bytes =
             callbacks->size < sizeof ex->callbacks ? callbacks->size : sizeof ex->callbacks;

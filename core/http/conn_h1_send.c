@@ -38,7 +38,7 @@ bool ad_conn_h1_finish_request(struct ad_conn *conn)
     struct aioduct_exchange *ex = side->ex;
     int64_t left = ad_upload_left(ex);
     /* A caller's source is not asked for what nobody wants, and could fail. */
-    if (ex->send != AD_SEND_BODY || ex->request->body_kind == AD_BODY_PULL || left < 0 ||
+    if (ex->send != AD_SEND_BODY || ex->request->body_kind > AD_BODY_FILE || left < 0 ||
         left > (int64_t)conn->engine->settings->drain_bytes_max ||
         ad_deadline_set(conn->engine->loop, &conn->deadline,
                         ad_loop_now_ns(conn->engine->loop) + AD_H1_DRAIN_NS) < 0) {

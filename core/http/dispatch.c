@@ -79,6 +79,13 @@ void ad_dispatch_done(struct aioduct_exchange *ex, const struct aioduct_error *e
     }
 }
 
+void ad_dispatch_writable(struct aioduct_exchange *ex)
+{
+    if (ex->callbacks.on_writable != NULL) {
+        CALL(ex, ex->callbacks.on_writable(ex, ex->user));
+    }
+}
+
 int64_t ad_dispatch_body_read(struct aioduct_exchange *ex, void *buffer, size_t capacity)
 {
     const struct aioduct_body_source *source = &ex->request->source;

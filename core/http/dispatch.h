@@ -17,6 +17,7 @@ void ad_dispatch_body(struct aioduct_exchange *ex, const uint8_t *bytes, size_t 
 void ad_dispatch_trailers(struct aioduct_exchange *ex, const struct aioduct_head *trailers);
 void ad_dispatch_done(struct aioduct_exchange *ex, const struct aioduct_error *error);
 
+void ad_dispatch_writable(struct aioduct_exchange *ex);
 int64_t ad_dispatch_body_read(struct aioduct_exchange *ex, void *buffer, size_t capacity);
 int ad_dispatch_body_rewind(struct aioduct_exchange *ex);
 void ad_dispatch_body_finished(struct aioduct_exchange *ex);

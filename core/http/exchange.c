@@ -10,6 +10,7 @@
 #include "http/dispatch.h"
 #include "http/engine.h"
 #include "http/event.h"
+#include "http/push.h"
 #include "http/request.h"
 
 #include <errno.h>
@@ -326,6 +327,7 @@ void ad_exchange_finish(struct aioduct_exchange *ex)
     ad_conn_unref(ex->conn);
     ad_buf_fini(&ex->stash);
     ad_request_field_list_fini(&ex->trailers);
+    ad_push_destroy(ex->push);
     ad_free(ex->error);
     ad_free(ex->head_copy);
     if (atomic_load_explicit(&ex->ops, memory_order_acquire) == 0) {
@@ -613,6 +615,32 @@ int ad_exchange_pause(struct aioduct_exchange *ex, bool paused)
 int ad_exchange_body_ready(struct aioduct_exchange *ex)
 {
     return ask(ex, AD_OP_READY);
+}
+
+int64_t ad_exchange_write(struct aioduct_exchange *ex, const void *bytes, size_t count)
+{
+    int code = check(ex);
+    if (code < 0 || ex->push == NULL) {
+        return code < 0 ? code : -EINVAL;
+    }
+    int64_t taken = ad_push_write(ex->push, bytes, count);
+    if (taken > 0) {
+        ad_exchange_ask(ex, AD_OP_READY);
+    }
+    return taken;
+}
+
+int ad_exchange_write_end(struct aioduct_exchange *ex)
+{
+    int code = check(ex);
+    if (code < 0 || ex->push == NULL) {
+        return code < 0 ? code : -EINVAL;
+    }
+    code = ad_push_end(ex->push);
+    if (code == 0) {
+        ad_exchange_ask(ex, AD_OP_READY);
+    }
+    return code;
 }
 
 int ad_exchange_trailer_add(struct aioduct_exchange *ex, const char *name_text,

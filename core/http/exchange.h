@@ -109,6 +109,7 @@ struct aioduct_exchange {
     bool truncated_ok;        /* ended without close_notify, which the caller accepts */
     unsigned replays;
     struct ad_upload upload;
+    struct ad_push *push;    /* the body's bytes, if the caller writes them */
     struct ad_list trailers; /* of struct ad_field: said while the body was sent */
     struct ad_buf stash;     /* body bytes that came while the caller held back */
 
@@ -208,6 +209,8 @@ int ad_exchange_cancel(struct aioduct_exchange *ex);
 int ad_exchange_release(struct aioduct_exchange *ex, uint64_t count);
 int ad_exchange_pause(struct aioduct_exchange *ex, bool paused);
 int ad_exchange_body_ready(struct aioduct_exchange *ex);
+int64_t ad_exchange_write(struct aioduct_exchange *ex, const void *bytes, size_t count);
+int ad_exchange_write_end(struct aioduct_exchange *ex);
 int ad_exchange_trailer_add(struct aioduct_exchange *ex, const char *name, const char *value);
 /* Take @ex, which waits in the pool, from its loop and start it on that of @to. False: another
  * thread is asking something of it just now. */

@@ -8,7 +8,9 @@
 #include "proto/h1.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* The client's own limit (url_bytes_max) is checked at submit, when the client is known. */
 #define URL_PARSE_BYTES_MAX (16u << 20)
@@ -199,6 +201,38 @@ int ad_request_body_memory(struct aioduct_request *request, const void *bytes, s
     request->body_copy = own;
     request->body = own != NULL ? own : bytes;
     return 0;
+}
+
+int ad_request_body_file(struct aioduct_request *request, int fd, int64_t offset, int64_t length)
+{
+    struct stat status;
+    if (atomic_load_explicit(&request->frozen, memory_order_relaxed)) {
+        return -EBUSY;
+    }
+    if (fstat(fd, &status) < 0) {
+        return -errno;
+    }
+    /* Reading anything else may wait, and the loop with it. */
+    if (!S_ISREG(status.st_mode) || offset < 0 || offset > status.st_size ||
+        length < AIODUCT_LENGTH_UNKNOWN || length > status.st_size - offset) {
+        return -EINVAL;
+    }
+    int code = set_body(request, AD_BODY_FILE,
+                        length == AIODUCT_LENGTH_UNKNOWN ? status.st_size - offset : length);
+    if (code == 0) {
+        request->file_fd = fd;
+        request->file_offset = offset;
+        posix_fadvise(fd, offset, request->body_length, POSIX_FADV_SEQUENTIAL);
+    }
+    return code;
+}
+
+int ad_request_body_push(struct aioduct_request *request, int64_t length)
+{
+    if (atomic_load_explicit(&request->frozen, memory_order_relaxed)) {
+        return -EBUSY;
+    }
+    return length < AIODUCT_LENGTH_UNKNOWN ? -EINVAL : set_body(request, AD_BODY_PUSH, length);
 }
 
 int ad_request_body_pull(struct aioduct_request *request, const struct aioduct_body_source *source,

@@ -25,7 +25,9 @@
 enum ad_body_kind {
     AD_BODY_NONE = 0,
     AD_BODY_MEMORY, /* bytes, copied or borrowed */
-    AD_BODY_PULL    /* a callback */
+    AD_BODY_FILE,   /* a range of a regular file */
+    AD_BODY_PULL,   /* a callback */
+    AD_BODY_PUSH    /* written by the caller while the exchange runs */
 };
 
 /* One field of the caller's, in one block: name, NUL, value, NUL. */
@@ -55,6 +57,8 @@ struct aioduct_request {
     int64_t body_length; /* AIODUCT_LENGTH_UNKNOWN: chunked */
     const uint8_t *body;
     uint8_t *body_copy;
+    int file_fd; /* the caller's */
+    int64_t file_offset;
     struct aioduct_body_source source;
 
     bool expect; /* ask before the body is sent: Expect: 100-continue */
@@ -83,6 +87,8 @@ int ad_request_connect_to(struct aioduct_request *request, const char *target);
 int ad_request_authority_set(struct aioduct_request *request, const char *authority);
 int ad_request_body_memory(struct aioduct_request *request, const void *bytes, size_t count,
                            bool copy);
+int ad_request_body_file(struct aioduct_request *request, int fd, int64_t offset, int64_t length);
+int ad_request_body_push(struct aioduct_request *request, int64_t length);
 int ad_request_body_pull(struct aioduct_request *request, const struct aioduct_body_source *source,
                          int64_t length);
 

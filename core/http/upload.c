@@ -9,12 +9,14 @@
 #include "base/error.h"
 #include "http/dispatch.h"
 #include "http/exchange.h"
+#include "http/push.h"
 #include "http/request.h"
 
 #include <aioduct/request.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define CHUNK_LINE_BYTES 10u /* eight hexadecimal digits and CRLF */
 #define CHUNK_BYTES_MAX 0xffffffu
@@ -52,12 +54,44 @@ static int64_t instead(enum ad_upload_step step)
     return -(int64_t)step;
 }
 
+static int64_t read_file(const struct aioduct_exchange *ex, uint8_t *to, size_t capacity)
+{
+    ssize_t got;
+    do {
+        got = pread(ex->request->file_fd, to, capacity,
+                    (off_t)(ex->request->file_offset + (int64_t)ex->upload.sent));
+    } while (got < 0 && errno == EINTR);
+    return got < 0 ? -errno : got;
+}
+
+static int64_t read_push(struct aioduct_exchange *ex, uint8_t *to, size_t capacity)
+{
+    bool writable;
+    int64_t got = ad_push_read(ex->push, to, capacity, &writable);
+    if (writable) {
+        ad_dispatch_writable(ex);
+    }
+    return got;
+}
+
+static int64_t ask_source(struct aioduct_exchange *ex, uint8_t *to, size_t capacity)
+{
+    switch (ex->request->body_kind) {
+    case AD_BODY_FILE:
+        return read_file(ex, to, capacity);
+    case AD_BODY_PUSH:
+        return read_push(ex, to, capacity);
+    default:
+        return ad_dispatch_body_read(ex, to, capacity);
+    }
+}
+
 /* Read the source into @to. > 0: bytes; 0: the end; negative: a step, with the exchange told. */
 static int64_t read_source(struct aioduct_exchange *ex, uint8_t *to, size_t capacity)
 {
     ex->upload.touched = true;
     ex->upload.ready = false;
-    int64_t got = ad_dispatch_body_read(ex, to, capacity);
+    int64_t got = ask_source(ex, to, capacity);
     if (ex->place != AD_PLACE_CONN) {
         return instead(AD_UPLOAD_ENDED);
     }
@@ -75,7 +109,7 @@ static int64_t read_source(struct aioduct_exchange *ex, uint8_t *to, size_t capa
 static enum ad_upload_step check_surplus(struct aioduct_exchange *ex)
 {
     uint8_t byte;
-    if (ex->request->body_kind != AD_BODY_PULL) {
+    if (ex->request->body_kind < AD_BODY_PULL) {
         return AD_UPLOAD_END;
     }
     int64_t got = read_source(ex, &byte, 1);
@@ -218,8 +252,14 @@ enum ad_upload_step ad_upload_produce(struct aioduct_exchange *ex, struct ad_buf
 
 bool ad_upload_replayable(const struct aioduct_exchange *ex)
 {
-    return ex->request->body_kind != AD_BODY_PULL || !ex->upload.touched ||
-           ex->request->source.rewind != NULL;
+    switch (ex->request->body_kind) {
+    case AD_BODY_PULL:
+        return !ex->upload.touched || ex->request->source.rewind != NULL;
+    case AD_BODY_PUSH:
+        return !ex->upload.touched;
+    default:
+        return true;
+    }
 }
 
 int ad_upload_rewind(struct aioduct_exchange *ex)
@@ -235,6 +275,9 @@ int ad_upload_rewind(struct aioduct_exchange *ex)
 
 void ad_upload_finish(struct aioduct_exchange *ex)
 {
+    if (ex->push != NULL) {
+        ad_push_stop(ex->push);
+    }
     if (ex->pull_claimed) {
         ex->pull_claimed = false;
         ad_dispatch_body_finished(ex);

@@ -111,6 +111,10 @@ struct aioduct_callbacks {
      * returns. */
     void (*on_done)(struct aioduct_exchange *exchange, const struct aioduct_error *error,
                     void *user);
+    /* A body that is pushed has room again: aioduct_exchange_write had taken less than it was
+     * given.
+     */
+    void (*on_writable)(struct aioduct_exchange *exchange, void *user);
 };
 
 /**
@@ -154,6 +158,18 @@ AIODUCT_API int aioduct_exchange_pause(struct aioduct_exchange *exchange);
 AIODUCT_API int aioduct_exchange_resume(struct aioduct_exchange *exchange);
 /** The body source that said AIODUCT_BODY_WAIT has bytes, or its end. Thread: as cancel. */
 AIODUCT_API int aioduct_exchange_body_ready(struct aioduct_exchange *exchange);
+/**
+ * Write bytes of a body that is pushed (aioduct_request_body_push). They are copied, at most 128
+ * KiB of them wait to be sent; on_writable says when there is room after a write that was cut
+ * short. Thread:  as cancel Returns: bytes taken, 0 to @count | -EINVAL (not a pushed body, or
+ * ended) | -EPIPE (the server wants no more: its answer is final) | -ENOMEM | AIODUCT_E_THREAD |
+ * AIODUCT_E_FORKED
+ */
+AIODUCT_API int64_t aioduct_exchange_write(struct aioduct_exchange *exchange, const void *bytes,
+                                           size_t count);
+/** The pushed body has no more bytes. Thread: as cancel. -> 0 | -EINVAL (not a pushed body, or
+ * ended already) | AIODUCT_E_THREAD | AIODUCT_E_FORKED */
+AIODUCT_API int aioduct_exchange_write_end(struct aioduct_exchange *exchange);
 /**
  * Add a trailer behind the body that is being sent, a digest of it say; up to and in the call of
  * its source that gives the end. Only for bodies that are sent in chunks on HTTP/1.1: of unknown

@@ -91,6 +91,24 @@ AIODUCT_API int aioduct_request_body_borrow(struct aioduct_request *request, con
 #define AIODUCT_LENGTH_UNKNOWN (-1)
 
 /**
+ * Send @length bytes of the regular file @fd from @offset on, with Content-Length;
+ * AIODUCT_LENGTH_UNKNOWN: all that it has now. Read with pread, so that the descriptor's position
+ * does not matter. Replayable. A pipe, a device or a socket may make the loop wait: read one by
+ * aioduct_request_body_pull or _push instead.
+ * Owns:    @fd borrowed until the request and every exchange of it are gone
+ * Returns: 0 | -EINVAL (not a regular file, or it is shorter than that) | -EBUSY | -errno of fstat
+ */
+AIODUCT_API int aioduct_request_body_file(struct aioduct_request *request, int fd, int64_t offset,
+                                          int64_t length);
+
+/**
+ * A body that is written while the exchange runs, by aioduct_exchange_write and
+ * aioduct_exchange_write_end: @length bytes with Content-Length, or AIODUCT_LENGTH_UNKNOWN:
+ * chunked. Cannot be sent again once some of it was sent. Returns: 0 | -EINVAL | -EBUSY
+ */
+AIODUCT_API int aioduct_request_body_push(struct aioduct_request *request, int64_t length);
+
+/**
  * A body that is read piece by piece. Callbacks run on the loop thread of the exchange.
  */
 struct aioduct_body_source {
