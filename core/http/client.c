@@ -141,13 +141,9 @@ int ad_client_create(const struct aioduct_client_options *options, struct aioduc
     if (client == NULL) {
         return ad_error_set(error, -ENOMEM, AIODUCT_PHASE_SETUP, "out of memory");
     }
-    pthread_condattr_t monotonic;
     ad_binding_init(&client->binding);
     pthread_mutex_init(&client->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&client->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    pthread_cond_init(&client->changed, NULL);
     int code = ad_settings_init(&client->settings, options, error);
     if (code == 0) {
         code = choose_runtime(client, error);

@@ -6,31 +6,51 @@
 #include "http/event.h"
 #include "http/exchange.h"
 
-#include <errno.h>
-#include <time.h>
-
-#define NS_PER_S 1000000000u
 #define NS_PER_MS 1000000u
 
 /* ---- a loop ---- */
 
-static void cut(struct ad_engine *engine)
+static struct aioduct_client *client_of(const struct ad_engine *engine)
 {
+    return ((const struct ad_worker *)engine->owner)->client;
+}
+
+void ad_drain_fail(struct aioduct_exchange *ex)
+{
+    atomic_store(&client_of(ex->engine)->drain_late, true);
+    ad_exchange_failf(ex, AIODUCT_E_CLIENT_CLOSED, ad_exchange_phase(ex),
+                      "the client was drained, and its time was over");
+}
+
+static void on_late(struct ad_deadline *deadline)
+{
+    struct ad_engine *engine = AD_CONTAINER_OF(deadline, struct ad_engine, drain_deadline);
     engine->drain = AD_DRAIN_CUT;
     AD_LIST_FOR_EACH (it, &engine->outstanding_list) {
         ad_drain_fail(AD_CONTAINER_OF(it, struct aioduct_exchange, node));
     }
 }
 
+static void start(struct ad_engine *engine)
+{
+    int ms = atomic_load(&client_of(engine)->drain_ms);
+    uint64_t at_ns = ad_loop_now_ns(engine->loop) + (uint64_t)ms * NS_PER_MS;
+    engine->drain = AD_DRAIN_WAIT;
+    if (ms == 0 || (ms > 0 && ad_deadline_set(engine->loop, &engine->drain_deadline, at_ns) < 0)) {
+        on_late(&engine->drain_deadline);
+    }
+}
+
 static void run(struct ad_engine *engine, unsigned asked)
 {
-    if (asked & (AD_ASK_DRAIN | AD_ASK_CUT)) {
-        engine->drain = engine->drain == AD_DRAIN_NO ? AD_DRAIN_WAIT : engine->drain;
-    }
-    if (asked & AD_ASK_CUT) {
-        cut(engine);
+    if ((asked & AD_ASK_DRAIN) != 0 && engine->drain != AD_DRAIN_CUT) {
+        start(engine);
     }
     ad_pool_close_idle(engine);
+    if (asked & AD_ASK_DRAIN) {
+        atomic_fetch_sub(&client_of(engine)->drain_unheard, 1);
+        ad_drain_progress(client_of(engine));
+    }
 }
 
 static void on_post(struct ad_post *post)
@@ -42,14 +62,31 @@ static void on_post(struct ad_post *post)
 void ad_drain_init(struct ad_engine *engine)
 {
     engine->ask_post.run = on_post;
+    engine->drain_deadline.expired = on_late;
+}
+
+void ad_drain_fini(struct ad_engine *engine)
+{
+    ad_deadline_remove(engine->loop, &engine->drain_deadline);
 }
 
 static void ask(struct ad_engine *engine, unsigned what)
 {
+    unsigned drain = what & AD_ASK_DRAIN;
+    if (drain) {
+        atomic_fetch_add(&client_of(engine)->drain_unheard, 1);
+    }
     if (ad_loop_is_current(engine->loop) && ad_event_may_act(engine)) {
         run(engine, what);
-    } else if (atomic_fetch_or_explicit(&engine->asked, what, memory_order_acq_rel) == 0) {
+        return;
+    }
+    unsigned before = atomic_fetch_or_explicit(&engine->asked, what, memory_order_acq_rel);
+    if (before == 0) {
         ad_loop_post(engine->loop, &engine->ask_post);
+    }
+    if (before & drain) { /* asked twice, and heard once */
+        atomic_fetch_sub(&client_of(engine)->drain_unheard, 1);
+        ad_drain_progress(client_of(engine));
     }
 }
 
@@ -61,12 +98,6 @@ static void ask_all(struct aioduct_client *client, unsigned what)
     }
 }
 
-void ad_drain_fail(struct aioduct_exchange *ex)
-{
-    ad_exchange_failf(ex, AIODUCT_E_CLIENT_CLOSED, ad_exchange_phase(ex),
-                      "the client was drained, and its time was over");
-}
-
 int ad_client_close_idle(struct aioduct_client *client)
 {
     int code = ad_client_check(client);
@@ -76,103 +107,63 @@ int ad_client_close_idle(struct aioduct_client *client)
     return code;
 }
 
-/* ---- without workers ---- */
+/* ---- the caller ---- */
+
+/* Has every loop heard of it, and the last exchange gone? */
+static bool is_over(struct aioduct_client *client)
+{
+    return atomic_load(&client->outstanding) == 0 && atomic_load(&client->drain_unheard) == 0;
+}
+
+static void begin(struct aioduct_client *client, int timeout_ms)
+{
+    atomic_store(&client->drain_ms, timeout_ms);
+    atomic_store(&client->drain_late, false);
+    atomic_store(&client->draining, true);
+    ask_all(client, AD_ASK_DRAIN);
+}
 
 struct drain_job {
     struct ad_job job;
-    struct ad_deadline deadline;
-    struct ad_engine *engine;
     int timeout_ms;
     bool begun, late;
 };
 
-static void on_late(struct ad_deadline *deadline)
-{
-    struct drain_job *d = AD_CONTAINER_OF(deadline, struct drain_job, deadline);
-    d->late = true;
-    run(d->engine, AD_ASK_CUT);
-}
-
 static int run_job(struct ad_job *job, struct aioduct_client *client)
 {
     struct drain_job *d = AD_CONTAINER_OF(job, struct drain_job, job);
-    bool over = atomic_load_explicit(&client->outstanding, memory_order_acquire) == 0;
     if (!d->begun) {
-        struct ad_loop *loop = d->engine->loop;
-        uint64_t at_ns = ad_loop_now_ns(loop) + (uint64_t)d->timeout_ms * NS_PER_MS;
         d->begun = true;
-        atomic_store(&client->draining, true);
-        run(d->engine, AD_ASK_DRAIN);
-        if (!over && (d->timeout_ms == 0 ||
-                      (d->timeout_ms > 0 && ad_deadline_set(loop, &d->deadline, at_ns) < 0))) {
-            on_late(&d->deadline);
-        }
+        begin(client, d->timeout_ms);
     }
-    if (over) { /* the job goes with the caller's stack */
-        ad_deadline_remove(d->engine->loop, &d->deadline);
-    }
-    return over;
+    d->late = atomic_load(&client->drain_late);
+    return is_over(client);
 }
 
 static int drain_here(struct aioduct_client *client, int timeout_ms)
 {
-    struct drain_job d = {
-        .job.run = run_job,
-        .deadline.expired = on_late,
-        .engine = &client->workers[0].engine,
-        .timeout_ms = timeout_ms,
-    };
+    struct drain_job d = {.job.run = run_job, .timeout_ms = timeout_ms};
     int code = ad_client_drive(client, &d.job);
     return code == 0 && d.late ? AIODUCT_E_TIMEOUT : code;
 }
 
-/* ---- with workers ---- */
-
-static struct timespec after_ms(int ms)
-{
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_sec += ms / 1000;
-    at.tv_nsec += (long)(ms % 1000) * (long)NS_PER_MS;
-    if (at.tv_nsec >= (long)NS_PER_S) {
-        at.tv_sec++;
-        at.tv_nsec -= (long)NS_PER_S;
-    }
-    return at;
-}
-
-/* Until nothing is outstanding, at most until @until if it is given. 0 | ETIMEDOUT */
-static int wait_empty(struct aioduct_client *client, const struct timespec *until)
-{
-    int code = 0;
-    pthread_mutex_lock(&client->lock);
-    while (atomic_load(&client->outstanding) > 0 && code != ETIMEDOUT) {
-        code = until == NULL ? pthread_cond_wait(&client->changed, &client->lock)
-                             : pthread_cond_timedwait(&client->changed, &client->lock, until);
-    }
-    pthread_mutex_unlock(&client->lock);
-    return code == ETIMEDOUT && atomic_load(&client->outstanding) > 0 ? ETIMEDOUT : 0;
-}
-
 static int drain_workers(struct aioduct_client *client, int timeout_ms)
 {
-    struct timespec until = after_ms(timeout_ms < 0 ? 0 : timeout_ms);
     if (ad_worker_current(client) != NULL) {
         return AIODUCT_E_NESTED;
     }
-    atomic_store(&client->draining, true);
-    ask_all(client, AD_ASK_DRAIN);
-    if (wait_empty(client, timeout_ms < 0 ? NULL : &until) == 0) {
-        return 0;
+    begin(client, timeout_ms);
+    pthread_mutex_lock(&client->lock);
+    while (!is_over(client)) {
+        pthread_cond_wait(&client->changed, &client->lock);
     }
-    ask_all(client, AD_ASK_CUT);
-    wait_empty(client, NULL);
-    return AIODUCT_E_TIMEOUT;
+    pthread_mutex_unlock(&client->lock);
+    return atomic_load(&client->drain_late) ? AIODUCT_E_TIMEOUT : 0;
 }
 
 void ad_drain_progress(struct aioduct_client *client)
 {
-    if (!atomic_load(&client->draining) || atomic_load(&client->outstanding) > 0) {
+    if (!atomic_load(&client->draining) || !is_over(client)) {
         return;
     }
     if (client->worker_count == 0) {

@@ -120,6 +120,7 @@ void ad_engine_fini(struct ad_engine *engine)
         ad_engine_exchange_detach(ex);
         ad_engine_exchange_free(ex);
     }
+    ad_drain_fini(engine);
     ad_pool_fini(&engine->pool);
 }
 

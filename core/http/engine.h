@@ -32,7 +32,7 @@ enum ad_drain {
 };
 
 /* What other threads ask of a loop; bits of `asked`. */
-enum { AD_ASK_CLOSE_IDLE = 1, AD_ASK_DRAIN = 2, AD_ASK_CUT = 4 };
+enum { AD_ASK_CLOSE_IDLE = 1, AD_ASK_DRAIN = 2 };
 
 struct ad_engine {
     /* immutable */
@@ -63,6 +63,7 @@ struct ad_engine {
     struct aioduct_exchange *spare; /* exchanges for reuse */
     unsigned spare_count;
     enum ad_drain drain;
+    struct ad_deadline drain_deadline;
     bool closing, in_callback;
     bool in_event;           /* on_event is on the stack: what it asks for is posted */
     uint64_t exchange_count; /* started so far: the number of the next in the log */
@@ -79,6 +80,7 @@ void ad_engine_fini(struct ad_engine *engine); /* drained */
 
 /* ---- letting go (drain.c) ---- */
 void ad_drain_init(struct ad_engine *engine);
+void ad_drain_fini(struct ad_engine *engine);
 /* End @ex: the time is over. */
 void ad_drain_fail(struct aioduct_exchange *ex);
 
