@@ -16,6 +16,9 @@ ALLOWED = {"core/http/worker.c": {"pthread_create"},
            "core/base/log_file.c": {"clock_gettime"}}  # lines of a log carry the time of day
 # The executor is the one place that knows which spawn a runtime has, and nobody above core/runtime asks
 # which kind of runtime it is: but for the client, whose binding follows from it.
+LINES_MAX = 700  # above that a file has two reasons to change
+FORK = re.compile(r"(?<!tap_)\bfork\(\)")  # in a case it would carry crashes back into the runner
+FORK_FILES = ("tests/support/tap.c", "tests/support/nginx.c", "tests/support/process.c")
 SPAWN = re.compile(r"\b(spawn_send|spawn_local)\b")
 SPAWN_FILES = ("core/runtime/task.c", "core/plugin/tables.c")
 KIND = re.compile(r"\bAD_CAP_(POLL|LOCAL)\b|\b(poll|local)\s*\.\s*(sleep|sleep_cancel)\b")
@@ -118,7 +121,11 @@ def check_files(root):
                 lines = f.read().split("\n")
             if "SPDX-License-Identifier: MIT" not in lines[0]:
                 bad.append(f"{path}:1: no licence line")
+            if len(lines) - 1 > LINES_MAX:
+                bad.append(f"{path}: {len(lines) - 1} lines, over {LINES_MAX}")
             for number, line in enumerate(lines, 1):
+                if top == "tests" and FORK.search(line) and path not in FORK_FILES:
+                    bad.append(f"{path}:{number}: a test forks by tap_fork()")
                 if len(line) > 100:
                     bad.append(f"{path}:{number}: longer than 100 columns")
                 if line.rstrip() != line or "\t" in line:
