@@ -9,6 +9,11 @@
 
 #include <errno.h>
 
+/* A receive that goes on by itself brings all that the socket holds, megabytes, before it can be
+ * stopped; what the core cannot use yet it would have to keep. Linux 6.17 ends one after so many
+ * bytes; older kernels after 32 slices, which without bundles are half a megabyte. */
+#define RUN_BYTES 262144u
+
 #ifndef IORING_RECVSEND_BUNDLE
 #define IORING_RECVSEND_BUNDLE (1u << 4)
 #endif
@@ -35,11 +40,15 @@ void ad_uring_recv_stop(void *state)
 void ad_uring_recv_prepare(struct ad_uring_stream *s, struct io_uring_sqe *sqe)
 {
     const struct ad_uring_options *options = &s->u->options;
+    s->recv_without = options->without;
     if (options->without & AD_URING_NO_MULTISHOT) {
         /* The length is the buffer's: old kernels take 0 for an empty receive. */
         io_uring_prep_recv(sqe, s->fd, NULL, options->buffer_bytes, 0);
     } else {
         io_uring_prep_recv_multishot(sqe, s->fd, NULL, 0, 0);
+        if ((options->without & AD_URING_NO_RUN_LIMIT) == 0) {
+            sqe->file_index = RUN_BYTES; /* "optlen" in later headers */
+        }
         if ((options->without & AD_URING_NO_BUNDLES) == 0) {
             sqe->ioprio |= IORING_RECVSEND_BUNDLE;
         }
@@ -62,11 +71,14 @@ static bool goes_on(struct ad_uring_stream *s, int result)
         s->recv_held = s->early_data;
         return s->early_data;
     case -EINVAL:
-        /* A kernel without multishot says so when it is first tried, and only then. */
-        if (s->u->multishot_seen || (s->u->options.without & AD_URING_NO_MULTISHOT)) {
+        /* A kernel without multishot, or without its limit, says so when it is first tried, and
+         * only then; several streams may have tried. */
+        if (s->u->multishot_seen || (s->recv_without & AD_URING_NO_MULTISHOT)) {
             return false;
         }
-        s->u->options.without |= AD_URING_NO_MULTISHOT | AD_URING_NO_BUNDLES;
+        s->u->options.without |= AD_URING_NO_BUNDLES;
+        s->u->options.without |=
+            s->recv_without & AD_URING_NO_RUN_LIMIT ? AD_URING_NO_MULTISHOT : AD_URING_NO_RUN_LIMIT;
         return true;
     default:
         return result > 0;

@@ -37,7 +37,8 @@ enum {
     AD_URING_NO_COOP = 2,
     AD_URING_NO_MULTISHOT = 4,
     AD_URING_NO_BUFFER_RING = 8,
-    AD_URING_NO_BUNDLES = 16
+    AD_URING_NO_BUNDLES = 16,
+    AD_URING_NO_RUN_LIMIT = 32
 };
 
 struct ad_uring_options {
@@ -170,9 +171,10 @@ struct ad_uring_stream {
     uint16_t report;    /* to be reported without the ring */
     uint16_t refs;      /* submissions whose last completion is to come, cancels too */
     bool connected, closing;
-    bool ended;      /* shutdown was called: no more sends */
-    bool early_data; /* fast open was asked for and nothing was sent yet */
-    bool recv_held;  /* wanted, but must wait for the first send (fast open) */
+    bool ended;            /* shutdown was called: no more sends */
+    bool early_data;       /* fast open was asked for and nothing was sent yet */
+    unsigned recv_without; /* what the receive on the ring was prepared without */
+    bool recv_held;        /* wanted, but must wait for the first send (fast open) */
     int shutdown_code;
     union {
         struct ad_socket_addr address;     /* until connected */

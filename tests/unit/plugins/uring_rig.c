@@ -20,6 +20,7 @@ const struct rig_variant rig_variants[] = {
     {"neither multishot nor buffer ring", {{"without", "multishot,buffer_ring"}, {NULL, NULL}}},
     {"no deferred task work", {{"without", "defer_taskrun"}, {NULL, NULL}}},
     {"a plain ring", {{"without", "defer_taskrun,coop_taskrun"}, {NULL, NULL}}},
+    {"no limit of a run", {{"without", "run_limit"}, {NULL, NULL}}},
     {"four small buffers",
      {{"entries", "16"}, {"buffers", "4"}, {"buffer_bytes", "1024"}, {NULL, NULL}}},
     {"four small buffers without a ring",
