@@ -96,8 +96,8 @@ static inline int aioduct_ring_is_ours(uint64_t user_data)
 
 /**
  * Once in every round of the application's loop, just before it submits and waits: runs what is
- * due and puts the client's entries into the ring. Nothing is put there at any other time, but by
- * aioduct_client_destroy; if the submission queue is full, what is in it is submitted.
+ * due and puts the client's entries into the ring. Nothing is put there at any other time. If the
+ * submission queue is full, what is in it is submitted.
  * Thread:   the client's
  * Calls:    callbacks of exchanges
  * Returns:  0 | AIODUCT_E_NESTED | AIODUCT_E_THREAD | AIODUCT_E_FORKED | AIODUCT_E_CLIENT_CLOSED |

@@ -49,19 +49,23 @@ static int register_ring(struct ad_uring *u)
     }
     struct io_uring_buf_reg reg = {
         .ring_addr = (uintptr_t)b->ring, .ring_entries = b->count, .bgid = AD_URING_BUFFER_GROUP};
-    return io_uring_register_buf_ring(&u->ring, &reg, 0);
+    if (u->tag == 0) {
+        return io_uring_register_buf_ring(u->ring, &reg, 0);
+    }
+    int code = -EEXIST;
+    for (unsigned i = 0; code == -EEXIST && i < AD_URING_FOREIGN_GROUPS; i++) {
+        b->group = reg.bgid = (uint16_t)(AD_URING_FOREIGN_GROUP + i);
+        code = io_uring_register_buf_ring(u->ring, &reg, 0);
+    }
+    return code;
 }
 
-int ad_uring_buffers_open(struct ad_uring *u)
+/* With the ring as it is: a buffer ring if the kernel has it, and all buffers handed over. */
+static int hand_over(struct ad_uring *u)
 {
     struct ad_uring_buffers *b = &u->buffers;
-    b->count = u->options.buffers;
-    b->bytes = u->options.buffer_bytes;
-    b->memory = map((size_t)b->count * b->bytes);
-    b->next = u->host->alloc(u->host->ctx, NULL, b->count * sizeof *b->next, 0);
-    if (b->memory == NULL || b->next == NULL) {
-        return -ENOMEM;
-    }
+    b->last = 0;
+    b->spare = 0;
     if ((u->options.without & AD_URING_NO_BUFFER_RING) == 0) {
         int code = register_ring(u);
         if (code < 0 && code != -EINVAL) {
@@ -81,9 +85,32 @@ int ad_uring_buffers_open(struct ad_uring *u)
     return 0;
 }
 
+int ad_uring_buffers_open(struct ad_uring *u)
+{
+    struct ad_uring_buffers *b = &u->buffers;
+    b->count = u->options.buffers;
+    b->bytes = u->options.buffer_bytes;
+    b->memory = map((size_t)b->count * b->bytes);
+    b->next = u->host->alloc(u->host->ctx, NULL, b->count * sizeof *b->next, 0);
+    if (b->memory == NULL || b->next == NULL) {
+        return -ENOMEM;
+    }
+    return hand_over(u);
+}
+
+/* The old one was not inherited (MADV_DONTFORK), and its place may be somebody else's by now. */
+int ad_uring_buffers_reopen(struct ad_uring *u)
+{
+    u->buffers.ring = NULL;
+    return hand_over(u);
+}
+
 void ad_uring_buffers_close(struct ad_uring *u)
 {
     struct ad_uring_buffers *b = &u->buffers;
+    if (u->tag != 0 && b->ring != NULL) {
+        io_uring_unregister_buf_ring(u->ring, b->group);
+    }
     unmap_ring(b);
     if (b->memory != NULL) {
         munmap(b->memory, (size_t)b->count * b->bytes);
@@ -112,7 +139,7 @@ bool ad_uring_buffers_flush(struct ad_uring *u)
 {
     struct ad_uring_buffers *b = &u->buffers;
     while (b->ring == NULL && b->spare > 0) {
-        struct io_uring_sqe *sqe = ad_uring_ring_sqe(&u->ring);
+        struct io_uring_sqe *sqe = ad_uring_ring_sqe(u->ring);
         if (sqe == NULL) {
             return false;
         }
@@ -123,8 +150,8 @@ bool ad_uring_buffers_flush(struct ad_uring *u)
             id = b->next[--b->spare];
             run++;
         }
-        io_uring_prep_provide_buffers(sqe, address_of(b, id), (int)b->bytes, (int)run,
-                                      AD_URING_BUFFER_GROUP, id);
+        io_uring_prep_provide_buffers(sqe, address_of(b, id), (int)b->bytes, (int)run, b->group,
+                                      id);
         sqe->user_data = AD_URING_PROVIDE | (uint64_t)id << 16 | (uint64_t)run << 32;
         sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
     }

@@ -18,7 +18,7 @@
 /* The submission queue is full and the kernel, out of memory, takes nothing: how soon to retry. */
 #define RETRY_NS 1000000
 
-static uint64_t clock_ns(void)
+uint64_t ad_uring_clock_ns(void)
 {
     struct timespec ts;
     clock_gettime(CLOCK_MONOTONIC, &ts);
@@ -35,9 +35,9 @@ static bool on_loop_thread(const struct ad_uring *u)
     return pthread_equal(u->owner, pthread_self()) != 0;
 }
 
-static uint64_t tag(const struct ad_uring *u, enum ad_uring_kind kind)
+uint64_t ad_uring_tag(const struct ad_uring *u, enum ad_uring_kind kind)
 {
-    return (uint64_t)(uintptr_t)u | kind;
+    return (u->tag != 0 ? u->tag : (uint64_t)(uintptr_t)u) | kind;
 }
 
 /* ---- before the wait ---- */
@@ -45,16 +45,16 @@ static uint64_t tag(const struct ad_uring *u, enum ad_uring_kind kind)
 /* Have the kernel read the eventfd. Its descriptor is blocking, else the read would end at once. */
 static bool arm_wake(struct ad_uring *u)
 {
-    struct io_uring_sqe *sqe = u->wake_armed ? NULL : ad_uring_ring_sqe(&u->ring);
+    struct io_uring_sqe *sqe = u->wake_armed ? NULL : ad_uring_ring_sqe(u->ring);
     if (sqe != NULL) {
         io_uring_prep_read(sqe, u->wake_fd, &u->wake_count, sizeof u->wake_count, 0);
-        sqe->user_data = tag(u, AD_URING_WAKE);
+        sqe->user_data = ad_uring_tag(u, AD_URING_WAKE);
         u->wake_armed = true;
     }
     return u->wake_armed;
 }
 
-static bool flush(struct ad_uring *u)
+bool ad_uring_flush(struct ad_uring *u)
 {
     return arm_wake(u) && ad_uring_buffers_flush(u) && ad_uring_streams_flush(u);
 }
@@ -72,7 +72,7 @@ static int64_t patience(struct ad_uring *u, int64_t timeout_ns, bool flushed)
     if (next_ns == UINT64_MAX) {
         return timeout_ns;
     }
-    uint64_t now_ns = clock_ns();
+    uint64_t now_ns = ad_uring_clock_ns();
     uint64_t left_ns = next_ns > now_ns ? next_ns - now_ns : 0;
     if (left_ns > INT64_MAX || (timeout_ns > 0 && left_ns > (uint64_t)timeout_ns)) {
         return timeout_ns;
@@ -82,7 +82,17 @@ static int64_t patience(struct ad_uring *u, int64_t timeout_ns, bool flushed)
 
 /* ---- after the wait ---- */
 
-static void complete(struct ad_uring *u, uint64_t user_data, int result, unsigned flags)
+struct ad_uring_stream *ad_uring_stream_of(const struct ad_uring *u, uint64_t user_data)
+{
+    if (u->tag != 0) {
+        uint32_t slot = (uint32_t)(user_data >> 4);
+        return slot < u->slot_count ? u->slots[slot] : NULL;
+    }
+    uintptr_t address = (uintptr_t)(user_data & ~(uint64_t)AD_URING_KIND_MASK);
+    return (struct ad_uring_stream *)address;
+}
+
+void ad_uring_complete(struct ad_uring *u, uint64_t user_data, int result, unsigned flags)
 {
     enum ad_uring_kind kind = user_data & AD_URING_KIND_MASK;
     switch (kind) {
@@ -98,8 +108,10 @@ static void complete(struct ad_uring *u, uint64_t user_data, int result, unsigne
         u->tick_armed = false;
         break;
     default: {
-        uintptr_t address = (uintptr_t)(user_data & ~(uint64_t)AD_URING_KIND_MASK);
-        ad_uring_stream_complete((struct ad_uring_stream *)address, kind, result, flags);
+        struct ad_uring_stream *s = ad_uring_stream_of(u, user_data);
+        if (s != NULL) {
+            ad_uring_stream_complete(s, kind, result, flags);
+        }
     }
     }
 }
@@ -108,33 +120,43 @@ static void complete(struct ad_uring *u, uint64_t user_data, int result, unsigne
  * out first, so that its place is free while callbacks run. */
 static void reap(struct ad_uring *u)
 {
-    for (unsigned left = io_uring_cq_ready(&u->ring); left > 0; left--) {
+    for (unsigned left = io_uring_cq_ready(u->ring); left > 0; left--) {
         struct io_uring_cqe *cqe;
-        if (io_uring_peek_cqe(&u->ring, &cqe) != 0) {
+        if (io_uring_peek_cqe(u->ring, &cqe) != 0) {
             break;
         }
         uint64_t user_data = cqe->user_data;
         int result = cqe->res;
         unsigned flags = cqe->flags;
-        io_uring_cqe_seen(&u->ring, cqe);
-        complete(u, user_data, result, flags);
+        io_uring_cqe_seen(u->ring, cqe);
+        ad_uring_complete(u, user_data, result, flags);
     }
 }
 
-static int run_turn(struct ad_uring *u, int64_t timeout_ns)
+void ad_uring_finish_turn(struct ad_uring *u)
 {
-    bool flushed = flush(u);
-    int code = ad_uring_ring_wait(&u->ring, patience(u, timeout_ns, flushed));
-    ad_tasks_awake(&u->tasks);
-    if (code < 0 && code != -EINTR) {
-        return ad_uring_fail(u->host, code, "io_uring_enter failed");
-    }
-    u->now_ns = clock_ns();
-    reap(u);
     ad_uring_streams_report(u);
     ad_timers_fire(&u->timers, u->now_ns);
     ad_tasks_run(&u->tasks);
     u->host->turn_end(u->host->ctx);
+}
+
+bool ad_uring_has_work(struct ad_uring *u)
+{
+    return !ad_uring_list_empty(&u->reports) || !ad_tasks_may_wait(&u->tasks);
+}
+
+static int run_turn(struct ad_uring *u, int64_t timeout_ns)
+{
+    bool flushed = ad_uring_flush(u);
+    int code = ad_uring_ring_wait(u->ring, patience(u, timeout_ns, flushed));
+    ad_tasks_awake(&u->tasks);
+    if (code < 0 && code != -EINTR) {
+        return ad_uring_fail(u->host, code, "io_uring_enter failed");
+    }
+    u->now_ns = ad_uring_clock_ns();
+    reap(u);
+    ad_uring_finish_turn(u);
     return 0;
 }
 
@@ -142,13 +164,13 @@ static int run_turn(struct ad_uring *u, int64_t timeout_ns)
 
 /* Keep one kernel timer at the earliest deadline. Moving it posts no completion, for that would
  * make the descriptor readable. */
-static void arm_tick(struct ad_uring *u)
+void ad_uring_arm_tick(struct ad_uring *u)
 {
     uint64_t next_ns = ad_timers_next(&u->timers);
     if (u->tick_armed ? next_ns == u->tick_ns : next_ns == UINT64_MAX) {
         return;
     }
-    struct io_uring_sqe *sqe = ad_uring_ring_sqe(&u->ring);
+    struct io_uring_sqe *sqe = ad_uring_ring_sqe(u->ring);
     if (sqe == NULL) {
         return; /* there are completions to reap: the descriptor is readable anyway */
     }
@@ -156,17 +178,18 @@ static void arm_tick(struct ad_uring *u)
     u->tick.tv_sec = (int64_t)(next_ns / 1000000000u);
     u->tick.tv_nsec = (int64_t)(next_ns % 1000000000u);
     if (u->tick_armed) {
-        io_uring_prep_timeout_update(sqe, &u->tick, tag(u, AD_URING_TICK), IORING_TIMEOUT_ABS);
+        io_uring_prep_timeout_update(sqe, &u->tick, ad_uring_tag(u, AD_URING_TICK),
+                                     IORING_TIMEOUT_ABS);
         sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
-        sqe->user_data = AD_URING_NOTHING;
+        sqe->user_data = ad_uring_tag(u, AD_URING_NOTHING);
     } else {
         io_uring_prep_timeout(sqe, &u->tick, 0, IORING_TIMEOUT_ABS);
-        sqe->user_data = tag(u, AD_URING_TICK);
+        sqe->user_data = ad_uring_tag(u, AD_URING_TICK);
         u->tick_armed = true;
     }
 }
 
-static void signal_fd(int fd)
+void ad_uring_signal_fd(int fd)
 {
     uint64_t one = 1;
     while (write(fd, &one, sizeof one) < 0 && errno == EINTR) {
@@ -177,13 +200,13 @@ static void signal_fd(int fd)
  * so. @turned: what the eventfd was signalled for so far is done, or found here. */
 static void publish(struct ad_uring *u, bool turned)
 {
-    bool flushed = flush(u);
+    bool flushed = ad_uring_flush(u);
     int fd = u->ready_fd;
     if (fd >= 0) {
-        arm_tick(u);
+        ad_uring_arm_tick(u);
     }
-    if (io_uring_sq_ready(&u->ring) > 0) {
-        io_uring_submit(&u->ring);
+    if (io_uring_sq_ready(u->ring) > 0) {
+        io_uring_submit(u->ring);
     }
     if (fd < 0) {
         return;
@@ -191,9 +214,9 @@ static void publish(struct ad_uring *u, bool turned)
     uint64_t count;
     while (turned && read(fd, &count, sizeof count) < 0 && errno == EINTR) {
     }
-    if (!flushed || io_uring_sq_ready(&u->ring) > 0 || ad_uring_ring_busy(&u->ring) ||
-        !ad_uring_list_empty(&u->reports) || !ad_tasks_may_wait(&u->tasks)) {
-        signal_fd(fd);
+    if (!flushed || io_uring_sq_ready(u->ring) > 0 || ad_uring_ring_busy(u->ring) ||
+        ad_uring_has_work(u)) {
+        ad_uring_signal_fd(fd);
     }
 }
 
@@ -212,17 +235,29 @@ static void signal_loop(struct ad_uring *u)
         ad_uring_touch(u);
         return;
     }
-    signal_fd(u->wake_fd);
+    ad_uring_signal_fd(u->wake_fd);
     if (u->ready_fd >= 0) {
-        signal_fd(u->ready_fd);
+        ad_uring_signal_fd(u->ready_fd);
     }
 }
 
 /* ---- the tables' functions ---- */
 
-static int enter(struct ad_uring *u)
+int ad_uring_enter(struct ad_uring *u)
 {
     return on_loop_thread(u) ? ad_tasks_enter(&u->tasks) : AIODUCT_E_THREAD;
+}
+
+/* Completions of the application's own ring are its own to take. */
+static int enter_to_drive(struct ad_uring *u)
+{
+    int code = ad_uring_enter(u);
+    if (code == 0 && u->tag != 0) {
+        ad_tasks_leave(&u->tasks);
+        code = ad_uring_fail(u->host, AIODUCT_E_UNSUPPORTED,
+                             "the application drives its own ring; nobody else can");
+    }
+    return code;
 }
 
 static void leave(struct ad_uring *u)
@@ -234,7 +269,7 @@ static void leave(struct ad_uring *u)
 int ad_uring_block_on(void *rt, struct aioduct_task *root, void *root_state)
 {
     struct ad_uring *u = rt;
-    int code = enter(u);
+    int code = enter_to_drive(u);
     if (code < 0) {
         return code;
     }
@@ -252,7 +287,7 @@ int ad_uring_block_on(void *rt, struct aioduct_task *root, void *root_state)
 int ad_uring_turn(void *rt, int64_t timeout_ns)
 {
     struct ad_uring *u = rt;
-    int code = enter(u);
+    int code = enter_to_drive(u);
     if (code == 0) {
         code = run_turn(u, timeout_ns);
         leave(u);
@@ -269,8 +304,11 @@ int ad_uring_poll_fd(void *rt)
     if (u->ready_fd >= 0) {
         return u->ready_fd;
     }
+    if (u->tag != 0) {
+        return AIODUCT_E_UNSUPPORTED; /* the application waits for its own ring */
+    }
     int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    int code = fd < 0 ? -errno : io_uring_register_eventfd(&u->ring, fd);
+    int code = fd < 0 ? -errno : io_uring_register_eventfd(u->ring, fd);
     if (code < 0) {
         if (fd >= 0) {
             close(fd);
@@ -306,7 +344,7 @@ int ad_uring_spawn_local(void *rt, struct aioduct_task *task, void *task_state)
 uint64_t ad_uring_now_ns(void *rt)
 {
     const struct ad_uring *u = rt;
-    return inside(u) ? u->now_ns : clock_ns();
+    return inside(u) ? u->now_ns : ad_uring_clock_ns();
 }
 
 int ad_uring_sleep(void *rt, struct aioduct_timer *timer, void *timer_state, uint64_t deadline_ns)

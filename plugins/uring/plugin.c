@@ -15,6 +15,7 @@ static const struct aioduct_runtime runtime_table = {
     .now_ns = ad_uring_now_ns,
     .turn = ad_uring_turn,
     .poll_fd = ad_uring_poll_fd,
+    .after_fork_child = ad_uring_after_fork_child,
 };
 
 static const struct aioduct_runtime_local local_table = {
@@ -65,6 +66,9 @@ static const void *get_interface(const char *id)
     }
     if (strcmp(id, AIODUCT_IFACE_CONNECTOR) == 0) {
         return &connector_table;
+    }
+    if (strcmp(id, AIODUCT_IFACE_FOREIGN) == 0) {
+        return &ad_uring_foreign_table;
     }
     return NULL;
 }

@@ -54,7 +54,7 @@ void ad_uring_recv_prepare(struct ad_uring_stream *s, struct io_uring_sqe *sqe)
         }
     }
     sqe->flags |= IOSQE_BUFFER_SELECT;
-    sqe->buf_group = AD_URING_BUFFER_GROUP;
+    sqe->buf_group = s->u->buffers.group;
 }
 
 /* Should the receive be started again after @result, which ended it? */

@@ -87,7 +87,8 @@ static bool can(const struct io_uring_probe *probe, unsigned opcode)
     return opcode < probe->ops_len && (probe->ops[opcode].flags & IO_URING_OP_SUPPORTED) != 0;
 }
 
-static int ask(struct io_uring *ring, struct ad_uring_options *options, struct aioduct_probe *why)
+int ad_uring_ring_ask(struct io_uring *ring, struct ad_uring_options *options,
+                      struct aioduct_probe *why)
 {
     for (size_t i = 0; i < sizeof features / sizeof features[0]; i++) {
         if ((ring->features & features[i].bit) == 0) {
@@ -143,7 +144,7 @@ int ad_uring_ring_open(struct io_uring *ring, struct ad_uring_options *options,
     if (code < 0) {
         return ad_uring_explain(why, "io_uring_setup", code);
     }
-    code = ask(ring, options, why);
+    code = ad_uring_ring_ask(ring, options, why);
     if (code == 0) {
         int tripped = round_trip(ring);
         code = tripped < 0 ? ad_uring_explain(why, "io_uring_enter", tripped) : 0;

@@ -51,6 +51,13 @@ void ad_uring_stream_settle(struct ad_uring_stream *s)
     if (!s->closing || s->pending != 0 || s->refs != 0 || s->todo != 0 || s->report != 0) {
         return;
     }
+    bool cut_off = s->u->tag != 0 && s->slot == 0;
+    if (cut_off && s->fd >= 0) {
+        if (!s->gone) {
+            close(s->fd);
+        }
+        s->fd = -1;
+    }
     if (s->fd >= 0) {
         ad_uring_stream_wish(s, AD_URING_OP_CLOSE);
     } else {
@@ -71,10 +78,15 @@ int ad_uring_connect(void *cx, struct aioduct_stream *core, void *state,
     /* Without O_NONBLOCK, which would tell the ring to answer -EAGAIN where it should wait. The
      * ring never blocks on it: it tries, and waits for readiness by itself. */
     int fd = ad_socket_create(u->host, config, 0, &s->address);
-    if (fd < 0) {
-        return fd;
+    int code = fd < 0 ? fd : ad_uring_slot_get(u, s);
+    if (code < 0) {
+        if (fd >= 0) {
+            close(fd);
+        }
+        return code;
     }
     s->u = u;
+    s->generation = u->generation;
     s->core = core;
     s->fd = fd;
     s->early_data = config->fast_open > 0;
@@ -93,6 +105,21 @@ static void connect_complete(struct ad_uring_stream *s, int result)
 }
 
 /* ---- ending operations ---- */
+
+static void forget_ring(struct ad_uring_stream *s)
+{
+    s->refs = s->on_ring = s->cancelled = 0;
+    unwish(s, UINT16_MAX);
+}
+
+/* In a child after fork nothing of this stream is on the ring any more. */
+static void notice_fork(struct ad_uring_stream *s)
+{
+    if (s->u != NULL && s->generation != s->u->generation) {
+        s->generation = s->u->generation;
+        forget_ring(s);
+    }
+}
 
 static void cancel_one(struct ad_uring_stream *s, unsigned op)
 {
@@ -116,6 +143,7 @@ static void cancel_one(struct ad_uring_stream *s, unsigned op)
 void ad_uring_cancel(void *state, unsigned ops)
 {
     struct ad_uring_stream *s = state;
+    notice_fork(s);
     for (unsigned op = AIODUCT_OP_CONNECT; op <= AIODUCT_OP_SHUTDOWN; op <<= 1) {
         if (ops & op) {
             cancel_one(s, op);
@@ -157,6 +185,14 @@ void ad_uring_stream_close(void *state)
     ad_uring_stream_settle(s);
 }
 
+void ad_uring_stream_cut(struct ad_uring_stream *s)
+{
+    ad_uring_slot_put(s);
+    forget_ring(s);
+    ad_uring_cancel(s, OPS);
+    ad_uring_stream_settle(s);
+}
+
 int ad_uring_stream_info(void *state, struct aioduct_stream_info *info)
 {
     struct ad_uring_stream *s = state;
@@ -168,9 +204,10 @@ int ad_uring_stream_info(void *state, struct aioduct_stream_info *info)
 
 /* ---- the way to the ring and back ---- */
 
-static uint64_t tag(const struct ad_uring_stream *s, enum ad_uring_kind kind)
+uint64_t ad_uring_stream_tag(const struct ad_uring_stream *s, enum ad_uring_kind kind)
 {
-    return (uint64_t)(uintptr_t)s | kind;
+    return s->u->tag != 0 ? s->u->tag | (uint64_t)s->slot << 4 | kind
+                          : (uint64_t)(uintptr_t)s | kind;
 }
 
 static const struct {
@@ -205,29 +242,30 @@ static bool flush_stream(struct ad_uring_stream *s)
         if ((s->todo & (op | AD_URING_CANCEL(op))) == 0) {
             continue;
         }
-        struct io_uring_sqe *sqe = ad_uring_ring_sqe(&s->u->ring);
+        struct io_uring_sqe *sqe = ad_uring_ring_sqe(s->u->ring);
         if (sqe == NULL) {
             return false;
         }
         if (s->todo & op) {
             prepare_op(s, kinds[i].kind, sqe);
-            sqe->user_data = tag(s, kinds[i].kind);
+            sqe->user_data = ad_uring_stream_tag(s, kinds[i].kind);
             s->on_ring |= (uint16_t)op;
             unwish(s, op);
         } else {
-            io_uring_prep_cancel64(sqe, tag(s, kinds[i].kind), 0);
-            sqe->user_data = tag(s, kinds[i].cancel);
+            io_uring_prep_cancel64(sqe, ad_uring_stream_tag(s, kinds[i].kind), 0);
+            sqe->user_data = ad_uring_stream_tag(s, kinds[i].cancel);
             unwish(s, AD_URING_CANCEL(op));
         }
         s->refs++;
     }
     if (s->todo & AD_URING_OP_CLOSE) {
-        struct io_uring_sqe *sqe = ad_uring_ring_sqe(&s->u->ring);
+        struct io_uring_sqe *sqe = ad_uring_ring_sqe(s->u->ring);
         if (sqe == NULL) {
             return false;
         }
         io_uring_prep_close(sqe, s->fd);
-        sqe->user_data = tag(s, AD_URING_CLOSE);
+        s->gone = true;
+        sqe->user_data = ad_uring_stream_tag(s, AD_URING_CLOSE);
         s->refs++;
         unwish(s, AD_URING_OP_CLOSE);
     }
@@ -247,6 +285,7 @@ bool ad_uring_streams_flush(struct ad_uring *u)
 
 static void closed(struct ad_uring_stream *s)
 {
+    ad_uring_slot_put(s);
     s->u->host->on_closed(s->u->host->ctx, s->core); /* the memory may be gone from here on */
 }
 

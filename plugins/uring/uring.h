@@ -11,6 +11,9 @@
  * An operation's user_data is the address of its stream or instance with the kind in the low four
  * bits. A stream's memory outlives every completion that can name it (`refs`), so no late
  * completion finds a stranger.
+ *
+ * In a ring of the application (adopted.c) user_data has a tag in its upper bits as well, and
+ * nothing is put on the ring but when the application asks for it.
  */
 #ifndef AD_URING_URING_H
 #define AD_URING_URING_H
@@ -88,6 +91,10 @@ static inline void ad_uring_list_remove(struct ad_uring_link *link)
 
 /* ---- ring.c: set-up, fallbacks, submission, the wait ---- */
 
+/* Does @ring have what we need? Switches parts off in @options as ad_uring_ring_open does.
+ * -> 0 | AIODUCT_E_UNAVAILABLE; @why says it in words */
+int ad_uring_ring_ask(struct io_uring *ring, struct ad_uring_options *options,
+                      struct aioduct_probe *why);
 /* Set up a ring with the best flags that the kernel takes, ask what it can do, send a NOP there and
  * back. Switches parts off in @options that this kernel cannot do, or not well.
  * -> 0 | AIODUCT_E_UNAVAILABLE; @why says it in words, and nothing is left open */
@@ -110,7 +117,10 @@ int ad_uring_explain_lack(struct aioduct_probe *why, const char *missing);
 
 /* ---- buffers.c: the receive buffers that the kernel picks from ---- */
 
+/* An adopted ring may have groups of the application: the first of these that is free. */
 #define AD_URING_BUFFER_GROUP 0
+#define AD_URING_FOREIGN_GROUP 0xadc0
+#define AD_URING_FOREIGN_GROUPS 64
 
 struct ad_uring_buffers {
     struct io_uring_buf_ring *ring; /* NULL: handed over one by one, by submissions */
@@ -121,10 +131,13 @@ struct ad_uring_buffers {
     uint16_t last;
     unsigned spare;
     unsigned count, bytes;
+    uint16_t group;
 };
 
 int ad_uring_buffers_open(struct ad_uring *u);
-void ad_uring_buffers_close(struct ad_uring *u); /* the ring is gone already */
+void ad_uring_buffers_close(struct ad_uring *u); /* the ring is gone already, or adopted */
+/* In a child after fork: hand all over to the new ring. */
+int ad_uring_buffers_reopen(struct ad_uring *u);
 void ad_uring_buffer_return(struct ad_uring_buffers *b, uint16_t id);
 /* Pass @bytes, the first of them in buffer @id, to the core while @s wants them; give the buffers
  * back. */
@@ -164,15 +177,18 @@ struct ad_uring_stream {
     struct ad_uring_link wishes;  /* in u->wishes while todo is not 0 */
     struct ad_uring_link reports; /* in u->reports while report is not 0 */
     int fd;
-    uint16_t pending;   /* AIODUCT_OP_*: accepted, on_done not yet called */
-    uint16_t on_ring;   /* AIODUCT_OP_*: submitted, the last completion is to come */
-    uint16_t cancelled; /* AIODUCT_OP_*: pending, and asked to end */
-    uint16_t todo;      /* to be put on the ring */
-    uint16_t report;    /* to be reported without the ring */
-    uint16_t refs;      /* submissions whose last completion is to come, cancels too */
+    uint16_t pending;    /* AIODUCT_OP_*: accepted, on_done not yet called */
+    uint16_t on_ring;    /* AIODUCT_OP_*: submitted, the last completion is to come */
+    uint16_t cancelled;  /* AIODUCT_OP_*: pending, and asked to end */
+    uint16_t todo;       /* to be put on the ring */
+    uint16_t report;     /* to be reported without the ring */
+    uint16_t refs;       /* submissions whose last completion is to come, cancels too */
+    uint16_t generation; /* of the ring that refs are about */
+    uint32_t slot;       /* number in an adopted ring; 0: none */
     bool connected, closing;
-    bool ended;            /* shutdown was called: no more sends */
-    bool early_data;       /* fast open was asked for and nothing was sent yet */
+    bool gone;       /* the ring was told to close the descriptor: its number may be another's */
+    bool ended;      /* shutdown was called: no more sends */
+    bool early_data; /* fast open was asked for and nothing was sent yet */
     unsigned recv_without; /* what the receive on the ring was prepared without */
     bool recv_held;        /* wanted, but must wait for the first send (fast open) */
     int shutdown_code;
@@ -210,10 +226,14 @@ void ad_uring_stream_done(struct ad_uring_stream *s, int op, int code, size_t by
 /* Take a step towards on_closed if nothing is left to wait for. Last use of @s in a handler. */
 void ad_uring_stream_settle(struct ad_uring_stream *s);
 /* A completion of the kernel for @s. */
+/* Whose completion is it? NULL: of a stream that was cut off from its ring. */
+struct ad_uring_stream *ad_uring_stream_of(const struct ad_uring *u, uint64_t user_data);
 void ad_uring_stream_complete(struct ad_uring_stream *s, enum ad_uring_kind kind, int result,
                               unsigned flags);
 /* Put everything that streams wish for on the ring. -> false: the queue is full */
 bool ad_uring_streams_flush(struct ad_uring *u);
+/* The ring will not tell of @s any more: what is in flight is over, and it may close at once. */
+void ad_uring_stream_cut(struct ad_uring_stream *s);
 /* Deliver the reports that stand now. */
 void ad_uring_streams_report(struct ad_uring *u);
 
@@ -234,7 +254,12 @@ struct ad_uring {
     const struct aioduct_host *host; /* immutable from here on */
     pthread_t owner;
 
-    struct io_uring ring;            /* the owner's from here on */
+    struct io_uring *ring; /* the owner's from here on; `own`, or the application's */
+    struct io_uring own;
+    uint64_t tag;                   /* upper bits of every user_data; 0: the ring is our own */
+    struct ad_uring_stream **slots; /* adopted: streams by number, from 1 */
+    uint32_t slot_count, slot_used, slot_hint;
+    uint16_t generation;             /* counts the rings: a child after fork has another */
     struct ad_uring_options options; /* `without` grows if the kernel turns out to lack something */
     struct ad_uring_buffers buffers;
     struct ad_timers timers;
@@ -252,6 +277,8 @@ struct ad_uring {
 int ad_uring_open(void *rt, const struct aioduct_host *host, const struct aioduct_foreign *foreign);
 void ad_uring_close(void *rt);
 
+int ad_uring_after_fork_child(void *rt);
+
 int ad_uring_block_on(void *rt, struct aioduct_task *root, void *root_state);
 int ad_uring_turn(void *rt, int64_t timeout_ns);
 int ad_uring_poll_fd(void *rt);
@@ -260,6 +287,35 @@ uint64_t ad_uring_now_ns(void *rt);
 int ad_uring_spawn_local(void *rt, struct aioduct_task *task, void *task_state);
 int ad_uring_sleep(void *rt, struct aioduct_timer *timer, void *timer_state, uint64_t deadline_ns);
 void ad_uring_sleep_cancel(void *rt, struct aioduct_timer *timer, void *timer_state);
+
+/* ---- inside the runtime ---- */
+
+uint64_t ad_uring_clock_ns(void);
+uint64_t ad_uring_tag(const struct ad_uring *u, enum ad_uring_kind kind);
+uint64_t ad_uring_stream_tag(const struct ad_uring_stream *s, enum ad_uring_kind kind);
+
+/* Put what is wished for on the ring. -> false: the queue is full */
+bool ad_uring_flush(struct ad_uring *u);
+/* Keep one kernel timer at the earliest deadline. */
+void ad_uring_arm_tick(struct ad_uring *u);
+/* Is there work that needs no completion? Else a later arrival asks for a signal. */
+bool ad_uring_has_work(struct ad_uring *u);
+void ad_uring_complete(struct ad_uring *u, uint64_t user_data, int result, unsigned flags);
+/* What a turn runs after its completions. */
+void ad_uring_finish_turn(struct ad_uring *u);
+int ad_uring_enter(struct ad_uring *u); /* 0 | AIODUCT_E_NESTED | AIODUCT_E_THREAD */
+void ad_uring_signal_fd(int fd);
+
+/* ---- adopted.c: in a ring of the application ---- */
+
+extern const struct aioduct_runtime_foreign ad_uring_foreign_table;
+/* Check @foreign and take its ring. -> 0 or negative, and the host was told why */
+int ad_uring_adopt(struct ad_uring *u, const struct aioduct_foreign *foreign);
+/* Take out of the ring what no stream put there. */
+void ad_uring_adopted_close(struct ad_uring *u);
+/* A number for @s. -> 0 or -ENOMEM. Nothing in a ring of our own. */
+int ad_uring_slot_get(struct ad_uring *u, struct ad_uring_stream *s);
+void ad_uring_slot_put(struct ad_uring_stream *s);
 
 /* Something was wished for. In a turn the wait that comes sees to it; between turns, with a polled
  * descriptor, nobody would: it is submitted at once. */

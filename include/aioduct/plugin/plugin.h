@@ -197,9 +197,8 @@ struct aioduct_runtime {
     int (*after_fork_child)(void *rt);
 };
 
-#define AIODUCT_IFACE_FOREIGN \
-    "aioduct.runtime.foreign/1" /* open adopts loops of the application \
-                                                           */
+/* open adopts loops of the application */
+#define AIODUCT_IFACE_FOREIGN "aioduct.runtime.foreign/1"
 
 /* What the core needs beside the other tables while the application runs the loop. There @foreign
  * of open has one of @kinds; the instance is called back from the application's loop, or, where
@@ -210,8 +209,8 @@ struct aioduct_runtime_foreign {
     uint32_t size, flags;
     const char *const *kinds; /* "libevent"; NULL at the end */
     /* [loop] A turn of the instance alone, turn_end and all, in which nothing of the application is
-     * called: what was put off, timers that are due, tasks. Descriptors are not looked at. A ring
-     * submits, and waits for the operations that were cancelled or closed.
+     * called: what was put off, timers that are due, tasks. Descriptors are not looked at. On a
+     * ring, streams that close are over after it, without a word of the application's.
      * -> 0; AIODUCT_E_NESTED inside a callback of the instance; -errno: it cannot go on */
     int (*settle)(void *rt);
     /* [loop] Inside a callback: call gone(arg) once nothing of the instance is on the stack, before
@@ -221,8 +220,8 @@ struct aioduct_runtime_foreign {
      * into the loop out of the child's copy of it, close the child's descriptors, say nothing to
      * any peer. The last call. Optional. */
     void (*abandon)(void *rt);
-    /* Rings, else NULL. [loop] A completion that the application found in its ring; every member is
-     * copied out of it before. -> 1 it was of this instance; 0 it was not; negative as settle */
+    /* Rings, else NULL. [loop] A completion that the application took.
+     * -> 1 it was of this instance; 0 it was not; negative as settle */
     int (*complete)(void *rt, uint64_t user_data, int32_t result, uint32_t flags);
     /* Rings, else NULL. [loop] The end of a turn, just before the application submits and waits:
      * entries of the instance are put into the ring. -> as settle */

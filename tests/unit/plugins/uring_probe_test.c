@@ -217,16 +217,31 @@ static void test_open_says_why(void **state)
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
-static void test_foreign_ring(void **state)
+static void refused(struct rig *rig, struct io_uring *ring, const char *kind, int code,
+                    const char *word)
 {
     struct ad_uring u;
+    struct aioduct_foreign foreign = {.size = sizeof foreign, .kind = kind, .loop = ring};
+    memset(&u, 0, sizeof u);
+    assert_int_equal(ad_uring_open(&u, &rig->host, &foreign), code);
+    assert_non_null(strstr(rig->error, word));
+}
+
+static void test_foreign_ring(void **state)
+{
     struct rig rig;
+    struct io_uring ring;
+    struct io_uring_params params = {.flags = IORING_SETUP_SQPOLL};
     (void)state;
     assert_int_equal(rig_open(&rig, NULL), 0);
-    struct aioduct_foreign foreign = {.size = sizeof foreign, .kind = "io_uring"};
-    memset(&u, 0, sizeof u);
-    assert_int_equal(ad_uring_open(&u, &rig.host, &foreign), AIODUCT_E_UNSUPPORTED);
-    assert_non_null(strstr(rig.error, "adopt"));
+    refused(&rig, NULL, "io_uring", -EINVAL, "no ring");
+    assert_int_equal(io_uring_queue_init(4, &ring, 0), 0);
+    refused(&rig, &ring, "libev", AIODUCT_E_UNSUPPORTED, "not a ring");
+    io_uring_queue_exit(&ring);
+    if (io_uring_queue_init_params(4, &ring, &params) == 0) {
+        refused(&rig, &ring, "io_uring", AIODUCT_E_UNSUPPORTED, "IORING_SETUP_SQPOLL");
+        io_uring_queue_exit(&ring);
+    }
     rig_close(&rig);
 }
 
@@ -288,7 +303,7 @@ static const struct CMUnitTest cases[] = {
     {"a failed allocation is an error", test_every_allocation_may_fail, NULL, NULL, NULL},
     {"each refusal has its reason and its remedy", test_reasons, NULL, NULL, NULL},
     {"open tells the host why it cannot", test_open_says_why, NULL, NULL, NULL},
-    {"a ring of the application is not adopted", test_foreign_ring, NULL, NULL, NULL},
+    {"a ring that cannot be adopted is refused", test_foreign_ring, NULL, NULL, NULL},
     {"a bad option is refused by name", test_bad_options, NULL, NULL, NULL},
     {"options take effect", test_good_options, NULL, NULL, NULL},
 };
