@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/error.h"
 #include "http/client.h"
+#include "http/event.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -152,13 +153,19 @@ static int wait_started(struct aioduct_client *client, unsigned count)
     return code;
 }
 
-static void post_close(struct aioduct_client *client)
+/* Inside a callback of @self its loop is closed at once, as a client's without workers would be. */
+static void close_all(struct aioduct_client *client, const struct ad_worker *self)
 {
     pthread_mutex_lock(&client->lock);
     for (unsigned i = 0; i < client->worker_count; i++) {
         struct ad_worker *worker = &client->workers[i];
-        if (worker->started && worker->code == 0) {
-            client->running_count++;
+        if (!worker->started || worker->code < 0) {
+            continue;
+        }
+        client->running_count++;
+        if (worker == self && ad_event_may_act(&worker->engine)) {
+            ad_engine_close(&worker->engine);
+        } else {
             ad_loop_post(worker->engine.loop, &worker->close_post);
         }
     }
@@ -187,7 +194,7 @@ int ad_workers_start(struct aioduct_client *client, struct aioduct_error *error)
         }
     }
     if (code < 0) {
-        post_close(client);
+        close_all(client, NULL);
         join_others(client, NULL);
     }
     return code;
@@ -197,7 +204,7 @@ void ad_workers_stop(struct aioduct_client *client)
 {
     struct ad_worker *self = ad_worker_current(client);
     client->reaper = self;
-    post_close(client);
+    close_all(client, self);
     if (self == NULL) {
         join_others(client, NULL);
         ad_client_free(client);

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* What a program may do in callbacks (everything), in every callback; when an exchange completes
- * (once); and what a client leaves behind (nothing). */
+/* When an exchange completes (once), and what a client leaves behind (nothing). What a program may
+ * do in callbacks is in test_matrix.c. */
 #include "tester.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum gate { GO };
 
 /* An interim answer, a body in two parts, trailers: every callback comes. */
 static void play_everything(struct peer_conn *conn, int index, void *user)
@@ -39,166 +36,6 @@ static void assert_everything(const struct result *r)
     assert_string_equal(r->order, "IHBTD");
     assert_string_equal(r->body, "hello world");
     assert_string_equal(r->trailers, "X-Sum: 1\n");
-}
-
-/* ---- C75: every action in every callback ---- */
-
-enum action {
-    CANCEL_THIS,
-    CANCEL_TWICE,
-    CANCEL_OTHER,
-    SUBMIT,
-    PAUSE_AND_RESUME,
-    RUN_NESTED,
-    DESTROY_REQUEST,
-    DESTROY_CLIENT,
-    ACTION_COUNT
-};
-
-static const char *const action_names[ACTION_COUNT] = {
-    "cancel this",      "cancel this twice",          "cancel another",   "submit another",
-    "pause and resume", "drive the client (refused)", "drop the request", "destroy the client",
-};
-
-static const struct {
-    char event;
-    const char *name;
-} events[] = {{'I', "on_interim"},
-              {'H', "on_head"},
-              {'B', "on_body"},
-              {'T', "on_trailers"},
-              {'D', "on_done"}};
-
-#define EVENT_COUNT (sizeof events / sizeof events[0])
-
-struct move {
-    char event;
-    enum action action;
-};
-
-struct scene {
-    const struct move *move;
-    struct result *other; /* on another connection; hangs if it is to be cancelled */
-    struct result *third; /* submitted in the callback */
-    struct aioduct_request *request;
-    int acted;
-    int codes[3]; /* what calls gave; asserted outside the callback, which must return */
-};
-
-static void on_scene_event(struct result *r, struct aioduct_exchange *exchange, char event)
-{
-    struct scene *scene = r->user;
-    struct tester *t = r->tester;
-    if (event != scene->move->event || scene->acted++ > 0) {
-        return;
-    }
-    switch (scene->move->action) {
-    case CANCEL_TWICE:
-        aioduct_exchange_cancel(exchange);
-        aioduct_exchange_cancel(exchange);
-        break;
-    case CANCEL_THIS:
-        aioduct_exchange_cancel(exchange);
-        break;
-    case CANCEL_OTHER:
-        aioduct_exchange_cancel(scene->other->exchange);
-        break;
-    case SUBMIT:
-        scene->third = tester_submit(t, scene->request);
-        break;
-    case PAUSE_AND_RESUME:
-        aioduct_exchange_pause(exchange);
-        aioduct_exchange_resume(exchange);
-        break;
-    case RUN_NESTED: {
-        struct aioduct_callbacks none = {.size = sizeof none};
-        scene->codes[0] = aioduct_client_run(t->client);
-        scene->codes[1] = aioduct_client_turn(t->client, 0);
-        scene->codes[2] = aioduct_client_perform(t->client, scene->request, &none, NULL, NULL);
-        break;
-    }
-    case DESTROY_REQUEST:
-        aioduct_request_destroy(scene->request);
-        scene->request = NULL;
-        break;
-    case DESTROY_CLIENT:
-        tester_destroy(t);
-        break;
-    case ACTION_COUNT:
-        break;
-    }
-}
-
-static void test_move(void **state)
-{
-    struct tester *t = *state;
-    const struct move *move = t->extra;
-    tester_client(t);
-    tester_peer(t, play_everything, NULL);
-
-    struct scene *scene = tester_alloc(t, sizeof *scene);
-    scene->move = move;
-    struct aioduct_error error = {0};
-    assert_code(0, aioduct_request_create("GET", peer_url(t->peer, "/"), &scene->request, &error));
-    const char *path = move->action == CANCEL_OTHER ? "/hang" : "/other";
-    struct result *other = scene->other =
-        tester_submit(t, tester_request(t, "GET", peer_url(t->peer, path)));
-    struct result *r = tester_result(t);
-    r->on_event = on_scene_event;
-    r->user = scene;
-    tester_submit_into(t, scene->request, r);
-
-    if (move->action == DESTROY_CLIENT) {
-        struct aioduct_client *client = t->client;
-        aioduct_client_run(client); /* it is gone when this returns */
-        assert_null(t->client);
-    } else {
-        tester_run(t);
-    }
-    aioduct_request_destroy(scene->request);
-    assert_int_equal(r->done_count, 1);
-    assert_int_equal(other->done_count, 1);
-    assert_true(scene->acted > 0);
-
-    bool at_end = move->event == 'D';
-    switch (move->action) {
-    case CANCEL_THIS:
-    case CANCEL_TWICE:
-        if (at_end) {
-            assert_everything(r);
-        } else if (r->code != 0 || move->event != 'T') {
-            assert_code(-ECANCELED, r->code);
-            assert_int_equal(r->order[strlen(r->order) - 2], move->event);
-        }
-        break;
-    case CANCEL_OTHER:
-        assert_everything(r);
-        assert_code(-ECANCELED, other->code);
-        break;
-    case RUN_NESTED:
-        for (int i = 0; i < 3; i++) {
-            assert_code(AIODUCT_E_NESTED, scene->codes[i]);
-        }
-        assert_everything(r);
-        assert_everything(other);
-        break;
-    case SUBMIT:
-        assert_everything(r);
-        assert_everything(other);
-        assert_everything(scene->third);
-        break;
-    case DESTROY_CLIENT:
-        if (at_end) {
-            assert_everything(r);
-        } else {
-            assert_code(AIODUCT_E_CLIENT_CLOSED, r->code);
-        }
-        break;
-    default:
-        assert_everything(r);
-        assert_everything(other);
-        break;
-    }
 }
 
 /* ---- C76, C122 ---- */
@@ -328,7 +165,7 @@ static void test_many_clients(void **state)
 
 int main(void)
 {
-    static const struct CMUnitTest fixed[] = {
+    const struct CMUnitTest cases[] = {
         HTTP_CASES("C76: no callback comes inside submit or cancel", test_never_inside_submit),
         HTTP_CASES("C76: cancel before the first turn", test_cancel_before_any_turn),
         HTTP_CASES("C76: cancel while the answer is waited for", test_cancel_while_waiting),
@@ -337,22 +174,5 @@ int main(void)
         HTTP_CASES("C122: destroy completes what never started", test_destroy_untouched),
         HTTP_CASES("C122: fifty clients in a row leave nothing behind", test_many_clients),
     };
-    enum { MOVES = EVENT_COUNT * ACTION_COUNT, FIXED = sizeof fixed / sizeof fixed[0] };
-    static struct CMUnitTest cases[FIXED + 2 * MOVES];
-    static struct tester_flavour flavours[2 * MOVES];
-    static struct move moves[MOVES];
-    memcpy(cases, fixed, sizeof fixed);
-    size_t count = FIXED;
-    for (int i = 0; i < MOVES; i++) {
-        moves[i] = (struct move){events[i / ACTION_COUNT].event, i % ACTION_COUNT};
-        for (int tls = 0; tls < 2; tls++) {
-            struct tester_flavour *flavour = &flavours[2 * i + tls];
-            *flavour = (struct tester_flavour){tls == 1, &moves[i]};
-            cases[count++] = (struct CMUnitTest){
-                test_format("C75: in %s: %s%s", events[i / ACTION_COUNT].name,
-                            action_names[i % ACTION_COUNT], tls == 1 ? " (over TLS)" : ""),
-                test_move, tester_setup, tester_teardown, flavour};
-        }
-    }
-    return tap_run(cases, count, suite_begin, suite_end);
+    return TAP_RUN(cases, suite_begin, suite_end);
 }
