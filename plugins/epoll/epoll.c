@@ -6,13 +6,11 @@
 #include <aioduct/plugin/plugin.h>
 #include <errno.h>
 #include <limits.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define EPOLL_BATCH \
-    128 /* events taken from the kernel at once: the rest waits in its own queue \
-         */
+/* Events taken from the kernel at once: the rest waits in its own queue. */
+#define EPOLL_BATCH 128
 
 /* Every watched descriptor is in a list, for a child after fork(2) that needs a set of its own. */
 struct epoll_watcher {
@@ -121,8 +119,7 @@ static int epoll_open(void *opaque, const struct aioduct_host *host,
 {
     struct epoll_rt *rt = opaque;
     if (foreign != NULL) {
-        host->error(host->ctx, AIODUCT_E_UNSUPPORTED, "this runtime adopts no loop");
-        return AIODUCT_E_UNSUPPORTED;
+        return ad_readiness_check_foreign(host, foreign, NULL, NULL, NULL);
     }
     rt->fd = epoll_create1(EPOLL_CLOEXEC);
     if (rt->fd < 0) {
@@ -171,20 +168,13 @@ static int epoll_after_fork_child(void *opaque)
 }
 
 static const struct aioduct_runtime runtime = {
-    .size = sizeof runtime,
-    .rt = {sizeof(struct epoll_rt), _Alignof(struct epoll_rt)},
-    .task = AD_TASK_LAYOUT,
+    AD_READINESS_RUNTIME(struct epoll_rt),
     .open = epoll_open,
     .close = epoll_close,
-    .block_on = ad_readiness_block_on,
-    .wake = ad_readiness_wake,
-    .now_ns = ad_readiness_now_ns,
-    .turn = ad_readiness_turn,
     .poll_fd = epoll_poll_fd,
     .after_fork_child = epoll_after_fork_child,
 };
 
-static const struct aioduct_runtime_poll poll_table = AD_READINESS_POLL_TABLE;
 static const struct aioduct_connector connector = AD_READINESS_CONNECTOR_TABLE(struct epoll_stream);
 
 /* ---- the plugin ---- */
@@ -197,13 +187,8 @@ static void probe(const struct aioduct_host *host, struct aioduct_probe *out)
 
 static const void *interfaces(const char *id)
 {
-    if (strcmp(id, AIODUCT_IFACE_RUNTIME) == 0) {
-        return &runtime;
-    }
-    if (strcmp(id, AIODUCT_IFACE_POLL) == 0) {
-        return &poll_table;
-    }
-    return strcmp(id, AIODUCT_IFACE_CONNECTOR) == 0 ? &connector : NULL;
+    static const struct ad_readiness_tables tables = {.runtime = &runtime, .connector = &connector};
+    return ad_readiness_interface(&tables, id);
 }
 
 AIODUCT_PLUGIN_EXPORT(epoll) = {

@@ -4,10 +4,8 @@
 #include "readiness/readiness.h"
 
 #include <aioduct/plugin/plugin.h>
-#include <errno.h>
 #include <ev.h>
 #include <stdio.h>
-#include <string.h>
 
 struct libev_stream {
     struct ad_readiness_stream base;
@@ -124,28 +122,19 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *prepare, int events)
 static int choose_loop(struct libev_rt *rt, const struct aioduct_host *host,
                        const struct aioduct_foreign *foreign)
 {
-    int code = 0;
-    const char *why = NULL;
     if (foreign == NULL) {
         rt->ev = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV | EVFLAG_NOSIGMASK | EVFLAG_NOINOTIFY |
                              EVFLAG_NOTIMERFD);
-        code = rt->ev != NULL ? 0 : AIODUCT_E_UNAVAILABLE;
-        why = "ev_loop_new failed";
-    } else if (foreign->kind == NULL || strcmp(foreign->kind, "libev") != 0) {
-        code = AIODUCT_E_UNSUPPORTED;
-        why = "the loop to adopt is not libev's";
-    } else if (foreign->loop == NULL) {
-        code = -EINVAL;
-        why = "there is no loop to adopt";
-    } else if (foreign->witness != NULL && foreign->witness != (void (*)(void))ev_run) {
-        code = AIODUCT_E_CLASH;
-        why = "the loop to adopt was made by another copy of libev (ev_run differs)";
-    } else {
+        if (rt->ev == NULL) {
+            host->error(host->ctx, AIODUCT_E_UNAVAILABLE, "ev_loop_new failed");
+            return AIODUCT_E_UNAVAILABLE;
+        }
+        return 0;
+    }
+    int code = ad_readiness_check_foreign(host, foreign, "libev", "ev_run", (void (*)(void))ev_run);
+    if (code == 0) {
         rt->ev = foreign->loop;
         rt->adopted = true;
-    }
-    if (code < 0) {
-        host->error(host->ctx, code, why);
     }
     return code;
 }
@@ -206,9 +195,7 @@ static int libev_poll_fd(void *opaque)
         ev_run(rt->ev, EVRUN_NOWAIT);
         ev_set_invoke_pending_cb(rt->ev, ev_invoke_pending);
     }
-    int fd = ad_readiness_find_epoll(&rt->loop);
-    int code = fd < 0 ? fd : ad_readiness_be_polled(&rt->loop);
-    return code < 0 ? code : fd;
+    return ad_readiness_poll_set(&rt->loop);
 }
 
 static int libev_after_fork_child(void *opaque)
@@ -242,20 +229,13 @@ static const struct aioduct_runtime_foreign foreign_table = {
 /* ---- tables ---- */
 
 static const struct aioduct_runtime runtime = {
-    .size = sizeof runtime,
-    .rt = {sizeof(struct libev_rt), _Alignof(struct libev_rt)},
-    .task = AD_TASK_LAYOUT,
+    AD_READINESS_RUNTIME(struct libev_rt),
     .open = libev_open,
     .close = libev_close,
-    .block_on = ad_readiness_block_on,
-    .wake = ad_readiness_wake,
-    .now_ns = ad_readiness_now_ns,
-    .turn = ad_readiness_turn,
     .poll_fd = libev_poll_fd,
     .after_fork_child = libev_after_fork_child,
 };
 
-static const struct aioduct_runtime_poll poll_table = AD_READINESS_POLL_TABLE;
 static const struct aioduct_connector connector = AD_READINESS_CONNECTOR_TABLE(struct libev_stream);
 
 /* ---- the plugin ---- */
@@ -276,16 +256,9 @@ static void probe(const struct aioduct_host *host, struct aioduct_probe *out)
 
 static const void *interfaces(const char *id)
 {
-    if (strcmp(id, AIODUCT_IFACE_RUNTIME) == 0) {
-        return &runtime;
-    }
-    if (strcmp(id, AIODUCT_IFACE_POLL) == 0) {
-        return &poll_table;
-    }
-    if (strcmp(id, AIODUCT_IFACE_FOREIGN) == 0) {
-        return &foreign_table;
-    }
-    return strcmp(id, AIODUCT_IFACE_CONNECTOR) == 0 ? &connector : NULL;
+    static const struct ad_readiness_tables tables = {
+        .runtime = &runtime, .connector = &connector, .foreign = &foreign_table};
+    return ad_readiness_interface(&tables, id);
 }
 
 static const char *const guards[] = {"ev_run",         "ev_loop_new",   "ev_io_start", "ev_io_stop",

@@ -9,7 +9,6 @@
 #include <event2/event_struct.h>
 #include <event2/util.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -201,28 +200,20 @@ static struct event_base *new_base(void)
 static int choose_base(struct libevent_rt *rt, const struct aioduct_host *host,
                        const struct aioduct_foreign *foreign)
 {
-    int code = 0;
-    const char *why = NULL;
-    errno = 0;
     if (foreign == NULL) {
+        errno = 0;
         rt->base = new_base();
-        code = rt->base != NULL ? 0 : last_error();
-        why = "event_base_new_with_config failed";
-    } else if (foreign->kind == NULL || strcmp(foreign->kind, "libevent") != 0) {
-        code = AIODUCT_E_UNSUPPORTED;
-        why = "the loop to adopt is not libevent's";
-    } else if (foreign->loop == NULL) {
-        code = -EINVAL;
-        why = "there is no base to adopt";
-    } else if (foreign->witness != NULL && foreign->witness != (void (*)(void))event_base_loop) {
-        code = AIODUCT_E_CLASH;
-        why = "the base to adopt was made by another copy of libevent (event_base_loop differs)";
-    } else {
+        int code = rt->base != NULL ? 0 : last_error();
+        if (code < 0) {
+            host->error(host->ctx, code, "event_base_new_with_config failed");
+        }
+        return code;
+    }
+    int code = ad_readiness_check_foreign(host, foreign, "libevent", "event_base_loop",
+                                          (void (*)(void))event_base_loop);
+    if (code == 0) {
         rt->base = foreign->loop;
         rt->adopted = true;
-    }
-    if (code < 0) {
-        host->error(host->ctx, code, why);
     }
     return code;
 }
@@ -269,9 +260,7 @@ static int libevent_poll_fd(void *opaque)
     if (rt->adopted) {
         return AIODUCT_E_UNSUPPORTED; /* the application polls its own base */
     }
-    int fd = ad_readiness_find_epoll(&rt->loop);
-    int code = fd < 0 ? fd : ad_readiness_be_polled(&rt->loop);
-    return code < 0 ? code : fd;
+    return ad_readiness_poll_set(&rt->loop);
 }
 
 static int libevent_after_fork_child(void *opaque)
@@ -305,20 +294,13 @@ static const struct aioduct_runtime_foreign foreign_table = {
 /* ---- tables ---- */
 
 static const struct aioduct_runtime runtime = {
-    .size = sizeof runtime,
-    .rt = {sizeof(struct libevent_rt), _Alignof(struct libevent_rt)},
-    .task = AD_TASK_LAYOUT,
+    AD_READINESS_RUNTIME(struct libevent_rt),
     .open = libevent_open,
     .close = libevent_close,
-    .block_on = ad_readiness_block_on,
-    .wake = ad_readiness_wake,
-    .now_ns = ad_readiness_now_ns,
-    .turn = ad_readiness_turn,
     .poll_fd = libevent_poll_fd,
     .after_fork_child = libevent_after_fork_child,
 };
 
-static const struct aioduct_runtime_poll poll_table = AD_READINESS_POLL_TABLE;
 static const struct aioduct_connector connector =
     AD_READINESS_CONNECTOR_TABLE(struct libevent_stream);
 
@@ -339,16 +321,9 @@ static void probe(const struct aioduct_host *host, struct aioduct_probe *out)
 
 static const void *interfaces(const char *id)
 {
-    if (strcmp(id, AIODUCT_IFACE_RUNTIME) == 0) {
-        return &runtime;
-    }
-    if (strcmp(id, AIODUCT_IFACE_POLL) == 0) {
-        return &poll_table;
-    }
-    if (strcmp(id, AIODUCT_IFACE_FOREIGN) == 0) {
-        return &foreign_table;
-    }
-    return strcmp(id, AIODUCT_IFACE_CONNECTOR) == 0 ? &connector : NULL;
+    static const struct ad_readiness_tables tables = {
+        .runtime = &runtime, .connector = &connector, .foreign = &foreign_table};
+    return ad_readiness_interface(&tables, id);
 }
 
 /* Of the names that libev exports too, those that we or libevent itself would miss. */

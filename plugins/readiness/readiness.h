@@ -111,13 +111,11 @@ int ad_readiness_sleep(void *rt, struct aioduct_timer *timer, void *timer_state,
                        uint64_t deadline_ns);
 void ad_readiness_sleep_cancel(void *rt, struct aioduct_timer *timer, void *timer_state);
 
-/* All of aioduct.runtime.poll/1. */
-#define AD_READINESS_POLL_TABLE                                                \
-    {                                                                          \
-        .size = sizeof(struct aioduct_runtime_poll), .timer = AD_TIMER_LAYOUT, \
-        .spawn_send = ad_readiness_spawn, .sleep = ad_readiness_sleep,         \
-        .sleep_cancel = ad_readiness_sleep_cancel                              \
-    }
+/* What a struct aioduct_runtime has in common; @TYPE is the backend's state. */
+#define AD_READINESS_RUNTIME(TYPE)                                                        \
+    .size = sizeof(struct aioduct_runtime), .rt = {sizeof(TYPE), _Alignof(TYPE)},         \
+    .task = AD_TASK_LAYOUT, .block_on = ad_readiness_block_on, .wake = ad_readiness_wake, \
+    .now_ns = ad_readiness_now_ns, .turn = ad_readiness_turn
 
 /* ---- members of aioduct.runtime.foreign/1 ---- */
 
@@ -179,6 +177,26 @@ int ad_readiness_stream_info(void *state, struct aioduct_stream_info *info);
         .cancel = ad_readiness_cancel, .stream_close = ad_readiness_stream_close,   \
         .stream_info = ad_readiness_stream_info                                     \
     }
+
+/* ---- the plugin ---- */
+
+/* Beside these every backend has the same aioduct.runtime.poll/1. */
+struct ad_readiness_tables {
+    const struct aioduct_runtime *runtime;
+    const struct aioduct_connector *connector;
+    const struct aioduct_runtime_foreign *foreign; /* NULL: no loop is adopted */
+};
+
+/* For get_interface. */
+const void *ad_readiness_interface(const struct ad_readiness_tables *tables, const char *id);
+/* Can a backend for loops of @kind (NULL: none) adopt @foreign? @witness is its own address of the
+ * function @witness_name. -> 0, or the reason, which the host was told */
+int ad_readiness_check_foreign(const struct aioduct_host *host,
+                               const struct aioduct_foreign *foreign, const char *kind,
+                               const char *witness_name, void (*witness)(void));
+/* For poll_fd of a library that keeps its epoll descriptor to itself. -> descriptor, -errno or
+ * AIODUCT_E_UNSUPPORTED */
+int ad_readiness_poll_set(struct ad_readiness *loop);
 
 /* ---- inside the room ---- */
 
