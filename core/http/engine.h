@@ -13,6 +13,7 @@
 #include "http/pass.h"
 #include "http/pool.h"
 #include "http/settings.h"
+#include "net/dial.h"
 #include "runtime/loop.h"
 
 #include <aioduct/exchange.h>
@@ -56,6 +57,7 @@ struct ad_engine {
 
     /* loop */
     struct ad_pool pool;
+    struct ad_dial_history dial_history;
     struct ad_list outstanding_list, ended, kicked;
     struct ad_list conns; /* all that are not freed */
     size_t conn_count, closing_count;

@@ -21,6 +21,7 @@
 #define DELAY_MIN_MS 10
 #define DELAY_MAX_MS 2000
 #define KEEPALIVE_DEFAULT_S 60
+#define HISTORY_NS (600u * 1000000000ull)
 
 struct attempt {
     struct ad_list node;
@@ -49,7 +50,9 @@ struct ad_dial {
     struct ad_addr *addrs; /* in the order in which they are tried */
     size_t addr_count, next;
     uint64_t resolved_ns, *resolved_ns_out;
-    int code; /* of the attempt that says best why it failed, 0: none did */
+    struct ad_dial_history *history;
+    bool refused; /* a peer said no: that tells nothing about the way to it */
+    int code;     /* of the attempt that says best why it failed, 0: none did */
     size_t failed_index;
 
     struct aioduct_socket_config config; /* but for the address */
@@ -158,10 +161,29 @@ static bool is_local_reason(int code)
 
 static void note_failure(struct ad_dial *d, size_t index, int code)
 {
+    d->refused = d->refused || code == -ECONNREFUSED;
     tell(d, &(struct ad_dial_step){AD_DIAL_CONNECT_FAILED, .addr = &d->addrs[index], .code = code});
     if (d->code == 0 || is_local_reason(d->code) || !is_local_reason(code)) {
         d->code = code;
         d->failed_index = index;
+    }
+}
+
+static int family_of(const struct ad_dial *d, size_t index)
+{
+    return d->addrs[index].storage.ss_family;
+}
+
+static void note_winner(struct ad_dial *d, size_t index)
+{
+    struct ad_dial_history *history = d->history;
+    if (history == NULL) {
+        return;
+    }
+    bool other_was_worse = family_of(d, index) != family_of(d, 0) && !d->refused;
+    if (other_was_worse || history->family == family_of(d, index)) {
+        history->family = family_of(d, index);
+        history->until_ns = ad_loop_now_ns(d->loop) + HISTORY_NS;
     }
 }
 
@@ -193,6 +215,7 @@ static void on_done(struct ad_stream *stream, int op, int code, size_t bytes)
     }
     struct ad_dial_result result = {.stream = stream, .connected_ns = ad_loop_now_ns(d->loop)};
     tell(d, &(struct ad_dial_step){AD_DIAL_CONNECTED, .addr = &d->addrs[a->index]});
+    note_winner(d, a->index);
     ad_list_remove(&a->node); /* the winner is no longer ours */
     ad_free(a);
     answer(d, &result);
@@ -275,7 +298,8 @@ static bool is_wanted(const struct ad_dial *d, const struct ad_addr *addr)
            (d->local.bytes == 0 || d->local.storage.ss_family == family);
 }
 
-/* Families take turns, beginning with the first address's (RFC 8305 section 4). */
+/* Families take turns, beginning with the one that won before, else the first address's (RFC 8305
+ * section 4). */
 static int set_addresses(struct ad_dial *d, const struct ad_addr *addrs, size_t count)
 {
     size_t from[2] = {0, 0};
@@ -293,6 +317,9 @@ static int set_addresses(struct ad_dial *d, const struct ad_addr *addrs, size_t 
         return -ENOMEM;
     }
     int first = addrs[0].storage.ss_family;
+    if (d->history != NULL && d->history->until_ns > d->resolved_ns) {
+        first = d->history->family;
+    }
     for (int dry = 0; dry < 2; turn = !turn) {
         size_t i = from[turn];
         while (i < count &&
@@ -421,6 +448,7 @@ int ad_dial_start(struct ad_loop *loop, const struct ad_dial_params *p,
     d->resolver = p->resolver;
     d->on_done = done;
     d->on_gone = p->on_gone;
+    d->history = p->history;
     d->on_step = p->on_step;
     d->owner = owner;
     d->refs = 1;

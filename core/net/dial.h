@@ -28,6 +28,13 @@ struct ad_dial_step {
     int code;
 };
 
+/* The family that won where the other one was slow or out of reach; it comes first for ten minutes
+ * (RFC 8305 section 4: a client with a history uses it). Zeroed at first; loop thread. */
+struct ad_dial_history {
+    int family;
+    uint64_t until_ns;
+};
+
 struct ad_dial_params {
     struct ad_resolver *resolver;
     const char *host; /* name or numeric, no brackets; borrowed until the end */
@@ -38,6 +45,7 @@ struct ad_dial_params {
     size_t addr_count;
     uint32_t attempt_delay_ms; /* 250 if 0 (RFC 8305 section 5), bounded to 10..2,000 */
     uint64_t *resolved_ns;     /* loop time, written when the addresses are known; may be NULL */
+    struct ad_dial_history *history; /* borrowed until the end; may be NULL */
     /* After on_done or cancel, once: the streams that lost are closed too, so the loop may go. May
      * be NULL. */
     void (*on_gone)(void *owner);

@@ -173,6 +173,53 @@ static void test_failure_moves_on(void **state)
     tester_fini(&t);
 }
 
+/* Two attempts of @t, the first to @address; the second one wins when the first did @code, or hangs
+ * if that is 0. */
+static void race(struct tester *t, const char *address, int code)
+{
+    t->done = 0;
+    unsigned first = fake_conn_count(t->fake);
+    start_with(t, four);
+    assert_string_equal(fake_conn_at(t->fake, first)->address, address);
+    if (code < 0) {
+        finish(t, first, code);
+    } else {
+        advance(t, 260);
+    }
+    finish(t, first + 1, 0);
+    assert_int_equal(t->result.code, 0);
+    ad_stream_close(t->result.stream);
+    fake_run(t->fake);
+    assert_true(t->stream_closed);
+    t->result.stream = NULL;
+}
+
+static void test_history(void **state)
+{
+    struct ad_dial_history history = {0};
+    struct tester t;
+    (void)state;
+    tester_init(&t);
+    t.params.history = &history;
+    race(&t, "2001:db8::1", -ECONNREFUSED); /* says nothing about the way there */
+    race(&t, "2001:db8::1", 0);
+    race(&t, "192.0.2.1", -ECONNREFUSED); /* the other is first now; nor does this */
+    advance(&t, 590000);
+    t.done = 0;
+    start_with(&t, four);
+    unsigned last = fake_conn_count(t.fake) - 1;
+    assert_string_equal(fake_conn_at(t.fake, last)->address, "192.0.2.1");
+    finish(&t, last, 0); /* it goes on to win */
+    ad_stream_close(t.result.stream);
+    fake_run(t.fake);
+    t.result.stream = NULL;
+    advance(&t, 590000);
+    race(&t, "192.0.2.1", -ECONNREFUSED);
+    advance(&t, 20000);
+    race(&t, "2001:db8::1", -ECONNREFUSED);
+    tester_fini(&t);
+}
+
 static void test_slow_wins(void **state)
 {
     struct tester t;
@@ -455,6 +502,7 @@ int main(void)
         {"C55: families take turns, 250 ms apart, losers are closed", test_order, NULL, NULL, NULL},
         {"C55: a failure starts the next at once; attempts under way go on", test_failure_moves_on,
          NULL, NULL, NULL},
+        {"C55: the family that won comes first for ten minutes", test_history, NULL, NULL, NULL},
         {"C105: a slow address wins if the others are dead", test_slow_wins, NULL, NULL, NULL},
         {"C55: the delay is settable within bounds", test_delay_bounds, NULL, NULL, NULL},
         {"when all fail the error names host, port, address and reason", test_all_fail, NULL, NULL,
