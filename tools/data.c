@@ -107,6 +107,11 @@ int upload_open(struct upload *upload, const char *path)
     return 0;
 }
 
+void upload_memory(struct upload *upload, const char *bytes, size_t count)
+{
+    *upload = (struct upload){.fd = -1, .memory = bytes, .length = (int64_t)count, .regular = true};
+}
+
 void upload_close(struct upload *upload)
 {
     if (upload->fd > STDIN_FILENO) {
@@ -123,6 +128,11 @@ int64_t upload_read(void *user, void *buffer, size_t capacity)
         int64_t left = upload->length - upload->sent;
         capacity = (int64_t)capacity < left ? capacity : (size_t)left;
     }
+    if (upload->memory != NULL) {
+        memcpy(buffer, upload->memory + upload->sent, capacity);
+        upload->sent += (int64_t)capacity;
+        return (int64_t)capacity;
+    }
     do {
         got = read(upload->fd, buffer, capacity);
     } while (got < 0 && errno == EINTR);
@@ -138,5 +148,8 @@ int upload_rewind(void *user)
 {
     struct upload *upload = user;
     upload->sent = 0;
+    if (upload->memory != NULL) {
+        return 0;
+    }
     return lseek(upload->fd, 0, SEEK_SET) < 0 ? -errno : 0;
 }

@@ -26,6 +26,7 @@ enum {
     EXIT_RECV = 56,
     EXIT_CERT = 58,
     EXIT_VERIFY = 60,
+    EXIT_FILESIZE = 63, /* --max-filesize */
     EXIT_CACERT = 77
 };
 

@@ -2,7 +2,7 @@
 /* The aioduct command. */
 #include "options.h"
 #include "plugins.h"
-#include "transfer.h"
+#include "run.h"
 
 #include <aioduct/aioduct.h>
 #include <signal.h>
@@ -39,7 +39,7 @@ int main(int argc, char **argv)
         } else if (options.show_version) {
             exit_code = show_version(&options);
         } else {
-            exit_code = transfer_all(&options);
+            exit_code = run_all(&options);
         }
     }
     options_fini(&options);

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* A growing list of strings, NULL at the end; the strings are borrowed or owned by the list's user.
  */
@@ -18,8 +19,9 @@ struct options {
     struct strings outputs; /* -o and -O in order: the i-th belongs to the i-th URL; "" is -O */
     struct strings uploads; /* -T: the i-th belongs to the i-th URL */
     const char *method;     /* -X; NULL: from the other options */
-    struct strings headers; /* -H as given */
-    char *data;             /* -d parts joined by & */
+    struct strings headers; /* -H as given, one line each */
+    struct strings header_files; /* -H @FILE: what they held; owned, `headers` points into it */
+    char *data;                  /* -d parts joined by & */
     size_t data_bytes;
     bool has_data;
     bool include_head;       /* -i */
@@ -28,7 +30,22 @@ struct options {
     bool silent, show_error; /* -s, -S */
     bool verbose;            /* -v */
     bool show_secrets;       /* --show-secrets: -v prints credentials too */
+    const char *trace;       /* --trace, --trace-ascii: "-" standard output, "%" standard error */
+    bool trace_ascii;        /* without bytes in hexadecimal */
+    bool trace_time;         /* --trace-time */
     bool fail;               /* -f */
+    bool fail_with_body;     /* --fail-with-body */
+    bool fail_early;         /* --fail-early */
+    bool progress_bar;       /* -# */
+    bool parallel;           /* -Z */
+    int parallel_max;        /* --parallel-max; 0: 50 */
+    int expect_timeout_ms;   /* --expect100-timeout; 0: the default */
+    int keepalive_s;         /* --keepalive-time; 0: the default */
+    bool no_keepalive;       /* --no-keepalive */
+    uint64_t rate;           /* --limit-rate, bytes a second; 0: none */
+    uint64_t filesize_max;   /* --max-filesize; 0: none */
+    uint64_t speed_limit;    /* -Y, bytes a second; 0: none */
+    int speed_time_s;        /* -y */
     bool insecure;           /* -k */
     const char *cacert, *cert, *key;
     char *write_out_file;   /* what -w @FILE held */
@@ -43,7 +60,7 @@ struct options {
     const char *write_out; /* -w */
     const char *interface; /* --interface */
     const char *runtime;   /* --runtime */
-    bool http1_1;          /* --http1.1 */
+    int version;           /* AIODUCT_HTTP_*: --http1.1, --http2, --http2-prior-knowledge */
     bool show_version, show_help;
 };
 
@@ -54,5 +71,33 @@ void options_fini(struct options *options);
 void options_help(void);
 
 int strings_add(struct strings *list, const char *item);
+
+/* ---- the table (option_table.c) ---- */
+
+struct parser {
+    struct options *options;
+    const char *option; /* as the user wrote it, for messages */
+    char letter[3];     /* behind option, where it was one of several letters */
+};
+
+enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_LIST, OPTION_CALL };
+
+struct option_entry {
+    const char *group; /* a heading of the help, and nothing else */
+    char letter;       /* 0: long only */
+    const char *name;
+    enum option_kind kind;
+    size_t offset; /* FLAG, TEXT, LIST: member of struct options */
+    int (*call)(struct parser *p, const char *value);
+    const char *value; /* name of the value in the help; NULL: takes none */
+    const char *help;
+};
+/* A heading has an empty name; the table ends with a name of NULL. */
+extern const struct option_entry option_entries[];
+
+int option_error(const struct parser *p, const char *what); /* -> EXIT_USAGE */
+/* What to say of an option that is none: a name that looks like it, or why curl's is not here.
+ * Borrowed until the next call; "" if nothing comes to mind. */
+const char *option_guess(const char *name);
 
 #endif

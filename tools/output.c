@@ -90,14 +90,14 @@ int output_close(struct output *out)
     return -out->error;
 }
 
-void print_escaped(const char *bytes, size_t count)
+void print_escaped(FILE *to, const char *bytes, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         unsigned char c = (unsigned char)bytes[i];
         if ((c < 0x20 && c != '\t') || c == 0x7f) {
-            fprintf(stderr, "\\x%02x", c);
+            fprintf(to, "\\x%02x", c);
         } else {
-            fputc(c, stderr);
+            fputc(c, to);
         }
     }
 }

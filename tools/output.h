@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 struct output {
     char *path;  /* NULL: standard output */
@@ -26,6 +27,6 @@ int output_write(struct output *out, const void *bytes, size_t count);
 int output_close(struct output *out);
 
 /* Print with control bytes but tab escaped, so that a server cannot drive the user's terminal. */
-void print_escaped(const char *bytes, size_t count);
+void print_escaped(FILE *to, const char *bytes, size_t count);
 
 #endif

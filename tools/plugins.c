@@ -2,6 +2,7 @@
 #include "plugins.h"
 
 #include "exitcode.h"
+#include "json.h"
 
 #include <aioduct/aioduct.h>
 #include <stdbool.h>
@@ -67,26 +68,11 @@ static int show_table(const char *wanted)
 
 /* ---- for programs ---- */
 
-static void json_string(const char *text)
-{
-    putchar('"');
-    for (const char *c = text != NULL ? text : ""; *c != '\0'; c++) {
-        if (*c == '"' || *c == '\\') {
-            printf("\\%c", *c);
-        } else if ((unsigned char)*c < 0x20) {
-            printf("\\u%04x", (unsigned)(unsigned char)*c);
-        } else {
-            putchar(*c);
-        }
-    }
-    putchar('"');
-}
-
 static void json_member(const char *name, const char *value, const char *separator)
 {
-    json_string(name);
+    json_string(stdout, name);
     fputs(": ", stdout);
-    json_string(value);
+    json_string(stdout, value);
     fputs(separator, stdout);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "url.h"
 
-#include <stdbool.h>
+#include <aioduct/request.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,4 +57,45 @@ char *url_complete(const char *url, const char *upload)
     }
     strcpy(at, path_end);
     return full;
+}
+
+/* Both parts as one text; dot segments go when it is parsed. */
+static char *joined(const char *base, const char *reference)
+{
+    const char *authority = url_authority(base);
+    const char *path = authority + strcspn(authority, "/?#");
+    size_t keep = (size_t)(path - base); /* "/..." */
+    bool absolute = strcspn(reference, ":/?#") < strlen(reference) &&
+                    reference[strcspn(reference, ":/?#")] == ':';
+    if (absolute) {
+        keep = 0;
+    } else if (reference[0] == '/' && reference[1] == '/') {
+        keep = strcspn(base, ":") + 1;
+    } else if (reference[0] == '?') {
+        keep += strcspn(path, "?#");
+    } else if (reference[0] != '/') {
+        size_t bytes = strcspn(path, "?#");
+        while (bytes > 0 && path[bytes - 1] != '/') {
+            bytes--;
+        }
+        keep += bytes;
+    }
+    char *whole = malloc(keep + strlen(reference) + 1);
+    if (whole != NULL) {
+        strcpy(mempcpy(whole, base, keep), reference);
+    }
+    return whole;
+}
+
+bool url_join(const char *base, const char *reference, char *out, size_t room)
+{
+    struct aioduct_request *request = NULL;
+    char *whole = joined(base, reference);
+    bool good = whole != NULL && aioduct_request_create("GET", whole, &request, NULL) == 0;
+    if (good) {
+        good = (size_t)snprintf(out, room, "%s", aioduct_request_url(request)) < room;
+    }
+    aioduct_request_destroy(request);
+    free(whole);
+    return good;
 }

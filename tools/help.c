@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/* --help, and what to say of an option that is none. */
+#include "options.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define NAME_BYTES_MAX 40
+
+/* What curl has and this command has not. */
+static const struct {
+    const char *option; /* letter or name */
+    const char *why;
+} curls[] = {
+    {"-L", "redirects are not followed"},
+    {"--location", "redirects are not followed"},
+    {"--max-redirs", "redirects are not followed"},
+    {"--retry", "nothing is tried again"},
+    {"-C", "transfers are not resumed"},
+    {"--continue-at", "transfers are not resumed"},
+    {"-z", NULL},
+    {"--time-cond", NULL},
+    {"-x", "there are no proxies"},
+    {"--proxy", "there are no proxies"},
+    {"-b", "give -H 'Cookie: ...'"},
+    {"--cookie", "give -H 'Cookie: ...'"},
+    {"-c", NULL},
+    {"--cookie-jar", NULL},
+    {"-F", NULL},
+    {"--form", NULL},
+    {"-G", NULL},
+    {"--get", NULL},
+    {"-r", "give -H 'Range: bytes=...'"},
+    {"--range", "give -H 'Range: bytes=...'"},
+    {"--json", "give -d and -H 'Content-Type: application/json'"},
+    {"--compressed", NULL},
+    {"-n", NULL},
+    {"--netrc", NULL},
+    {"-J", NULL},
+    {"--remote-header-name", NULL},
+    {"-K", NULL},
+    {"--config", NULL},
+    {"--unix-socket", NULL},
+    {"--digest", NULL},
+    {"--data-urlencode", NULL},
+    {"--http1.0", NULL},
+    {"--http3", NULL},
+    {"--parallel-immediate", "connections are not held back for sharing"},
+};
+
+/* Levenshtein distance. */
+static size_t distance(const char *a, const char *b)
+{
+    size_t row[NAME_BYTES_MAX + 1];
+    size_t a_bytes = strlen(a), b_bytes = strlen(b);
+    if (a_bytes > NAME_BYTES_MAX || b_bytes > NAME_BYTES_MAX) {
+        return NAME_BYTES_MAX;
+    }
+    for (size_t j = 0; j <= b_bytes; j++) {
+        row[j] = j;
+    }
+    for (size_t i = 1; i <= a_bytes; i++) {
+        size_t corner = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= b_bytes; j++) {
+            size_t change = corner + (a[i - 1] != b[j - 1]);
+            size_t either = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+            corner = row[j];
+            row[j] = change < either ? change : either;
+        }
+    }
+    return row[b_bytes];
+}
+
+static const char *nearest(const char *name)
+{
+    const char *best = NULL;
+    size_t best_distance = strlen(name) < 6 ? 3 : 4; /* further away nobody meant it */
+    size_t bytes = strlen(name);
+    for (const struct option_entry *e = option_entries; e->name != NULL; e++) {
+        size_t d = e->name[0] == '\0' ? NAME_BYTES_MAX : distance(name, e->name);
+        if (bytes >= 3 && strncmp(e->name, name, bytes) == 0) {
+            d = 1; /* the beginning of one */
+        }
+        if (d < best_distance) {
+            best = e->name;
+            best_distance = d;
+        }
+    }
+    return best;
+}
+
+const char *option_guess(const char *option)
+{
+    static char text[160];
+    for (size_t i = 0; i < sizeof curls / sizeof curls[0]; i++) {
+        if (strcmp(curls[i].option, option) == 0) {
+            snprintf(text, sizeof text, "is not supported%s%s", curls[i].why != NULL ? ": " : "",
+                     curls[i].why != NULL ? curls[i].why : "");
+            return text;
+        }
+    }
+    const char *best = strncmp(option, "--", 2) == 0 ? nearest(option + 2) : NULL;
+    if (best == NULL) {
+        return "";
+    }
+    snprintf(text, sizeof text, "is unknown; did you mean --%s?", best);
+    return text;
+}
+
+void options_help(void)
+{
+    puts("usage: aioduct [options] URL...      transfer\n"
+         "       aioduct plugins [--json] [--runtime NAME]\n"
+         "                                     which event runtimes there are, and which one is "
+         "chosen");
+    for (const struct option_entry *e = option_entries; e->name != NULL; e++) {
+        char left[64];
+        if (e->group != NULL) {
+            printf("\n%s\n", e->group);
+            continue;
+        }
+        snprintf(left, sizeof left, "%s%c%s--%s %s", e->letter ? "-" : " ",
+                 e->letter ? e->letter : ' ', e->letter ? ", " : "  ", e->name,
+                 e->value != NULL ? e->value : "");
+        printf("  %-40s %s\n", left, e->help);
+    }
+}
