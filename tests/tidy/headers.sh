@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Every public header compiles alone: C11, C17 and C++17, strict, with each compiler that is there. TAP.
 #   headers.sh SOURCE_ROOT
+# shellcheck disable=SC2086 # the options of a compiler are many words
 set -u
 root=$1
 n=0
