@@ -25,6 +25,7 @@ struct peer_options {
     bool tls;
     const char *cert;     /* name of a test certificate, "server" if NULL */
     const char *priority; /* GnuTLS priority string, "NORMAL" if NULL */
+    const char *alpn;     /* "h2", "h2,http/1.1"; "http/1.1" if NULL */
     const char *early;    /* TLS 1.3: sent in one piece with the handshake's end ... */
     bool early_each;      /* ... on every connection, not on the first alone */
     peer_play_fn play;    /* @index counts connections from 0 */
@@ -114,6 +115,8 @@ void peer_cut(struct peer_conn *conn);
 void peer_reset(struct peer_conn *conn);
 /* No more bytes from here; reading goes on. */
 void peer_half_close(struct peer_conn *conn);
+/* What was agreed by ALPN; "" for nothing and on clear text. */
+const char *peer_alpn(struct peer_conn *conn);
 /* TLS 1.3: send a new session ticket now. */
 bool peer_send_ticket(struct peer_conn *conn);
 /* TLS 1.3: send a key update and ask for one. */
