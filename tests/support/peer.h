@@ -86,6 +86,8 @@ bool peer_read_body(struct peer_conn *conn);
 const struct peer_request *peer_last_request(struct peer_conn *conn);
 /* Read exactly @count bytes and drop them. */
 bool peer_read(struct peer_conn *conn, size_t count);
+/* Read exactly @count bytes into @bytes. */
+bool peer_read_bytes(struct peer_conn *conn, void *bytes, size_t count);
 /* Read and drop all until the client ends: 0 orderly, -ECONNRESET and so on. *@out_count (may be
  * NULL): bytes dropped. */
 int peer_read_end(struct peer_conn *conn, uint64_t *out_count);
