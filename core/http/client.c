@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "http/conn.h"
 #include "http/event.h"
 #include "http/exchange.h"
 #include "http/push.h"
@@ -42,6 +43,7 @@ int ad_worker_open(struct ad_worker *worker, ad_task_fn root,
     engine->settings = &client->settings;
     engine->resolver = client->resolver;
     engine->tls = client->tls;
+    engine->codec_h2 = &ad_codec_h2;
     engine->outstanding = &client->outstanding;
     engine->waiting = &client->waiting;
     engine->loop_count = client->worker_count == 0 ? 1 : client->worker_count;
@@ -210,10 +212,9 @@ static int check_request(const struct aioduct_client *client, struct aioduct_req
     int code = ad_request_freeze(request);
     if (code < 0) {
         return ad_error_set(error, code, AIODUCT_PHASE_SETUP, "%s",
-                            code == -EINVAL ? "Content-Length, Transfer-Encoding or trailers "
-                                              "contradict the body, or CONNECT has no "
-                                              "aioduct_request_tunnel"
-                                            : aioduct_error_text(code));
+                            code == -EINVAL
+                                ? "Content-Length or Transfer-Encoding contradicts the body"
+                                : aioduct_error_text(code));
     }
     code = ad_origin_check(&client->workers[0].engine, request, error);
     if (code < 0) {

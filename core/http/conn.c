@@ -154,7 +154,13 @@ static void on_open(struct ad_transport *t, int code)
     conn->codec = codec;
     conn->opened_ns = ad_loop_now_ns(conn->engine->loop);
     conn->times = *ad_transport_times(t);
-    if (codec->open(conn) < 0) {
+    int opened = codec->open(conn);
+    if (opened == AIODUCT_E_TLS) {
+        open_failed(conn, AIODUCT_E_TLS, AIODUCT_PHASE_TLS,
+                    "the server chose HTTP/2 with a cipher suite that it prohibits");
+        return;
+    }
+    if (opened < 0) {
         open_failed(conn, -ENOMEM, AIODUCT_PHASE_CONNECT, "out of memory");
         return;
     }

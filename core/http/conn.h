@@ -33,7 +33,7 @@ struct aioduct_exchange;
 struct ad_codec {
     const char *protocol; /* as ALPN has it */
     bool shared;          /* carries many exchanges, and hears all events of an open connection */
-    /* The transport is ready. 0 | -ENOMEM */
+    /* The transport is ready. 0 | -ENOMEM | AIODUCT_E_TLS (not with this cipher suite) */
     int (*open)(struct ad_conn *conn);
     /* Shared only: how many more exchanges may be put on it now; 0 when it is full, or the peer
      * allows none. One that takes no more for good sets conn->retired as well. */
@@ -61,7 +61,7 @@ struct ad_codec {
     /* The connection goes: free what it held. */
     void (*fini)(struct ad_conn *conn);
 };
-extern const struct ad_codec ad_codec_h1;
+extern const struct ad_codec ad_codec_h1, ad_codec_h2;
 
 enum ad_conn_state {
     AD_CONN_OPENING = 0, /* name, TCP, TLS */
@@ -80,7 +80,6 @@ struct ad_h1_side {
     bool feeding;            /* the parser is on the stack */
     bool stopped;            /* ad_h1_hold is in force */
     bool paused;             /* the transport is */
-    bool raw;                /* no more HTTP: bytes go through as they are */
     bool finishing;          /* the answer is complete, the rest of the request goes out */
     bool complete, reusable; /* the response has ended; framing allows another */
     bool eof_kept;           /* the end came while the caller held back */

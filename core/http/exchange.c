@@ -48,9 +48,8 @@ void ad_exchange_set_send(struct aioduct_exchange *ex, enum ad_send_state state)
         [AD_SEND_EXPECT] = BIT(AD_SEND_BODY) | BIT(AD_SEND_STOPPED),
         [AD_SEND_BODY] = BIT(AD_SEND_WAIT) | BIT(AD_SEND_FLUSH) | BIT(AD_SEND_STOPPED),
         [AD_SEND_WAIT] = BIT(AD_SEND_BODY) | BIT(AD_SEND_STOPPED),
-        /* back to the body by a raw exchange */
-        [AD_SEND_FLUSH] = BIT(AD_SEND_BODY) | BIT(AD_SEND_SENT) | BIT(AD_SEND_STOPPED),
-        [AD_SEND_SENT] = BIT(AD_SEND_BODY),
+        [AD_SEND_FLUSH] = BIT(AD_SEND_SENT) | BIT(AD_SEND_STOPPED),
+        [AD_SEND_SENT] = 0,
         [AD_SEND_STOPPED] = 0,
     };
     /* Any of them goes back to idle by a resend. */
@@ -107,7 +106,7 @@ void ad_exchange_read_timer(struct aioduct_exchange *ex)
         return;
     }
     /* Before the request's end a server may have reason to wait for more of it. */
-    bool running = ex->send >= AD_SEND_SENT && !ex->raw && !ad_exchange_blocked(ex);
+    bool running = ex->send >= AD_SEND_SENT && !ad_exchange_blocked(ex);
     uint64_t ns = running ? ex->engine->settings->read_gap_ns : 0;
     ad_exchange_arm(ex, &ex->read_deadline, ns);
 }
@@ -254,6 +253,9 @@ void ad_exchange_complete(struct aioduct_exchange *ex)
         atomic_load_explicit(&ex->want_paused, memory_order_relaxed)) {
         return;
     }
+    if (ex->kept_trailers != NULL && !ad_exchange_unstash_trailers(ex)) {
+        return;
+    }
     end(ex);
     ad_exchange_finish(ex);
 }
@@ -329,6 +331,7 @@ void ad_exchange_finish(struct aioduct_exchange *ex)
     ad_buf_fini(&ex->stash);
     ad_request_field_list_fini(&ex->trailers);
     ad_push_destroy(ex->push);
+    ad_free(ex->kept_trailers);
     ad_free(ex->error);
     ad_free(ex->head_copy);
     if (atomic_load_explicit(&ex->ops, memory_order_acquire) == 0) {
@@ -597,7 +600,9 @@ int ad_exchange_release(struct aioduct_exchange *ex, uint64_t count)
                                                     memory_order_acq_rel, memory_order_relaxed));
     const struct ad_engine *engine = atomic_load_explicit(&ex->at, memory_order_acquire);
     uint64_t window = engine->settings->window_bytes;
-    if (held >= window && held - count < window) {
+    uint64_t half = (window < INT32_MAX ? window : INT32_MAX) / 2;
+    /* HTTP/2 tells the peer when half of a window is free. */
+    if ((held >= window && held - count < window) || (held > half && held - count <= half)) {
         ad_exchange_ask(ex, AD_OP_SYNC);
     }
     return 0;

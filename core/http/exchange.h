@@ -16,6 +16,7 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "http/upload.h"
+#include "proto/h2.h"
 #include "runtime/loop.h"
 
 #include <aioduct/exchange.h>
@@ -23,6 +24,7 @@
 
 struct ad_conn;
 struct ad_engine;
+struct ad_kept_trailers;
 struct ad_origin;
 
 /* Where an exchange is. */
@@ -58,6 +60,15 @@ enum ad_recv_state {
 /* Operations that are asked for from outside its loop; bits of `ops`. With the last one it is over,
  * and whoever meets the post frees it. */
 enum { AD_OP_START = 1, AD_OP_CANCEL = 2, AD_OP_SYNC = 4, AD_OP_READY = 8, AD_OP_GONE = 16 };
+
+/* Its place on an HTTP/2 connection. */
+struct ad_h2_slot {
+    struct ad_h2_stream stream;
+    struct ad_list node;       /* connection's list of exchanges */
+    struct ad_list flush_node; /* connection's list of those with output on its way */
+    uint64_t given_back;       /* of the stream's window */
+    bool on;                   /* it is there */
+};
 
 /* Told after the user's on_done; the blocking calls wait on one. */
 struct ad_completion {
@@ -104,8 +115,6 @@ struct aioduct_exchange {
     bool reused;              /* on a connection that had served before */
     bool kept;                /* on one that may have gone stale: it had served, or was idle */
     bool pull_claimed;        /* has the request's body source */
-    bool raw;                 /* the response's head is over, and HTTP with it: bytes both ways */
-    bool peer_ended;          /* of a raw one: the peer has no more bytes, which the caller knows */
     bool no_expect;           /* the server does not know Expect (417) */
     bool misdirected;         /* asked again after a 421 */
     bool truncated_ok;        /* ended without close_notify, which the caller accepts */
@@ -113,7 +122,9 @@ struct aioduct_exchange {
     struct ad_upload upload;
     struct ad_push *push;    /* the body's bytes, if the caller writes them */
     struct ad_list trailers; /* of struct ad_field: said while the body was sent */
-    struct ad_buf stash;     /* body bytes that came while the caller held back */
+    struct ad_h2_slot h2;
+    struct ad_buf stash;                    /* body bytes that came while the caller held back */
+    struct ad_kept_trailers *kept_trailers; /* those that came behind them */
 
     uint64_t head_bytes, body_bytes;
     uint64_t sent_bytes, received_bytes; /* with framing, counted by the codec */
@@ -188,14 +199,9 @@ void ad_exchange_expect_over(struct aioduct_exchange *ex);
 /* A 1xx response. */
 void ad_exchange_interim(struct aioduct_exchange *ex, const struct aioduct_head *head);
 /* The final head. The send state is STOPPED afterwards if the answer refuses the body, and its
- * source has been told; raw may be set, and the state BODY again for what goes out. false: the
+ * source has been told. false: the
  * exchange has left, by the codec's cancel: it ended, or is queued again. */
 bool ad_exchange_head(struct aioduct_exchange *ex, const struct aioduct_head *head);
-/* In a raw exchange the peer has ended its direction: the caller is told. Is ours over too, so that
- * the exchange is complete? false also if it has ended. */
-bool ad_exchange_peer_end(struct aioduct_exchange *ex);
-/* Is our direction of a raw exchange over, by the end of its bytes? */
-bool ad_exchange_raw_sent(const struct aioduct_exchange *ex);
 
 /* ---- the response body ---- */
 
@@ -203,6 +209,9 @@ bool ad_exchange_raw_sent(const struct aioduct_exchange *ex);
 bool ad_exchange_body(struct aioduct_exchange *ex, const uint8_t *bytes, size_t count);
 /* Deliver what was stashed, as far as the caller takes it. false: the exchange ended. */
 bool ad_exchange_unstash(struct aioduct_exchange *ex);
+bool ad_exchange_unstash_trailers(struct aioduct_exchange *ex);
+/* Trailers, behind what is stashed. */
+void ad_exchange_trailers(struct aioduct_exchange *ex, const struct aioduct_head *trailers);
 /* Does the caller hold back? */
 bool ad_exchange_blocked(const struct aioduct_exchange *ex);
 /* Let the read gap run, or not while the caller holds back. */

@@ -5,6 +5,7 @@
  * protocol; how a connection is left is the codec's.
  */
 #include "base/error.h"
+#include "base/mem.h"
 #include "http/conn.h"
 #include "http/dispatch.h"
 #include "http/engine.h"
@@ -12,13 +13,13 @@
 #include "http/request.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* ---- the request's direction ---- */
 
 bool ad_exchange_expects(const struct aioduct_exchange *ex)
 {
-    return ex->request->expect && !ex->no_expect && ex->request->body_length != 0 &&
-           ad_request_has_content(ex->request);
+    return ex->request->expect && !ex->no_expect && ex->request->body_length != 0;
 }
 
 /* The time in which the peer must have taken something. */
@@ -88,9 +89,7 @@ void ad_exchange_sent(struct aioduct_exchange *ex)
         ad_deadline_clear(&ex->write_deadline);
     } else if (ex->send == AD_SEND_FLUSH) {
         ad_exchange_set_send(ex, AD_SEND_SENT);
-        if (ex->sent_ns == 0) { /* a raw exchange comes here twice */
-            ex->sent_ns = ad_loop_now_ns(ex->engine->loop);
-        }
+        ex->sent_ns = ad_loop_now_ns(ex->engine->loop);
         wait_for_answer(ex);
     }
 }
@@ -150,28 +149,6 @@ static bool refuses_body(const struct aioduct_exchange *ex, const struct aioduct
            (left < 0 || left > (int64_t)ex->engine->settings->drain_bytes_max);
 }
 
-/* Has the server agreed to speak another protocol from here on? */
-static bool becomes_raw(const struct aioduct_exchange *ex, const struct aioduct_head *head)
-{
-    bool accepted = head->status / 100 == 2;
-    if (ex->request->tunnel != NULL) {
-        return accepted;
-    }
-    /* Over HTTP/2 it is a CONNECT that names a protocol (RFC 8441). */
-    return ex->request->upgrade != NULL && (head->version == 20 ? accepted : head->status == 101);
-}
-
-/* What follows the request's head and the answer's. */
-static void begin_raw(struct aioduct_exchange *ex)
-{
-    if (ex->raw && ex->request->body_kind != AD_BODY_NONE) {
-        ad_exchange_set_send(ex, AD_SEND_BODY);
-        ad_exchange_kick(ex);
-    } else if (!ex->raw && ad_request_is_raw(ex->request)) {
-        ad_upload_finish(ex); /* refused: nothing will go out */
-    }
-}
-
 bool ad_exchange_head(struct aioduct_exchange *ex, const struct aioduct_head *head)
 {
     ex->head_ns = ad_loop_now_ns(ex->engine->loop);
@@ -186,26 +163,73 @@ bool ad_exchange_head(struct aioduct_exchange *ex, const struct aioduct_head *he
     if (ex->send == AD_SEND_STOPPED) {
         ad_upload_finish(ex); /* nothing is sent again after this */
     }
-    ex->raw = becomes_raw(ex, head);
     if (ex->place == AD_PLACE_CONN) {
         ad_dispatch_head(ex, head);
-    }
-    if (ex->place == AD_PLACE_CONN) {
-        begin_raw(ex);
     }
     return ex->place == AD_PLACE_CONN;
 }
 
-/* ---- raw exchanges ---- */
+/* ---- trailers ---- */
 
-bool ad_exchange_raw_sent(const struct aioduct_exchange *ex)
+/* A copy: the headers, then their text. */
+struct ad_kept_trailers {
+    struct aioduct_head head;
+    struct aioduct_header headers[];
+};
+
+static const char *keep_text(char **to, const char *text, uint32_t bytes)
 {
-    return ex->raw && ex->send == AD_SEND_SENT && ex->request->body_kind != AD_BODY_NONE;
+    char *at = *to;
+    if (bytes > 0) {
+        memcpy(at, text, bytes);
+    }
+    *to += bytes;
+    return at;
 }
 
-bool ad_exchange_peer_end(struct aioduct_exchange *ex)
+static struct ad_kept_trailers *keep(const struct aioduct_head *head)
 {
-    ex->peer_ended = true;
-    ad_dispatch_body(ex, (const uint8_t *)"", 0);
-    return ex->place == AD_PLACE_CONN && ex->send >= AD_SEND_SENT;
+    size_t bytes = sizeof(struct ad_kept_trailers) + head->header_count * sizeof *head->headers;
+    size_t text_at = bytes;
+    for (uint32_t i = 0; i < head->header_count; i++) {
+        bytes += (size_t)head->headers[i].name_bytes + head->headers[i].value_bytes;
+    }
+    struct ad_kept_trailers *kept = ad_alloc(bytes);
+    if (kept == NULL) {
+        return NULL;
+    }
+    char *text = (char *)kept + text_at;
+    kept->head = *head;
+    kept->head.headers = kept->headers;
+    for (uint32_t i = 0; i < head->header_count; i++) {
+        const struct aioduct_header *from = &head->headers[i];
+        kept->headers[i] = (struct aioduct_header){
+            .name = keep_text(&text, from->name, from->name_bytes),
+            .value = keep_text(&text, from->value, from->value_bytes),
+            .name_bytes = from->name_bytes,
+            .value_bytes = from->value_bytes,
+        };
+    }
+    return kept;
+}
+
+void ad_exchange_trailers(struct aioduct_exchange *ex, const struct aioduct_head *trailers)
+{
+    if (ad_buf_bytes(&ex->stash) == 0) {
+        ad_dispatch_trailers(ex, trailers);
+        return;
+    }
+    ex->kept_trailers = keep(trailers);
+    if (ex->kept_trailers == NULL) {
+        ad_exchange_failf(ex, -ENOMEM, AIODUCT_PHASE_BODY, "out of memory");
+    }
+}
+
+bool ad_exchange_unstash_trailers(struct aioduct_exchange *ex)
+{
+    struct ad_kept_trailers *kept = ex->kept_trailers;
+    ex->kept_trailers = NULL;
+    ad_dispatch_trailers(ex, &kept->head);
+    ad_free(kept);
+    return ex->place < AD_PLACE_ENDED;
 }

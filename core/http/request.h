@@ -16,6 +16,7 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "base/slice.h"
+#include "proto/h2.h"
 #include "proto/url.h"
 
 #include <aioduct/request.h>
@@ -30,6 +31,12 @@ enum ad_body_kind {
     AD_BODY_PUSH    /* written by the caller while the exchange runs */
 };
 
+/* The head as HTTP/2 has it, made when a request is first sent so. */
+struct ad_request_h2 {
+    uint32_t count;
+    struct ad_h2_field fields[]; /* their text follows, or is the request's */
+};
+
 /* One field of the caller's, in one block: name, NUL, value, NUL. */
 struct ad_field {
     struct ad_list node;
@@ -40,7 +47,8 @@ struct aioduct_request {
     /* shared */
     _Atomic unsigned refs;
     _Atomic bool frozen;
-    _Atomic bool pull_busy; /* an exchange is reading the source */
+    _Atomic bool pull_busy;             /* an exchange is reading the source */
+    _Atomic(struct ad_request_h2 *) h2; /* NULL: not made yet */
 
     /* immutable once frozen */
     char *method;
@@ -49,8 +57,6 @@ struct aioduct_request {
     struct ad_list fields;
     struct ad_list trailers;  /* of struct ad_field; they make the body chunked on HTTP/1.1 */
     char *authority;          /* instead of the URL's in Host and :authority; NULL: the URL's */
-    char *upgrade;            /* protocol that is asked for by Upgrade; NULL: none */
-    char *tunnel;             /* host:port that CONNECT asks for; NULL: no CONNECT */
     bool no_agent, no_accept; /* the default field was removed or replaced */
     bool asterisk;            /* OPTIONS without a path asks for "*" */
     bool is_head, idempotent, wants_close, wants_upgrade;
@@ -87,8 +93,6 @@ void ad_request_unref(struct aioduct_request *request); /* NULL does nothing */
 /* "host:port", either may be empty; NULL: as the URL says. 0 | -EINVAL | -EBUSY | -ENOMEM */
 int ad_request_connect_to(struct aioduct_request *request, const char *target);
 int ad_request_authority_set(struct aioduct_request *request, const char *authority);
-int ad_request_upgrade(struct aioduct_request *request, const char *protocol);
-int ad_request_tunnel(struct aioduct_request *request, const char *target);
 int ad_request_body_memory(struct aioduct_request *request, const void *bytes, size_t count,
                            bool copy);
 int ad_request_body_file(struct aioduct_request *request, int fd, int64_t offset, int64_t length);
@@ -99,25 +103,17 @@ int ad_request_body_pull(struct aioduct_request *request, const struct aioduct_b
 /* Host and :authority. */
 static inline const char *ad_request_authority(const struct aioduct_request *request)
 {
-    const char *target = request->tunnel != NULL ? request->tunnel : request->url.authority;
-    return request->authority != NULL ? request->authority : target;
-}
-/* Is its body what goes out raw, once the server has agreed to that? */
-static inline bool ad_request_is_raw(const struct aioduct_request *request)
-{
-    return request->upgrade != NULL || request->tunnel != NULL;
+    return request->authority != NULL ? request->authority : request->url.authority;
 }
 /* Does something follow the head: a body, perhaps an empty one, or trailers? */
 static inline bool ad_request_has_content(const struct aioduct_request *request)
 {
-    return !ad_request_is_raw(request) &&
-           (request->body_kind != AD_BODY_NONE || !ad_list_empty(&request->trailers));
+    return request->body_kind != AD_BODY_NONE || !ad_list_empty(&request->trailers);
 }
 /* Is that chunked on HTTP/1.1? */
 static inline bool ad_request_is_chunked(const struct aioduct_request *request)
 {
-    return !ad_request_is_raw(request) &&
-           (request->body_length == AIODUCT_LENGTH_UNKNOWN || !ad_list_empty(&request->trailers));
+    return request->body_length == AIODUCT_LENGTH_UNKNOWN || !ad_list_empty(&request->trailers);
 }
 
 /* ---- fields (request_fields.c): C18 and C19 are checked here ---- */
@@ -145,5 +141,12 @@ int ad_request_freeze(struct aioduct_request *request);
  * 100-continue if @expect. 0 | -ENOMEM */
 int ad_request_head_write(const struct aioduct_request *request, struct ad_slice agent, bool expect,
                           struct ad_buf *out);
+/* A body that may be expected is announced even when it is empty (RFC 9110 section 8.6). */
+bool ad_request_announces_length(const struct aioduct_request *request);
+
+/* ---- the HTTP/2 form (request_h2.c) ---- */
+
+/* Of a frozen request; borrowed from it. NULL: out of memory. */
+const struct ad_request_h2 *ad_request_h2(struct aioduct_request *request);
 
 #endif

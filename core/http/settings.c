@@ -50,6 +50,8 @@ static const struct number times[] = {
     {OPTION(total_timeout_ms), offsetof(struct ad_settings, total_ns), NO_LIMIT},
     {OPTION(idle_timeout_ms), offsetof(struct ad_settings, idle_ns), 90000},
     {OPTION(connection_age_ms), offsetof(struct ad_settings, age_ns), 900000},
+    {OPTION(ping_timeout_ms), offsetof(struct ad_settings, ping_ns), 10000},
+    {OPTION(ping_interval_ms), offsetof(struct ad_settings, ping_interval_ns), NO_LIMIT},
 };
 
 static const struct number limits[] = {
@@ -63,6 +65,7 @@ static const struct number limits[] = {
      64},
     {OPTION(h2_connections_per_origin_max),
      offsetof(struct ad_settings, h2_connections_per_origin_max), 4},
+    {OPTION(h2_streams_max), offsetof(struct ad_settings, h2.streams_max), 256},
     {OPTION(waiters_max), offsetof(struct ad_settings, waiters_max), 10000},
 };
 
@@ -116,6 +119,25 @@ static int take_counts(struct ad_settings *s, const struct aioduct_client_option
     return 0;
 }
 
+/* After the limits that both protocols have. */
+static int take_h2(struct ad_settings *s, const struct aioduct_client_options *o,
+                   struct aioduct_error *error)
+{
+    int window = o->h2_connection_window_bytes;
+    if (window < NO_LIMIT) {
+        return bad_int(error, "h2_connection_window_bytes", window, "bytes, 0 or AIODUCT_NO_LIMIT");
+    }
+    s->h2.head_bytes_max = s->h1.head_bytes_max;
+    s->h2.head_fields_max = s->h1.head_fields_max;
+    s->h2.interim_max = s->h1.interim_max;
+    s->h2.trailer_bytes_max = s->h1.trailer_bytes_max;
+    s->h2.stream_window_bytes = s->window_bytes;
+    s->h2.connection_window_bytes = window == 0          ? 16u << 20
+                                    : window == NO_LIMIT ? UINT64_MAX
+                                                         : (uint64_t)window;
+    return 0;
+}
+
 static int take_limits(struct ad_settings *s, const struct aioduct_client_options *o,
                        struct aioduct_error *error)
 {
@@ -139,7 +161,7 @@ static int take_limits(struct ad_settings *s, const struct aioduct_client_option
     s->collect_bytes_max = o->collect_bytes_max == 0          ? 64u << 20
                            : o->collect_bytes_max == NO_LIMIT ? UINT64_MAX
                                                               : (uint64_t)o->collect_bytes_max;
-    return 0;
+    return take_h2(s, o, error);
 }
 
 static int take_choices(struct ad_settings *s, const struct aioduct_client_options *o,

@@ -9,6 +9,7 @@
 #include "base/slice.h"
 #include "http/route.h"
 #include "proto/h1.h"
+#include "proto/h2.h"
 
 #include <aioduct/client.h>
 
@@ -24,6 +25,8 @@ struct ad_settings {
     uint64_t idle_ns, age_ns;
 
     struct ad_h1_limits h1;
+    struct ad_h2_limits h2;
+    uint64_t ping_ns, ping_interval_ns;
     uint32_t url_bytes_max;
     uint32_t drain_bytes_max;
     uint32_t connections_per_origin_max, h2_connections_per_origin_max, idle_per_origin_max,

@@ -11,9 +11,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#ifdef AD_H2_HAVE_RAND
-#include <sys/random.h>
-#endif
 
 #define REQUEST_HEAD_MAX (1u << 24) /* our own; what the caller built is not limited here */
 #define WINDOW_MAX 0x7fffffffu      /* RFC 9113 section 6.9.1 */
@@ -112,6 +109,17 @@ void ad_h2_end(struct ad_h2 *h2, struct ad_h2_stream *s, uint32_t code, bool ref
     h2->events->on_closed(h2->owner, s, &end);
 }
 
+/* ---- whose stream ---- */
+
+/* In the place of an owner: the stream is being reset. */
+static char reset_mark;
+
+struct ad_h2_stream *ad_h2_stream_of(nghttp2_session *session, int32_t id)
+{
+    void *owner = nghttp2_session_get_stream_user_data(session, id);
+    return owner == &reset_mark ? NULL : owner;
+}
+
 /* ---- resets, and the pings that pace them (C44) ---- */
 
 static int ping(struct ad_h2 *h2, uint64_t *payload)
@@ -140,18 +148,31 @@ void ad_h2_reset(struct ad_h2 *h2, int32_t id, uint32_t code)
         ad_h2_fail_memory(h2);
         return;
     }
-    h2->resets_waiting++;
-    ad_h2_pace_resets(h2);
+    nghttp2_session_set_stream_user_data(h2->session, id, &reset_mark);
+    h2->resets_unsent++;
+}
+
+/* The ping goes behind the reset, so that its answer says that the peer has seen both. */
+void ad_h2_reset_sent(struct ad_h2 *h2, int32_t id)
+{
+    if (nghttp2_session_get_stream_user_data(h2->session, id) == &reset_mark) {
+        h2->resets_unsent--;
+        h2->resets_waiting++;
+        ad_h2_pace_resets(h2);
+    }
 }
 
 /* ---- life ---- */
 
 #ifdef AD_H2_HAVE_RAND
-/* The seed of the stream table, in versions that have one. */
+/* The seed of the stream table, in versions that have one. The ids in it are our own, so nobody can
+ * choose them to collide: where this program lies in memory is random enough. */
 static void on_rand(uint8_t *to, size_t count)
 {
-    if (getrandom(to, count, GRND_NONBLOCK) != (ssize_t)count) {
-        memset(to, 0, count);
+    uint64_t state = (uintptr_t)to ^ (uintptr_t)&reset_mark;
+    for (size_t i = 0; i < count; i++) {
+        state = (state ^ i) * 0x100000001b3u;
+        to[i] = (uint8_t)(state >> 32);
     }
 }
 #endif
@@ -248,12 +269,22 @@ bool ad_h2_wants_write(const struct ad_h2 *h2)
     return h2->queued_count > 0 || nghttp2_session_want_write(h2->session) != 0;
 }
 
+unsigned ad_h2_resets(const struct ad_h2 *h2)
+{
+    return h2->resets_unsent + h2->resets_waiting + h2->resets_covered;
+}
+
+bool ad_h2_is_final(const struct ad_h2 *h2)
+{
+    return h2->failed || h2->goaway || nghttp2_session_get_next_stream_id(h2->session) > INT32_MAX;
+}
+
 unsigned ad_h2_room(const struct ad_h2 *h2)
 {
     uint32_t next_id = nghttp2_session_get_next_stream_id(h2->session);
     uint32_t max =
         nghttp2_session_get_remote_settings(h2->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
-    if (h2->failed || h2->goaway || next_id > INT32_MAX) {
+    if (ad_h2_is_final(h2)) {
         return 0;
     }
     uint32_t ids_left = (INT32_MAX - next_id) / 2 + 1;
@@ -265,16 +296,10 @@ unsigned ad_h2_room(const struct ad_h2 *h2)
 }
 
 void ad_h2_submit(struct ad_h2 *h2, struct ad_h2_stream *s, const struct ad_h2_field *fields,
-                  uint32_t count, const struct ad_h2_field *extra, bool has_body, bool has_trailers)
+                  uint32_t count, bool has_body)
 {
-    *s = (struct ad_h2_stream){.state = AD_H2_STREAM_QUEUED,
-                               .has_body = has_body,
-                               .has_trailers = has_trailers,
-                               .fields = fields,
-                               .field_count = count};
-    if (extra != NULL) {
-        s->extra = *extra;
-    }
+    *s = (struct ad_h2_stream){
+        .state = AD_H2_STREAM_QUEUED, .has_body = has_body, .fields = fields, .field_count = count};
     ad_list_push_back(&h2->queued, &s->node);
     h2->queued_count++;
 }

@@ -48,6 +48,8 @@ struct ad_h2_field {
     bool sensitive; /* kept out of the compression tables */
 };
 
+#define AD_H2_EXTRA_MAX 2
+
 struct ad_h2_stream {
     struct ad_list node; /* until its HEADERS are made */
     int32_t id;          /* from then on */
@@ -55,12 +57,12 @@ struct ad_h2_stream {
     bool has_body;
     bool sent_end; /* the request is complete */
     bool got_head; /* the final head was delivered */
-    bool has_trailers;
     uint32_t interim_count;
-    uint64_t head_bytes; /* of all heads so far */
+    uint64_t head_bytes;                 /* of all heads so far */
+    uint64_t sent_bytes, received_bytes; /* of its frames, with their headers */
     const struct ad_h2_field *fields;
     uint32_t field_count;
-    struct ad_h2_field extra;
+    struct ad_h2_field extra[AD_H2_EXTRA_MAX]; /* without a name: not used */
 };
 
 /* Why a stream ended without a complete response. */
@@ -84,7 +86,7 @@ struct ad_h2_events {
     /* The peer takes no new streams, and has not acted on those above @last_id: they are closed as
      * refused right after this. */
     void (*on_goaway)(void *owner, int32_t last_id, uint32_t code);
-    void (*on_pong)(void *owner); /* of ad_h2_ping */
+    void (*on_pong)(void *owner); /* an answer to a ping, the codec's own ones too */
     void (*on_closed)(void *owner, struct ad_h2_stream *s, const struct ad_h2_end *end);
     /* More requests fit, or fewer. */
     void (*on_room)(void *owner);
@@ -94,9 +96,10 @@ struct ad_h2_events {
      * last. AD_H2_LATER: nothing now, ad_h2_resume will be called, or it was cancelled. */
     int64_t (*on_source)(void *owner, struct ad_h2_stream *s, struct ad_buf *out, size_t room,
                          bool *out_end);
-    /* After the last body byte of a stream with has_trailers. */
-    const struct ad_h2_field *(*on_request_trailers)(void *owner, struct ad_h2_stream *s,
-                                                     uint32_t *out_count);
+    /* After the last body byte: put at most @room trailers into @fields -> how many there are.
+     * Copied; names in any case. */
+    uint32_t (*on_request_trailers)(void *owner, struct ad_h2_stream *s, struct ad_h2_field *fields,
+                                    uint32_t room);
 };
 
 struct ad_h2;
@@ -115,11 +118,14 @@ bool ad_h2_wants_write(const struct ad_h2 *h2);
 
 /* How many more requests may be submitted. */
 unsigned ad_h2_room(const struct ad_h2 *h2);
-/* A request: pseudo-header fields first, then the others, then @extra unless its name is empty; all
- * borrowed until the stream's end. Members of @s that the codec needs are set. */
+/* Places that are taken by streams given up, until the peer has seen that. */
+unsigned ad_h2_resets(const struct ad_h2 *h2);
+/* Will there never be room again? */
+bool ad_h2_is_final(const struct ad_h2 *h2);
+/* A request: pseudo-header fields first, then the others, all borrowed until the stream's end. What
+ * @s held before is cleared; fields of this one sending may be put into s->extra afterwards. */
 void ad_h2_submit(struct ad_h2 *h2, struct ad_h2_stream *s, const struct ad_h2_field *fields,
-                  uint32_t count, const struct ad_h2_field *extra, bool has_body,
-                  bool has_trailers);
+                  uint32_t count, bool has_body);
 /* Give a submitted stream up, with this code for the peer. Its place stays taken until the peer has
  * seen it (C44). No event follows. */
 void ad_h2_cancel(struct ad_h2 *h2, struct ad_h2_stream *s, uint32_t code);

@@ -81,6 +81,7 @@ struct ad_h2 {
 
     struct ad_list queued;             /* streams not given to nghttp2 yet */
     unsigned queued_count, open_count; /* open: for nghttp2, left ones too */
+    unsigned resets_unsent;            /* in nghttp2's queue */
     unsigned resets_waiting;           /* not covered by a ping yet */
     unsigned resets_covered;           /* until the ack of the ping under way */
     uint64_t reset_ping, live_ping;    /* payloads under way; 0: none */
@@ -111,9 +112,13 @@ void ad_h2_detach(struct ad_h2 *h2, struct ad_h2_stream *s);
 /* End @s with an event; @code 0 with @error NULL for what the peer's code says. */
 void ad_h2_end(struct ad_h2 *h2, struct ad_h2_stream *s, uint32_t code, bool refused,
                const struct aioduct_error *error);
-/* RST_STREAM, and a PING beside it. */
+/* RST_STREAM for a stream without owner, and a PING behind it. */
 void ad_h2_reset(struct ad_h2 *h2, int32_t id, uint32_t code);
+/* nghttp2 is done with @id: was that stream reset? */
+void ad_h2_reset_sent(struct ad_h2 *h2, int32_t id);
 void ad_h2_pace_resets(struct ad_h2 *h2);
+/* Whose stream it is; NULL: nobody's. */
+struct ad_h2_stream *ad_h2_stream_of(nghttp2_session *session, int32_t id);
 #define AD_H2_WRONG_BODY "the body is not as long as Content-Length says, or none was allowed"
 enum aioduct_phase ad_h2_phase(const struct ad_h2_stream *s);
 

@@ -13,18 +13,13 @@
 /* A peer that goes on this far past the limit of a head is not mistaken but hostile (C43). */
 #define BOMB_FACTOR 8u
 
-static struct ad_h2_stream *stream_of(nghttp2_session *session, int32_t id)
-{
-    return nghttp2_session_get_stream_user_data(session, id);
-}
-
 /* ---- header blocks ---- */
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     struct ad_h2 *h2 = user;
     h2->reason[0] = '\0';
-    ad_h2_block_begin(&h2->block, stream_of(session, frame->hd.stream_id));
+    ad_h2_block_begin(&h2->block, ad_h2_stream_of(session, frame->hd.stream_id));
     return 0;
 }
 
@@ -143,12 +138,13 @@ static void deliver_interim(struct ad_h2 *h2, struct ad_h2_stream *s,
     h2->events->on_interim(h2->owner, s, head);
 }
 
-static void deliver_block(struct ad_h2 *h2, struct ad_h2_stream *s)
+static void deliver_block(struct ad_h2 *h2, struct ad_h2_stream *s, const nghttp2_frame *frame)
 {
     struct aioduct_head head;
     bool trailers = s->got_head;
     ad_h2_block_head(&h2->block, trailers, &head);
     s->head_bytes += h2->block.bytes;
+    s->received_bytes += frame->hd.length + AD_H2_FRAME_HEAD_BYTES;
     if (trailers) {
         if (head.header_count > 0) {
             h2->events->on_trailers(h2->owner, s, &head);
@@ -171,7 +167,7 @@ static void headers_received(struct ad_h2 *h2, const nghttp2_frame *frame)
         return;
     }
     h2->current = s;
-    deliver_block(h2, s);
+    deliver_block(h2, s, frame);
     if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0 && h2->current == s) {
         complete(h2, s);
     }
@@ -192,8 +188,10 @@ static void pong_received(struct ad_h2 *h2, const nghttp2_frame *frame)
         h2->events->on_room(h2->owner);
     } else if (payload == h2->live_ping) {
         h2->live_ping = 0;
-        h2->events->on_pong(h2->owner);
+    } else {
+        return;
     }
+    h2->events->on_pong(h2->owner);
 }
 
 /* What was not given to nghttp2 yet has nowhere to go. */
@@ -219,9 +217,12 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
         headers_received(h2, frame);
         break;
     case NGHTTP2_DATA:
-        s = stream_of(session, frame->hd.stream_id);
-        if (s != NULL && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
-            complete(h2, s);
+        s = ad_h2_stream_of(session, frame->hd.stream_id);
+        if (s != NULL) {
+            s->received_bytes += AD_H2_FRAME_HEAD_BYTES + frame->data.padlen;
+            if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
+                complete(h2, s);
+            }
         }
         break;
     case NGHTTP2_SETTINGS:
@@ -250,11 +251,12 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
                          size_t count, void *user)
 {
     struct ad_h2 *h2 = user;
-    struct ad_h2_stream *s = stream_of(session, id);
+    struct ad_h2_stream *s = ad_h2_stream_of(session, id);
     (void)flags;
     if (nghttp2_session_consume_connection(session, count) != 0) {
         ad_h2_fail_memory(h2);
     } else if (s != NULL) {
+        s->received_bytes += count;
         h2->events->on_body(h2->owner, s, bytes, count);
     }
     return h2->failed ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
@@ -280,7 +282,7 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
 {
     struct ad_h2 *h2 = user;
     struct aioduct_error error;
-    struct ad_h2_stream *s = stream_of(session, frame->hd.stream_id);
+    struct ad_h2_stream *s = ad_h2_stream_of(session, frame->hd.stream_id);
     if (h2->block.s == s) {
         h2->block.s = NULL;
     }
@@ -296,8 +298,9 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
 static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, void *user)
 {
     struct ad_h2 *h2 = user;
-    struct ad_h2_stream *s = stream_of(session, id);
+    struct ad_h2_stream *s = ad_h2_stream_of(session, id);
     h2->open_count--;
+    ad_h2_reset_sent(h2, id);
     if (s != NULL) {
         bool refused = code == NGHTTP2_REFUSED_STREAM && !s->got_head && s->interim_count == 0;
         ad_h2_end(h2, s, code, refused, NULL);

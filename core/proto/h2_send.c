@@ -12,11 +12,6 @@
 #include <errno.h>
 #include <string.h>
 
-static struct ad_h2_stream *stream_of(nghttp2_session *session, int32_t id)
-{
-    return nghttp2_session_get_stream_user_data(session, id);
-}
-
 /* ---- fields ---- */
 
 static void put_field(nghttp2_nv *nv, const struct ad_h2_field *field)
@@ -34,23 +29,30 @@ static void put_field(nghttp2_nv *nv, const struct ad_h2_field *field)
 
 /* The fields as nghttp2 takes them, in memory that is used again. -> NULL: out of memory */
 static nghttp2_nv *fill_nv(struct ad_h2 *h2, const struct ad_h2_field *fields, size_t count,
-                           const struct ad_h2_field *extra)
+                           size_t more)
 {
-    if (count + 1 > h2->nv_room) {
-        nghttp2_nv *nv = ad_realloc(h2->nv, (count + 1) * sizeof *nv);
+    if (count + more > h2->nv_room) {
+        nghttp2_nv *nv = ad_realloc(h2->nv, (count + more) * sizeof *nv);
         if (nv == NULL) {
             return NULL;
         }
         h2->nv = nv;
-        h2->nv_room = count + 1;
+        h2->nv_room = count + more;
     }
     for (size_t i = 0; i < count; i++) {
         put_field(&h2->nv[i], &fields[i]);
     }
-    if (extra != NULL && extra->name.bytes > 0) {
-        put_field(&h2->nv[count], extra);
-    }
     return h2->nv;
+}
+
+static size_t put_extra(nghttp2_nv *nv, const struct ad_h2_stream *s, size_t count)
+{
+    for (size_t i = 0; i < AD_H2_EXTRA_MAX; i++) {
+        if (s->extra[i].name.bytes > 0) {
+            put_field(&nv[count++], &s->extra[i]);
+        }
+    }
+    return count;
 }
 
 /* ---- bodies ---- */
@@ -61,12 +63,22 @@ static void take_back(struct ad_h2 *h2, size_t bytes)
     h2->out->end = h2->out->begin + bytes;
 }
 
-static int append_trailers(struct ad_h2 *h2, struct ad_h2_stream *s)
+/* nghttp2 copies them. */
+static int submit_trailers(struct ad_h2 *h2, struct ad_h2_stream *s, uint32_t count)
 {
-    uint32_t count = 0;
-    const struct ad_h2_field *fields = h2->events->on_request_trailers(h2->owner, s, &count);
-    nghttp2_nv *nv = fill_nv(h2, fields, count, NULL);
-    if (nv == NULL || nghttp2_submit_trailer(h2->session, s->id, nv, count) != 0) {
+    struct ad_h2_field *fields = ad_alloc(count * sizeof *fields);
+    nghttp2_nv *nv = fields == NULL ? NULL : fill_nv(h2, fields, 0, count);
+    int code = -1;
+    if (nv != NULL) {
+        h2->events->on_request_trailers(h2->owner, s, fields, count);
+        for (uint32_t i = 0; i < count; i++) {
+            put_field(&nv[i], &fields[i]);
+            nv[i].flags = NGHTTP2_NV_FLAG_NONE;
+        }
+        code = nghttp2_submit_trailer(h2->session, s->id, nv, count);
+    }
+    ad_free(fields);
+    if (code != 0) {
         ad_h2_fail_memory(h2);
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
@@ -77,16 +89,17 @@ static int append_trailers(struct ad_h2 *h2, struct ad_h2_stream *s)
 static ad_ng_ssize end_body(struct ad_h2 *h2, struct ad_h2_stream *s, size_t before, int64_t got,
                             uint32_t *data_flags)
 {
+    uint32_t trailers = h2->events->on_request_trailers(h2->owner, s, NULL, 0);
     *data_flags |= NGHTTP2_DATA_FLAG_EOF;
     s->sent_end = true;
-    if (!s->has_trailers) {
+    if (trailers == 0) {
         return (ad_ng_ssize)got;
     }
     *data_flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
     if (got == 0) { /* then nghttp2 makes no frame */
         take_back(h2, before);
     }
-    int code = append_trailers(h2, s);
+    int code = submit_trailers(h2, s, trailers);
     return code < 0 ? code : (ad_ng_ssize)got;
 }
 
@@ -95,7 +108,7 @@ static ad_ng_ssize on_read(nghttp2_session *session, int32_t id, uint8_t *buffer
 {
     static const uint8_t head[AD_H2_FRAME_HEAD_BYTES];
     struct ad_h2 *h2 = user;
-    struct ad_h2_stream *s = stream_of(session, id);
+    struct ad_h2_stream *s = ad_h2_stream_of(session, id);
     (void)buffer;
     (void)source;
     if (s == NULL || h2->out == NULL) {
@@ -108,7 +121,7 @@ static ad_ng_ssize on_read(nghttp2_session *session, int32_t id, uint8_t *buffer
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
     int64_t got = h2->events->on_source(h2->owner, s, h2->out, length, &end);
-    if (stream_of(session, id) != s || got < 0 || (got == 0 && !end)) {
+    if (ad_h2_stream_of(session, id) != s || got < 0 || (got == 0 && !end)) {
         take_back(h2, before);
         return NGHTTP2_ERR_DEFERRED;
     }
@@ -123,9 +136,11 @@ static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const ui
                         size_t length, nghttp2_data_source *source, void *user)
 {
     struct ad_h2 *h2 = user;
-    (void)session;
-    (void)frame;
+    struct ad_h2_stream *s = ad_h2_stream_of(session, frame->hd.stream_id);
     (void)source;
+    if (s != NULL) {
+        s->sent_bytes += length + AD_H2_FRAME_HEAD_BYTES;
+    }
     memcpy(h2->out->block + h2->out->end - length - AD_H2_FRAME_HEAD_BYTES, head,
            AD_H2_FRAME_HEAD_BYTES);
     return ad_buf_bytes(h2->out) >= h2->out_end ? NGHTTP2_ERR_PAUSE : 0;
@@ -137,9 +152,10 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
 {
     struct ad_h2 *h2 = user;
     if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
-        struct ad_h2_stream *s = stream_of(session, frame->hd.stream_id);
+        struct ad_h2_stream *s = ad_h2_stream_of(session, frame->hd.stream_id);
         if (s != NULL) {
             s->sent_end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+            s->sent_bytes += frame->hd.length + AD_H2_FRAME_HEAD_BYTES;
             h2->events->on_head_sent(h2->owner, s);
         }
     } else if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR) {
@@ -158,7 +174,7 @@ static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *fram
                              void *user)
 {
     struct ad_h2 *h2 = user;
-    struct ad_h2_stream *s = stream_of(session, frame->hd.stream_id);
+    struct ad_h2_stream *s = ad_h2_stream_of(session, frame->hd.stream_id);
     struct aioduct_error error;
     if (frame->hd.type == NGHTTP2_HEADERS && s != NULL) {
         bool too_large = code == NGHTTP2_ERR_FRAME_SIZE_ERROR;
@@ -183,8 +199,8 @@ static void open_stream(struct ad_h2 *h2, struct ad_h2_stream *s)
 {
     ad_ng_data_provider provider = {.read_callback = on_read};
     struct aioduct_error error;
-    nghttp2_nv *nv = fill_nv(h2, s->fields, s->field_count, &s->extra);
-    size_t count = s->field_count + (s->extra.name.bytes > 0 ? 1u : 0u);
+    nghttp2_nv *nv = fill_nv(h2, s->fields, s->field_count, AD_H2_EXTRA_MAX);
+    size_t count = nv == NULL ? 0 : put_extra(nv, s, s->field_count);
     int32_t id = nv == NULL ? NGHTTP2_ERR_NOMEM
                             : ad_ng_submit_request(h2->session, NULL, nv, count,
                                                    s->has_body ? &provider : NULL, s);

@@ -139,6 +139,11 @@ struct aioduct_client_options {
     int version; /* AIODUCT_HTTP_* (request.h) of requests that leave it open; 0: AUTO */
     int h2_connections_per_origin_max; /* 4: a full one opens another, then requests queue; with
                                           workers each has its part, as above */
+    int h2_streams_max; /* 256: requests at once on a connection, or the server's value if lower */
+    int h2_connection_window_bytes; /* 16,777,216: a server may send so much ahead on one */
+    int ping_timeout_ms;  /* 10,000: a connection on which a request timed out, and nothing came,
+                             must answer a ping in this time */
+    int ping_interval_ms; /* none: ping a connection that was silent so long */
 };
 
 #ifdef __cplusplus

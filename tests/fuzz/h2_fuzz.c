@@ -216,8 +216,8 @@ static int run(struct seen *seen, uint8_t how, const uint8_t *data, size_t count
         return 0;
     }
     for (unsigned i = 0; i < REQUESTS; i++) {
-        ad_h2_submit(seen->h2, &seen->requests[i].stream, fields[i == 2], 4, NULL,
-                     i == 3 && (how & 2) != 0, false);
+        ad_h2_submit(seen->h2, &seen->requests[i].stream, fields[i == 2], 4,
+                     i == 3 && (how & 2) != 0);
     }
     int code = produce(seen, 100000);
     if ((how & 4) != 0) {

@@ -31,13 +31,13 @@ static const struct ad_h2_field head_fields[] = {FIELD(":method", "HEAD"), FIELD
                                                  FIELD(":authority", "a"), FIELD(":path", "/")};
 static const struct ad_h2_field post_fields[] = {FIELD(":method", "POST"), FIELD(":scheme", "http"),
                                                  FIELD(":authority", "a"), FIELD(":path", "/")};
-static const struct ad_h2_field request_trailers[] = {FIELD("sum", "42")};
+static const struct ad_h2_field request_trailers[] = {FIELD("Sum", "42")};
 
 struct request {
     struct ad_h2_stream stream;
     char *body;
     size_t at, count;
-    bool end;
+    bool end, trailers;
     char *event, *action; /* "on EVENT n ACTION" */
 };
 
@@ -192,13 +192,14 @@ static int64_t on_source(void *owner, struct ad_h2_stream *s, struct ad_buf *out
     return (int64_t)piece;
 }
 
-static const struct ad_h2_field *on_request_trailers(void *owner, struct ad_h2_stream *s,
-                                                     uint32_t *out_count)
+static uint32_t on_request_trailers(void *owner, struct ad_h2_stream *s, struct ad_h2_field *fields,
+                                    uint32_t room)
 {
     (void)owner;
-    (void)s;
-    *out_count = 1;
-    return request_trailers;
+    if (room > 0 && request_of(s)->trailers) {
+        fields[0] = request_trailers[0];
+    }
+    return request_of(s)->trailers ? 1 : 0;
 }
 
 static const struct ad_h2_events events = {.on_interim = on_interim,
@@ -298,10 +299,11 @@ static bool submit(struct tester *t, const char *word, const char *rest)
     assert_true(t->request_count < REQUESTS_MAX);
     struct request *r = &t->requests[t->request_count++];
     r->end = !pull;
+    r->trailers = trail;
     if (fields == post_fields) {
         set_body(r, rest);
     }
-    ad_h2_submit(t->h2, &r->stream, fields, 4, NULL, fields == post_fields, trail);
+    ad_h2_submit(t->h2, &r->stream, fields, 4, fields == post_fields);
     return true;
 }
 

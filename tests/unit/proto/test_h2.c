@@ -82,8 +82,8 @@ static void test_interim_max(void **state)
                           "closed 1 CANCEL AIODUCT_E_LIMIT head: more than 2 interim responses "
                           "(interim_max)\n"
                           "> SETTINGS ack\n"
-                          "> PING 0100000000000000\n"
-                          "> RST_STREAM 1 8",
+                          "> RST_STREAM 1 8\n"
+                          "> PING 0100000000000000",
                     &limits);
 }
 
@@ -175,8 +175,8 @@ static void test_early_response(void **state)
              "sent 1\n" OPENING POST(1) "head 1 413\n"
                                         "complete 1\n"
                                         "> SETTINGS ack\n"
-                                        "> PING 0100000000000000\n"
-                                        "> RST_STREAM 1 0");
+                                        "> RST_STREAM 1 0\n"
+                                        "> PING 0100000000000000");
 }
 
 static void test_reset_after_response(void **state)
@@ -405,7 +405,7 @@ static void test_connection_credit(void **state)
                     "produce",
                     "sent 1\nsent 2\nsent 3\n> SETTINGS 2=0 4=1048576 6=65536\n"
                     "> WINDOW_UPDATE 0 4465\n" GET(1) GET(3)
-                        GET(5) "> SETTINGS ack\n> PING 0100000000000000\n> RST_STREAM 1 8\n"
+                        GET(5) "> SETTINGS ack\n> RST_STREAM 1 8\n> PING 0100000000000000\n"
                                "head 2 200\n"
                                "body 2 \"x\"\n"
                                "> RST_STREAM 3 8\n"
@@ -430,11 +430,11 @@ static void test_cancel_paced(void **state)
              "< RAW 000008 06 01 00000000 0200000000000000\nroom",
              "sent 1\nsent 2\nsent 3\n" OPENING GET(1) GET(3) GET(
                  5) "room 1\n"
-                    "> SETTINGS ack\n> PING 0100000000000000\n> RST_STREAM 1 8\n> RST_STREAM 3 8\n"
-                    "room 1\n" /* one open, two not seen by the peer yet */
-                    "room 2\n" /* the first is */
+                    "> SETTINGS ack\n> RST_STREAM 1 8\n> PING 0100000000000000\n> RST_STREAM 3 8\n"
+                    "room 1\n"       /* one open, two not seen by the peer yet */
+                    "pong\nroom 2\n" /* the first is */
                     "> PING 0200000000000000\n"
-                    "room 3");
+                    "pong\nroom 3");
 }
 
 static void test_late_frames(void **state)
@@ -444,7 +444,7 @@ static void test_late_frames(void **state)
              "< HEADERS 1 | :status: 200 | a: b\n< DATA 1 x\n< WINDOW_UPDATE 1 5\n"
              "< RST_STREAM 1 8\n< HEADERS 1 end | c: d\n"
              "get\nproduce\n< HEADERS 3 end | :status: 200 | a: b",
-             ASKED "> SETTINGS ack\n> PING 0100000000000000\n> RST_STREAM 1 8\n"
+             ASKED "> SETTINGS ack\n> RST_STREAM 1 8\n> PING 0100000000000000\n"
                    "sent 2\n" GET(3) "head 2 200 | a: b\ncomplete 2");
 }
 
@@ -462,7 +462,7 @@ static void test_acts_in_events(void **state)
     h2_check("get\non complete 1 get\nproduce\n" SERVER OK(1) "produce",
              ASKED "head 1 200\ncomplete 1\nsent 2\n> SETTINGS ack\n" GET(3));
     h2_check("post hello\non source 1 cancel 1\nproduce\nproduce",
-             "sent 1\n" OPENING POST(1) "> PING 0100000000000000\n> RST_STREAM 1 8");
+             "sent 1\n" OPENING POST(1) "> RST_STREAM 1 8\n> PING 0100000000000000");
     h2_check(
         "get\nget\non closed 1 cancel 2\nproduce\n" SERVER "< RST_STREAM 1 8\n"
         "< HEADERS 3 end | :status: 200",

@@ -135,7 +135,7 @@ static void check_limit(const char *frames, const char *reason, const struct ad_
                          "> HEADERS 3 end | :method: GET | :scheme: http | :authority: a | :path: "
                          "/\n"
                          "closed 1 CANCEL AIODUCT_E_HEAD_LIMIT head: response head %s\n" FINE
-                         "> SETTINGS ack\n> PING 0100000000000000\n> RST_STREAM 1 8",
+                         "> SETTINGS ack\n> RST_STREAM 1 8\n> PING 0100000000000000",
                          limits->head_bytes_max, reason) > 0);
     h2_check_limits(script, wanted, limits);
     free(wanted);

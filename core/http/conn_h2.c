@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of an HTTP/2 connection: bytes to and from the codec, and the ends. */
+#include "http/conn_h2.h"
+
+#include "base/assert.h"
+#include "base/error.h"
+#include "base/mem.h"
+#include "http/engine.h"
+
+#include <errno.h>
+#include <string.h>
+
+static struct aioduct_exchange *exchange_of(struct ad_list *node)
+{
+    return AD_CONTAINER_OF(node, struct aioduct_exchange, h2.node);
+}
+
+/* ---- ends ---- */
+
+static void end_exchange(struct aioduct_exchange *ex, const struct aioduct_error *error,
+                         bool truncated)
+{
+    struct aioduct_error own = *error;
+    bool unanswered = ex->recv == AD_RECV_HEAD && ex->h2.stream.interim_count == 0;
+    if (ex->recv == AD_RECV_BODY && truncated) {
+        ad_error_set(&own, AIODUCT_E_TRUNCATED, AIODUCT_PHASE_BODY,
+                     "the peer closed the connection after %llu body bytes, before the end",
+                     (unsigned long long)ex->body_bytes);
+    } else if (own.phase == AIODUCT_PHASE_NONE) {
+        own.phase = ad_exchange_phase(ex);
+    }
+    if (unanswered) {
+        ad_exchange_lost(ex, &own);
+    } else {
+        ad_exchange_fail(ex, &own);
+    }
+}
+
+void ad_conn_h2_fail(struct ad_conn *conn, const struct aioduct_error *error, unsigned how)
+{
+    struct ad_h2_side *side = conn->h2;
+    struct ad_list *node;
+    ad_conn_info_fill(conn);
+    ad_conn_blame(conn, AIODUCT_CLOSE_ERROR);
+    ad_conn_close(conn, (how & AD_CONN_H2_WORDS) != 0);
+    while ((node = ad_list_pop_front(&side->exchanges)) != NULL) {
+        struct aioduct_exchange *ex = exchange_of(node);
+        ad_conn_h2_leave(conn, ex);
+        end_exchange(ex, error, (how & AD_CONN_H2_EOF) != 0);
+    }
+}
+
+static void h2_eof(struct ad_conn *conn, int code)
+{
+    const struct aioduct_error *cause = ad_transport_error(conn->transport);
+    struct aioduct_error error;
+    bool orderly = code == 0 || code == AIODUCT_E_TRUNCATED;
+    if (orderly) {
+        ad_error_set(&error, AIODUCT_E_CLOSED, AIODUCT_PHASE_NONE,
+                     "the peer closed the connection without an answer");
+    } else if (cause->code == code && cause->tls_code != 0) {
+        ad_error_set(&error, code, AIODUCT_PHASE_NONE, "%s", cause->message);
+        error.tls_code = cause->tls_code;
+    } else {
+        ad_error_set(&error, code, AIODUCT_PHASE_NONE, "the connection to %s:%u failed: %s",
+                     conn->origin->dial_host, conn->origin->dial_port, aioduct_error_text(code));
+    }
+    ad_conn_h2_fail(conn, &error, orderly ? AD_CONN_H2_EOF : 0);
+}
+
+/* The peer went away: what it had said before is read, up to its end. Any other reason is ours. */
+static void h2_send_failed(struct ad_conn *conn, int code)
+{
+    struct aioduct_error error;
+    conn->retired = true;
+    if (code == -EPIPE || code == -ECONNRESET) {
+        ad_conn_room_changed(conn);
+        AD_LIST_FOR_EACH (it, &conn->h2->exchanges) {
+            ad_exchange_stop_sending(exchange_of(it));
+        }
+        return;
+    }
+    ad_error_set(&error, code, AIODUCT_PHASE_SEND, "sending to %s:%u failed: %s",
+                 conn->origin->dial_host, conn->origin->dial_port, aioduct_error_text(code));
+    ad_conn_h2_fail(conn, &error, 0);
+}
+
+/* ---- bytes ---- */
+
+void ad_conn_h2_flush(struct ad_conn *conn)
+{
+    if (conn->state != AD_CONN_CLOSING && ad_h2_wants_write(conn->h2->h2)) {
+        ad_transport_dirty(conn->transport);
+    }
+}
+
+static void h2_feed(struct ad_conn *conn, const uint8_t *bytes, size_t count)
+{
+    struct aioduct_error error;
+    ad_conn_h2_ping_received(conn);
+    int code = ad_h2_feed(conn->h2->h2, bytes, count, &error);
+    if (code < 0 && conn->state != AD_CONN_CLOSING) {
+        ad_conn_h2_fail(conn, &error, AD_CONN_H2_WORDS);
+        return;
+    }
+    ad_conn_h2_flush(conn);
+}
+
+static void h2_produce(struct ad_conn *conn, struct ad_buf *out, size_t room)
+{
+    struct aioduct_error error;
+    size_t before = ad_buf_bytes(out);
+    int code = ad_h2_produce(conn->h2->h2, out, room, &error);
+    if (conn->state == AD_CONN_CLOSING) {
+        return;
+    }
+    if (code < 0) {
+        ad_conn_h2_fail(conn, &error, AD_CONN_H2_WORDS);
+    } else if (ad_buf_bytes(out) == before) {
+        ad_conn_h2_sent(conn); /* what came before is with the system, and nothing follows it now */
+    }
+}
+
+static void h2_goodbye(struct ad_conn *conn, struct ad_buf *out)
+{
+    struct aioduct_error error;
+    ad_h2_leave(conn->h2->h2);
+    (void)ad_h2_produce(conn->h2->h2, out, SIZE_MAX / 2, &error);
+}
+
+/* ---- life ---- */
+
+/* RFC 9113 section 9.2.2: of TLS 1.2 only suites with ephemeral keys and authenticated encryption.
+ */
+static bool is_secure(const struct ad_conn *conn)
+{
+    const char *suite = ad_transport_tls_cipher(conn->transport);
+    if (strcmp(ad_transport_tls_version(conn->transport), "TLS1.2") != 0) {
+        return true;
+    }
+    bool whole_name = strchr(suite, '_') != NULL;
+    return (strstr(suite, "GCM") != NULL || strstr(suite, "CCM") != NULL ||
+            strstr(suite, "CHACHA20") != NULL) &&
+           (!whole_name || strstr(suite, "DHE") != NULL);
+}
+
+static int h2_open(struct ad_conn *conn)
+{
+    if (!is_secure(conn)) {
+        return AIODUCT_E_TLS;
+    }
+    struct ad_h2_side *side = ad_zalloc(sizeof *side);
+    if (side == NULL) {
+        return -ENOMEM;
+    }
+    ad_list_init(&side->exchanges);
+    ad_list_init(&side->unflushed);
+    conn->h2 = side;
+    if (ad_h2_create(&conn->engine->settings->h2, &ad_conn_h2_events, conn, &side->h2) < 0) {
+        return -ENOMEM; /* fini is called */
+    }
+    ad_conn_h2_ping_init(conn);
+    return 0;
+}
+
+static unsigned h2_room(const struct ad_conn *conn)
+{
+    return conn->h2->doubted ? 0 : ad_h2_room(conn->h2->h2);
+}
+
+static void h2_fini(struct ad_conn *conn)
+{
+    struct ad_h2_side *side = conn->h2;
+    if (side != NULL) {
+        ad_deadline_remove(conn->engine->loop, &side->ping_deadline);
+        ad_h2_destroy(side->h2);
+        ad_free(side);
+    }
+}
+
+const struct ad_codec ad_codec_h2 = {
+    .protocol = "h2",
+    .shared = true,
+    .open = h2_open,
+    .room = h2_room,
+    .submit = ad_conn_h2_submit,
+    .feed = h2_feed,
+    .eof = h2_eof,
+    .produce = h2_produce,
+    .sent = ad_conn_h2_sent,
+    .send_failed = h2_send_failed,
+    .cancel = ad_conn_h2_cancel,
+    .credit = ad_conn_h2_credit,
+    .goodbye = h2_goodbye,
+    .fini = h2_fini,
+};

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: MIT */
+/* What happens to one exchange on an HTTP/2 connection: its request, what comes for it, and how it
+ * leaves. */
+#include "base/assert.h"
+#include "base/error.h"
+#include "http/conn_h2.h"
+#include "http/engine.h"
+#include "http/request.h"
+
+#include <errno.h>
+
+#define AGENT_NAME_BYTES (sizeof "User-Agent: " - 1)
+
+static struct aioduct_exchange *exchange_of(struct ad_h2_stream *s)
+{
+    return AD_CONTAINER_OF(s, struct aioduct_exchange, h2.stream);
+}
+
+static struct ad_conn *conn_of(void *owner)
+{
+    return owner;
+}
+
+/* ---- joining and leaving ---- */
+
+/* What differs from sending to sending. */
+static void add_extra(struct ad_conn *conn, struct aioduct_exchange *ex)
+{
+    struct ad_h2_field *extra = ex->h2.stream.extra;
+    struct ad_slice line = conn->engine->settings->agent; /* "User-Agent: x\r\n", or empty */
+    if (line.bytes > 0 && !ex->request->no_agent) {
+        extra->name = ad_slice_of("user-agent");
+        extra->value =
+            (struct ad_slice){line.p + AGENT_NAME_BYTES, line.bytes - AGENT_NAME_BYTES - 2};
+        extra++;
+    }
+    if (ad_exchange_expects(ex)) {
+        extra->name = ad_slice_of("expect");
+        extra->value = ad_slice_of("100-continue");
+    }
+}
+
+void ad_conn_h2_submit(struct ad_conn *conn, struct aioduct_exchange *ex)
+{
+    struct ad_h2_side *side = conn->h2;
+    ex->h2.on = true;
+    side->exchange_count++;
+    ex->h2.given_back = 0;
+    ad_list_init(&ex->h2.flush_node);
+    ad_list_push_back(&side->exchanges, &ex->h2.node);
+    ad_exchange_set_send(ex, AD_SEND_HEAD);
+    ad_exchange_set_recv(ex, AD_RECV_HEAD);
+    const struct ad_request_h2 *head = ad_request_h2(ex->request);
+    if (head == NULL) {
+        ex->h2.stream.state = 0;
+        ad_exchange_failf(ex, -ENOMEM, AIODUCT_PHASE_SEND, "out of memory");
+        return;
+    }
+    ad_h2_submit(side->h2, &ex->h2.stream, head->fields, head->count,
+                 ad_request_has_content(ex->request));
+    add_extra(conn, ex);
+    ad_conn_h2_flush(conn);
+}
+
+void ad_conn_h2_leave(struct ad_conn *conn, struct aioduct_exchange *ex)
+{
+    ex->h2.on = false;
+    ad_list_remove(&ex->h2.node);
+    ad_list_remove(&ex->h2.flush_node);
+    ex->sent_bytes = ex->h2.stream.sent_bytes;
+    ex->received_bytes = ex->h2.stream.received_bytes;
+    AD_ASSERT(conn->h2->exchange_count > 0);
+    conn->h2->exchange_count--;
+    ad_conn_h2_recount(conn);
+}
+
+/* Late frames of a stream that was given up are no surprise on a connection without exchanges. */
+void ad_conn_h2_recount(struct ad_conn *conn)
+{
+    unsigned resets = ad_h2_resets(conn->h2->h2);
+    conn->exchange_count = conn->h2->exchange_count + resets;
+    if (resets > 0) {
+        ad_conn_h2_ping_reset(conn);
+    }
+    ad_conn_room_changed(conn);
+}
+
+void ad_conn_h2_cancel(struct ad_conn *conn, struct aioduct_exchange *ex)
+{
+    if (!ex->h2.on) {
+        return;
+    }
+    ad_h2_cancel(conn->h2->h2, &ex->h2.stream, AD_H2_CANCEL);
+    ad_conn_h2_leave(conn, ex);
+    if (ex->code == AIODUCT_E_TIMEOUT) {
+        ad_conn_h2_ping_timed_out(conn, ex->picked_ns);
+    }
+    ad_conn_h2_flush(conn);
+}
+
+/* ---- the request ---- */
+
+static void note_output(struct ad_conn *conn, struct aioduct_exchange *ex)
+{
+    if (ad_list_empty(&ex->h2.flush_node)) {
+        ad_list_push_back(&conn->h2->unflushed, &ex->h2.flush_node);
+    }
+    ad_exchange_produced(ex);
+}
+
+static void on_head_sent(void *owner, struct ad_h2_stream *s)
+{
+    struct aioduct_exchange *ex = exchange_of(s);
+    ad_exchange_head_written(ex);
+    note_output(conn_of(owner), ex);
+}
+
+/* Read into @out -> as ad_upload_read. */
+static int64_t read_body(struct aioduct_exchange *ex, struct ad_buf *out, size_t room)
+{
+    uint8_t *to = ad_buf_reserve(out, room);
+    if (to == NULL) {
+        ad_exchange_failf(ex, -ENOMEM, AIODUCT_PHASE_SEND, "out of memory");
+        return -AD_UPLOAD_ENDED;
+    }
+    int64_t got = ad_upload_read(ex, to, room);
+    if (got > 0) {
+        ad_buf_commit(out, (size_t)got);
+    }
+    return got;
+}
+
+static int64_t on_source(void *owner, struct ad_h2_stream *s, struct ad_buf *out, size_t room,
+                         bool *out_end)
+{
+    struct aioduct_exchange *ex = exchange_of(s);
+    if (ex->send != AD_SEND_BODY) {
+        return AD_H2_LATER; /* it waits for a 100, or the rest is not wanted */
+    }
+    int64_t got = read_body(ex, out, room);
+    enum ad_upload_step step = got < 0 ? ad_upload_step_of(got) : AD_UPLOAD_MORE;
+    if (got > 0 && ad_upload_left(ex) == 0) {
+        uint8_t none;
+        step = ad_upload_step_of(ad_upload_read(ex, &none, 1)); /* the end, or a surplus (C20) */
+    }
+    if (step == AD_UPLOAD_ENDED) {
+        return AD_H2_LATER;
+    }
+    ad_exchange_uploaded(ex, step);
+    if (step == AD_UPLOAD_WAIT) {
+        return AD_H2_LATER;
+    }
+    note_output(conn_of(owner), ex);
+    *out_end = step == AD_UPLOAD_END;
+    return got > 0 ? got : 0;
+}
+
+static uint32_t put_trailers(const struct ad_list *list, struct ad_h2_field *fields, uint32_t count,
+                             uint32_t room)
+{
+    AD_LIST_FOR_EACH (it, list) {
+        const struct ad_field *field = (const struct ad_field *)(const void *)it;
+        if (count < room) {
+            fields[count] = (struct ad_h2_field){.name = field->name, .value = field->value};
+        }
+        count++;
+    }
+    return count;
+}
+
+static uint32_t on_request_trailers(void *owner, struct ad_h2_stream *s, struct ad_h2_field *fields,
+                                    uint32_t room)
+{
+    const struct aioduct_exchange *ex = exchange_of(s);
+    (void)owner;
+    uint32_t count = put_trailers(&ex->request->trailers, fields, 0, room);
+    return put_trailers(&ex->trailers, fields, count, room);
+}
+
+void ad_conn_h2_sent(struct ad_conn *conn)
+{
+    struct ad_list *node;
+    while ((node = ad_list_pop_front(&conn->h2->unflushed)) != NULL) {
+        ad_exchange_sent(AD_CONTAINER_OF(node, struct aioduct_exchange, h2.flush_node));
+    }
+    ad_conn_h2_flush(conn);
+}
+
+/* ---- the response ---- */
+
+static void note_head(struct ad_conn *conn, struct aioduct_exchange *ex)
+{
+    if (ex->first_byte_ns == 0) {
+        ex->first_byte_ns = ad_loop_now_ns(conn->engine->loop);
+    }
+    ex->head_bytes = ex->h2.stream.head_bytes;
+}
+
+static void on_interim(void *owner, struct ad_h2_stream *s, const struct aioduct_head *head)
+{
+    note_head(conn_of(owner), exchange_of(s));
+    ad_exchange_interim(exchange_of(s), head);
+}
+
+static void on_head(void *owner, struct ad_h2_stream *s, const struct aioduct_head *head)
+{
+    struct aioduct_exchange *ex = exchange_of(s);
+    note_head(conn_of(owner), ex);
+    if (ad_exchange_head(ex, head)) {
+        ad_exchange_read_timer(ex);
+    }
+}
+
+/* Bytes that were delivered and released need no memory any more. */
+static void give_back(struct ad_conn *conn, struct aioduct_exchange *ex)
+{
+    uint64_t held = atomic_load_explicit(&ex->held, memory_order_acquire);
+    uint64_t done = ex->body_bytes > held ? ex->body_bytes - held : 0;
+    if (done > ex->h2.given_back) {
+        ad_h2_consume(conn->h2->h2, &ex->h2.stream, (size_t)(done - ex->h2.given_back));
+        ex->h2.given_back = done;
+    }
+}
+
+static void on_body(void *owner, struct ad_h2_stream *s, const uint8_t *bytes, size_t count)
+{
+    struct aioduct_exchange *ex = exchange_of(s);
+    if (ad_exchange_body(ex, bytes, count)) {
+        give_back(conn_of(owner), ex);
+        ad_exchange_read_timer(ex);
+    }
+}
+
+static void on_trailers(void *owner, struct ad_h2_stream *s, const struct aioduct_head *trailers)
+{
+    (void)owner;
+    ad_exchange_trailers(exchange_of(s), trailers);
+}
+
+void ad_conn_h2_credit(struct ad_conn *conn, struct aioduct_exchange *ex)
+{
+    if (!ex->h2.on) {
+        return;
+    }
+    ad_conn_ref(conn);
+    if (ex->send == AD_SEND_BODY) {
+        ad_h2_resume(conn->h2->h2, &ex->h2.stream);
+    }
+    bool alive = ad_buf_bytes(&ex->stash) == 0 || ad_exchange_unstash(ex);
+    if (alive && ex->h2.on) {
+        give_back(conn, ex);
+        ad_exchange_read_timer(ex);
+    }
+    ad_conn_h2_flush(conn);
+    ad_conn_unref(conn);
+}
+
+/* ---- ends ---- */
+
+static void on_complete(void *owner, struct ad_h2_stream *s)
+{
+    struct ad_conn *conn = conn_of(owner);
+    struct aioduct_exchange *ex = exchange_of(s);
+    ad_conn_info_fill(conn);
+    conn->served++;
+    ad_conn_h2_leave(conn, ex);
+    ad_exchange_set_recv(ex, AD_RECV_END);
+    ad_exchange_complete(ex);
+}
+
+/* A server that sends the first stream of a connection away for a fault would do so again (C38). */
+static bool is_hopeless(const struct ad_conn *conn, const struct ad_h2_stream *s)
+{
+    return conn->h2->goaway && conn->h2->goaway_code != AD_H2_NO_ERROR && s->id == 1;
+}
+
+static void on_closed(void *owner, struct ad_h2_stream *s, const struct ad_h2_end *end)
+{
+    struct ad_conn *conn = conn_of(owner);
+    struct aioduct_exchange *ex = exchange_of(s);
+    uint32_t code = end->refused && conn->h2->goaway ? conn->h2->goaway_code : end->code;
+    bool unanswered = ex->recv == AD_RECV_HEAD && s->interim_count == 0;
+    ad_conn_info_fill(conn);
+    ad_conn_h2_leave(conn, ex);
+    if (code == AD_H2_ENHANCE_YOUR_CALM) {
+        ad_conn_calm(conn);
+    }
+    if (code == AD_H2_HTTP_1_1_REQUIRED && unanswered) {
+        ad_exchange_refused_h2(ex, end->error);
+    } else if (end->refused && !is_hopeless(conn, s)) {
+        ad_exchange_refused(ex, end->error);
+    } else {
+        ex->written = ex->written && !end->refused;
+        ad_exchange_fail(ex, end->error);
+    }
+}
+
+/* ---- the connection ---- */
+
+static void on_goaway(void *owner, int32_t last_id, uint32_t code)
+{
+    struct ad_conn *conn = conn_of(owner);
+    (void)last_id;
+    conn->h2->goaway = true;
+    conn->h2->goaway_code = code;
+    conn->retired = true;
+    if (code == AD_H2_ENHANCE_YOUR_CALM) {
+        ad_conn_calm(conn);
+    }
+    ad_conn_room_changed(conn);
+}
+
+static void on_pong(void *owner)
+{
+    ad_conn_h2_ping_answered(conn_of(owner));
+}
+
+static void on_room(void *owner)
+{
+    struct ad_conn *conn = conn_of(owner);
+    if (ad_h2_is_final(conn->h2->h2)) {
+        conn->retired = true;
+    }
+    ad_conn_h2_recount(conn);
+}
+
+const struct ad_h2_events ad_conn_h2_events = {
+    .on_interim = on_interim,
+    .on_head = on_head,
+    .on_body = on_body,
+    .on_trailers = on_trailers,
+    .on_complete = on_complete,
+    .on_goaway = on_goaway,
+    .on_pong = on_pong,
+    .on_closed = on_closed,
+    .on_room = on_room,
+    .on_head_sent = on_head_sent,
+    .on_source = on_source,
+    .on_request_trailers = on_request_trailers,
+};
