@@ -35,6 +35,29 @@ def many_answers_all_of_them(w):
 
 
 @case
+def metrics_are_in_the_text_format_of_prometheus(w):
+    out = run(w, "metrics", w.nginx.url("/hello.txt"), "3")
+    samples = {}
+    for line in out.splitlines():
+        if line.startswith("#"):
+            matches(line, r"^# (TYPE aioduct_\w+ (counter|gauge|histogram)|HELP aioduct_\w+ .+)$")
+            continue
+        name, value = line.rsplit(" ", 1)
+        matches(name, r'^aioduct_\w+(\{\w+="[^"]+"\})?$')
+        samples[name] = float(value)
+    for name, value in (('aioduct_exchanges_total{result="done"}', 3), ("aioduct_dials_total", 1),
+                        ('aioduct_pool_lookups_total{result="hit"}', 2), ('aioduct_connections{state="idle"}', 1),
+                        ("aioduct_exchange_seconds_count", 3), ('aioduct_exchange_seconds_bucket{le="+Inf"}', 3),
+                        ('aioduct_exchanges_total{result="failed"}', 0)):
+        equal(samples[name], value, name)
+    assert samples['aioduct_bytes_total{direction="in"}'] > 3 * 13, samples
+    w.aioduct = PROGRAMS["metrics"]
+    out = w.ok("http://127.0.0.1:1/").decode()
+    matches(out, r'(?m)^aioduct_exchanges_total\{result="failed"\} 1$')
+    matches(out, r'(?m)^aioduct_closed_total\{reason="opening"\} 1$')
+
+
+@case
 def own_loop_is_told_when_there_is_work(w):
     equal(run(w, "own_loop", w.nginx.url("/hello.txt")), "done, 13 bytes of body\n")
 
