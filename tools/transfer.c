@@ -61,7 +61,7 @@ void transfer_learn(struct transfer *t, const struct aioduct_exchange *exchange)
     r->head_bytes = info.head_bytes;
     r->body_bytes = info.body_bytes;
     r->upload_bytes = info.upload_bytes;
-    r->request_bytes = info.request_head_bytes;
+    r->request_bytes = info.request_head_bytes + info.upload_bytes;
     r->connection = info.connection;
     r->replays = info.replays;
     r->timings = info.timings;

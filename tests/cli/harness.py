@@ -183,10 +183,11 @@ http {{
 
 
 class Peer:
-    """Accepts connections one after the other; @play(connection, request_bytes) answers each; then it is closed."""
+    """Accepts connections, one after the other or, if @parallel, at once; @play(connection, request_bytes) answers
+    each; then it is closed."""
 
-    def __init__(self, play, read=True):
-        self.play, self.read, self.requests = play, read, []
+    def __init__(self, play, read=True, parallel=False):
+        self.play, self.read, self.parallel, self.requests = play, read, parallel, []
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.thread = threading.Thread(target=self._serve, daemon=True)
@@ -215,13 +216,19 @@ class Peer:
                 connection, _ = self.listener.accept()
             except OSError:
                 return
-            with connection:
-                try:
-                    request = self._request(connection) if self.read else b""
-                    self.requests.append(request)
-                    self.play(connection, request)
-                except OSError:
-                    pass
+            if self.parallel:
+                threading.Thread(target=self._play, args=(connection,), daemon=True).start()
+            else:
+                self._play(connection)
+
+    def _play(self, connection):
+        with connection:
+            try:
+                request = self._request(connection) if self.read else b""
+                self.requests.append(request)
+                self.play(connection, request)
+            except OSError:
+                pass
 
     def url(self, path="/"):
         return f"http://127.0.0.1:{self.port}{path}"
