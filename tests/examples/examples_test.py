@@ -3,9 +3,10 @@
 """Every example runs, on the runtime that AIODUCT_RUNTIME names.   examples_test.py AIODUCT EXAMPLE..."""
 import os
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cli"))
-from harness import Peer, answers, case, equal, main, matches  # noqa: E402
+from harness import Peer, Skip, answers, case, equal, main, matches  # noqa: E402
 
 PROGRAMS = {os.path.basename(p): p for p in sys.argv[2:]}
 
@@ -60,6 +61,51 @@ def metrics_are_in_the_text_format_of_prometheus(w):
 @case
 def own_loop_is_told_when_there_is_work(w):
     equal(run(w, "own_loop", w.nginx.url("/hello.txt")), "done, 13 bytes of body\n")
+
+
+def after_a_while(connection, _request):
+    time.sleep(0.05)  # a timer of a millisecond is due by then
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\nConnection: close\r\n\r\nlate, hello!\n")
+
+
+def inside(w, name, runtimes):
+    """Several URLs while the program's own timer ticks; the loop library may be missing."""
+    if name not in PROGRAMS:
+        raise Skip("%s was not built" % name)
+    if os.environ.get("AIODUCT_RUNTIME") not in runtimes:
+        raise Skip("runs on %s" % ", ".join(runtimes))
+    url = w.nginx.url("/hello.txt")
+    with Peer(after_a_while) as peer:
+        matches(run(w, name, url, peer.url(), url),
+                "^(13 bytes of body\n){3}0 failed, [1-9][0-9]* ticks meanwhile\n$")
+
+
+EVERY = ("epoll", "libevent", "libev", "uring")
+
+
+@case
+def in_libevent_lives_in_an_event_base(w):
+    inside(w, "in_libevent", EVERY) # the loop decides, whatever the operator says
+
+
+@case
+def in_libev_lives_in_an_ev_loop(w):
+    inside(w, "in_libev", EVERY)
+
+
+@case
+def in_uring_lives_in_a_ring(w):
+    inside(w, "in_uring", ("uring",)) # elsewhere there may be no rings
+
+
+@case
+def in_glib_is_a_source(w):
+    inside(w, "in_glib", EVERY)
+
+
+@case
+def in_libuv_is_a_poll_handle(w):
+    inside(w, "in_libuv", EVERY)
 
 
 @case
