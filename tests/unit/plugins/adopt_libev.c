@@ -16,9 +16,17 @@ static void on_check(struct ev_loop *ev, ev_check *w, int events)
     adopt_waited();
 }
 
+static void on_tick(struct ev_loop *ev, ev_timer *timer, int events)
+{
+    (void)ev;
+    (void)events;
+    ++*(unsigned *)timer->data;
+}
+
 static void *create(void)
 {
     struct ev_loop *ev = ev_loop_new(EVFLAG_NOENV);
+    ev_init(&ticks, on_tick);
     ev_check_init(&check, on_check);
     ev_set_priority(&check, EV_MAXPRI);
     ev_check_start(ev, &check);
@@ -48,13 +56,6 @@ static void run_once(void *loop)
     ev_timer_start(loop, &enough);
     ev_run(loop, EVRUN_ONCE);
     ev_timer_stop(loop, &enough);
-}
-
-static void on_tick(struct ev_loop *ev, ev_timer *timer, int events)
-{
-    (void)ev;
-    (void)events;
-    ++*(unsigned *)timer->data;
 }
 
 static void start_ticks(void *loop, unsigned ms, unsigned *count)

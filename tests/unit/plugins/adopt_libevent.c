@@ -39,7 +39,10 @@ static void start_ticks(void *loop, unsigned ms, unsigned *count)
 static void stop_ticks(void *loop)
 {
     (void)loop;
-    event_free(ticks);
+    if (ticks != NULL) {
+        event_free(ticks);
+        ticks = NULL;
+    }
 }
 
 static bool is_idle(void *loop)

@@ -194,6 +194,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
+    app_loop.stop_ticks(loop); /* of a case that failed in the middle: the loop would go on */
     cx->close(&cx_state);
     rt->close(&rt_state);
     bool idle = app_loop.is_idle(loop);
