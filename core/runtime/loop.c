@@ -202,6 +202,7 @@ static void host_turn_end(void *ctx)
         loop->deferred = d->next;
         d->release(d);
     }
+    loop->heard = false;
     ad_loop_leave(loop);
 }
 

@@ -56,8 +56,10 @@ struct ad_loop {
 
     /* loop thread */
     unsigned claims;
-    unsigned depth;  /* callbacks of the plugin on the stack */
-    bool stepped_in; /* the outermost of them claimed the loop */
+    unsigned depth;             /* callbacks of the plugin on the stack */
+    bool heard;                 /* a stream had something to say in this turn */
+    struct ad_post *late_posts; /* oldest first: for the next turn */
+    bool stepped_in;            /* the outermost of them claimed the loop */
     struct ad_task *mailbox;
     struct ad_list hooks;
     struct ad_deferred *deferred;

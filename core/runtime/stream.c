@@ -239,6 +239,7 @@ void ad_stream_on_data(void *ctx, struct aioduct_stream *opaque_stream, const vo
     if (stream->closing) {
         return; /* on its way when we closed: nobody wants it */
     }
+    loop->heard = true;
     ad_loop_enter(loop);
     stream->events->on_data(stream, bytes, count);
     ad_loop_leave(loop);
@@ -251,6 +252,7 @@ void ad_stream_on_done(void *ctx, struct aioduct_stream *opaque_stream, int op, 
     struct ad_stream *stream = (struct ad_stream *)(void *)opaque_stream;
     AD_ASSERT(stream->loop == loop && (stream->inflight & (unsigned)op) && code <= 0);
     stream->inflight &= ~(unsigned)op;
+    loop->heard = true;
     ad_loop_enter(loop);
     stream->events->on_done(stream, op, code, bytes);
     ad_loop_leave(loop);

@@ -101,7 +101,8 @@ void ad_posters_wait(struct ad_loop *loop)
     }
 }
 
-void ad_posts_run(struct ad_loop *loop)
+/* All that were posted, oldest first. */
+static struct ad_post *take_posts(struct ad_loop *loop)
 {
     struct ad_post *newest = atomic_exchange_explicit(&loop->posts, NULL, memory_order_acquire);
     struct ad_post *oldest = NULL;
@@ -111,6 +112,11 @@ void ad_posts_run(struct ad_loop *loop)
         oldest = newest;
         newest = next;
     }
+    return oldest;
+}
+
+static void run_posts(struct ad_post *oldest)
+{
     while (oldest != NULL) {
         struct ad_post *next = oldest->next;
         oldest->run(oldest);
@@ -118,11 +124,34 @@ void ad_posts_run(struct ad_loop *loop)
     }
 }
 
+static void run_late_posts(struct ad_loop *loop)
+{
+    struct ad_post *late = loop->late_posts;
+    loop->late_posts = NULL;
+    run_posts(late);
+}
+
+void ad_posts_run(struct ad_loop *loop)
+{
+    run_late_posts(loop);
+    run_posts(take_posts(loop));
+}
+
+/* What is posted in answer to a callback may arrive in the same turn, when the streams have not been
+ * asked since: a connection that its server ended right after the answer would look alive. So what
+ * comes in a turn in which streams had something to say waits for the next one, which does not
+ * wait. */
 static int on_mailbox(struct ad_task *task, void *user)
 {
     struct ad_loop *loop = user;
-    (void)task;
-    ad_posts_run(loop);
+    run_late_posts(loop);
+    struct ad_post *posts = take_posts(loop);
+    if (loop->heard && posts != NULL) {
+        loop->late_posts = posts;
+        ad_task_wake(task);
+    } else {
+        run_posts(posts);
+    }
     if (loop->rearm) {
         ad_deadline_rearm(loop);
     }

@@ -109,7 +109,7 @@ static bool window_is_full(void *user)
 static void turns(struct tester *t, int count)
 {
     for (int i = 0; i < count; i++) {
-        assert_true(aioduct_client_turn(t->client, 5) >= 0);
+        tester_turn(t, 5);
     }
 }
 

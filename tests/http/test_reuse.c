@@ -156,6 +156,9 @@ static void test_stale_then_unreachable(void **state)
     tester_peer(t, play_answer_once, NULL);
     struct aioduct_request *request = tester_request(t, "GET", peer_url(t->peer, "/"));
     assert_answer(tester_perform(t, request), 200);
+    if (t->options.workers > 0) {
+        tap_skip("a worker would resend before the server is gone");
+    }
     struct result *r = tester_submit(t, request);
     tester_turn_until(t, has_two_requests, t->peer);
     peer_stop(t->peer);
@@ -290,7 +293,7 @@ static void idle_event(struct tester *t, enum idle_event event, bool driven, con
     tester_turn_until(t, is_first_closed, t);
     if (driven) {
         for (int i = 0; i < 5; i++) {
-            assert_true(aioduct_client_turn(t->client, 20) >= 0);
+            tester_turn(t, 20);
         }
     }
     struct result *r = tester_perform(t, tester_request(t, method, peer_url(t->peer, "/2")));

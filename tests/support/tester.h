@@ -4,7 +4,8 @@
  *
  * A tester is made by the case's setup and ended by its teardown, also when the case failed in the
  * middle: everything it handed out ends with it, and then no descriptor and no thread may be left.
- * The runtime is the one that AIODUCT_RUNTIME names. With AIODUCT_TEST_LOG set the library's
+ * The runtime is the one that AIODUCT_RUNTIME names, and TEST_WORKERS says how many workers a client
+ * has that the case does not say it of: 0 if it is not set. With AIODUCT_TEST_LOG set the library's
  * messages are in the report.
  *
  *     static void test_small(void **state)
@@ -149,9 +150,11 @@ int tester_submit_code(struct tester *t, struct aioduct_request *request, struct
 int tester_submit_out(struct tester *t, struct aioduct_request *request, struct result *result,
                       struct aioduct_exchange **out);
 int tester_perform_code(struct tester *t, struct aioduct_request *request, struct result *result);
-/* Drive a client without workers until nothing is outstanding. */
+/* Drive the client until nothing is outstanding. With workers these three wait for what they do. */
 void tester_run(struct tester *t);
-/* Drive it turn by turn until @until gives true, at most 20 s. */
+/* One turn of at most @ms milliseconds. */
+void tester_turn(struct tester *t, unsigned ms);
+/* Turn by turn until @until gives true, at most 20 s. */
 void tester_turn_until(struct tester *t, bool (*until)(void *user), void *user);
 
 /* ---- assert; each prints the error record when it fails ---- */
