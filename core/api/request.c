@@ -117,6 +117,16 @@ int aioduct_request_expect_continue(struct aioduct_request *request, int on)
     return 0;
 }
 
+int aioduct_request_upgrade(struct aioduct_request *request, const char *protocol)
+{
+    return request == NULL || protocol == NULL ? -EINVAL : ad_request_upgrade(request, protocol);
+}
+
+int aioduct_request_tunnel(struct aioduct_request *request, const char *target)
+{
+    return request == NULL || target == NULL ? -EINVAL : ad_request_tunnel(request, target);
+}
+
 int aioduct_request_version(struct aioduct_request *request, int version)
 {
     if (request == NULL ||

@@ -212,9 +212,10 @@ static int check_request(const struct aioduct_client *client, struct aioduct_req
     int code = ad_request_freeze(request);
     if (code < 0) {
         return ad_error_set(error, code, AIODUCT_PHASE_SETUP, "%s",
-                            code == -EINVAL
-                                ? "Content-Length or Transfer-Encoding contradicts the body"
-                                : aioduct_error_text(code));
+                            code == -EINVAL ? "Content-Length, Transfer-Encoding or trailers "
+                                              "contradict the body, or CONNECT has no "
+                                              "aioduct_request_tunnel"
+                                            : aioduct_error_text(code));
     }
     code = ad_origin_check(&client->workers[0].engine, request, error);
     if (code < 0) {

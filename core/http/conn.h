@@ -80,6 +80,7 @@ struct ad_h1_side {
     bool feeding;            /* the parser is on the stack */
     bool stopped;            /* ad_h1_hold is in force */
     bool paused;             /* the transport is */
+    bool raw;                /* no more HTTP: bytes go through as they are */
     bool finishing;          /* the answer is complete, the rest of the request goes out */
     bool complete, reusable; /* the response has ended; framing allows another */
     bool eof_kept;           /* the end came while the caller held back */

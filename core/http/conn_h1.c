@@ -36,7 +36,7 @@ static void reset(struct ad_h1_side *side)
         side->stopped = false;
         ad_h1_unhold(side->h1);
     }
-    side->complete = side->reusable = side->eof_kept = false;
+    side->complete = side->reusable = side->eof_kept = side->raw = false;
     side->send_code = 0;
 }
 
@@ -101,8 +101,7 @@ static void on_head(void *owner, const struct aioduct_head *head)
     ad_exchange_head(ex, head);
 }
 
-/* Feed no more, keep no more than is under way. */
-static void stop(struct ad_conn *conn)
+void ad_conn_h1_stop(struct ad_conn *conn)
 {
     if (!conn->h1.stopped) {
         conn->h1.stopped = true;
@@ -115,7 +114,7 @@ static void on_body(void *owner, const uint8_t *bytes, size_t count)
     struct ad_conn *conn = conn_of(owner);
     struct aioduct_exchange *ex = conn->h1.ex;
     if (ex != NULL && ad_exchange_body(ex, bytes, count) && ad_buf_bytes(&ex->stash) > 0) {
-        stop(conn);
+        ad_conn_h1_stop(conn);
     }
 }
 
@@ -130,7 +129,8 @@ static void on_trailers(void *owner, const struct aioduct_head *trailers)
 static void on_complete(void *owner, bool reusable)
 {
     struct ad_h1_side *side = &conn_of(owner)->h1;
-    side->complete = true;
+    side->raw = side->ex != NULL && side->ex->raw;
+    side->complete = !side->raw;
     side->reusable = reusable;
 }
 
@@ -163,7 +163,7 @@ static bool is_sent(struct ad_conn *conn, bool reusable)
 
 /* The response is complete. Back to the pool first, so that a submit inside on_done finds the
  * connection; but one that closes stays open until on_done has seen its addresses. */
-static void finish(struct ad_conn *conn, bool surplus)
+void ad_conn_h1_finish(struct ad_conn *conn, bool surplus)
 {
     struct ad_h1_side *side = &conn->h1;
     struct aioduct_exchange *ex = side->ex;
@@ -249,13 +249,24 @@ static int64_t parse(struct ad_conn *conn, const uint8_t *bytes, size_t count)
         return -1;
     }
     if (side->complete) {
-        finish(conn, (size_t)used < count);
+        ad_conn_h1_finish(conn, (size_t)used < count);
         return -1;
+    }
+    if (side->raw) {
+        ad_exchange_read_timer(side->ex);
+        int64_t rest = ad_conn_h1_raw_take(conn, bytes + used, count - (size_t)used);
+        return rest < 0 ? -1 : (int64_t)count;
     }
     if (side->ex != NULL) {
         ad_exchange_read_timer(side->ex);
     }
     return conn->state == AD_CONN_CLOSING ? -1 : used;
+}
+
+/* Use what came, if anybody can. Results as of parse. */
+static int64_t take(struct ad_conn *conn, const uint8_t *bytes, size_t count)
+{
+    return conn->h1.raw ? ad_conn_h1_raw_take(conn, bytes, count) : parse(conn, bytes, count);
 }
 
 static void h1_feed(struct ad_conn *conn, const uint8_t *bytes, size_t count)
@@ -280,7 +291,7 @@ static void h1_feed(struct ad_conn *conn, const uint8_t *bytes, size_t count)
         keep(conn, bytes, count);
         return;
     }
-    int64_t used = parse(conn, bytes, count);
+    int64_t used = take(conn, bytes, count);
     if (used >= 0 && side->stopped) {
         keep(conn, bytes + used, count - (size_t)used);
     }
@@ -288,7 +299,7 @@ static void h1_feed(struct ad_conn *conn, const uint8_t *bytes, size_t count)
 
 /* ---- the end of the stream ---- */
 
-static void lost(struct ad_conn *conn, int code, const struct aioduct_error *parsed)
+void ad_conn_h1_lost(struct ad_conn *conn, int code, const struct aioduct_error *parsed)
 {
     struct ad_h1_side *side = &conn->h1;
     struct aioduct_exchange *ex = side->ex;
@@ -319,6 +330,10 @@ static void at_end(struct ad_conn *conn, int code)
 {
     struct ad_h1_side *side = &conn->h1;
     struct aioduct_error error = {0};
+    if (side->raw) {
+        ad_conn_h1_raw_end(conn, code);
+        return;
+    }
     bool by_close = side->ex->recv == AD_RECV_BODY && ad_h1_close_delimited(side->h1);
     bool truncated = code == AIODUCT_E_TRUNCATED && by_close;
     bool allowed = conn->engine->settings->tls.flags & AIODUCT_TLS_ALLOW_TRUNCATION;
@@ -329,7 +344,7 @@ static void at_end(struct ad_conn *conn, int code)
         return;
     }
     if (code != 0 && code != AIODUCT_E_TRUNCATED) {
-        lost(conn, code, &error);
+        ad_conn_h1_lost(conn, code, &error);
         return;
     }
     side->feeding = true;
@@ -343,14 +358,14 @@ static void at_end(struct ad_conn *conn, int code)
             side->ex->truncated_ok = true;
         }
         side->reusable = false;
-        finish(conn, false);
+        ad_conn_h1_finish(conn, false);
         return;
     }
     if (result == 0) { /* nothing was expected: the request was not written yet */
         ad_error_set(&error, AIODUCT_E_CLOSED, AIODUCT_PHASE_SEND,
                      "the server closed the connection before the request was sent");
     }
-    lost(conn, 0, &error);
+    ad_conn_h1_lost(conn, 0, &error);
 }
 
 static void h1_eof(struct ad_conn *conn, int code)
@@ -360,6 +375,9 @@ static void h1_eof(struct ad_conn *conn, int code)
         ad_conn_blame(conn, AIODUCT_CLOSE_PEER);
         ad_conn_close(conn, false);
         return;
+    }
+    if (side->raw && ad_exchange_blocked(side->ex)) {
+        ad_conn_h1_stop(conn); /* the end is told by on_body, too */
     }
     if (side->stopped || ad_buf_bytes(&side->leftover) > 0) {
         side->eof_kept = true;
@@ -381,7 +399,7 @@ static void feed_leftover(struct ad_conn *conn)
     struct ad_h1_side *side = &conn->h1;
     struct ad_buf leftover = side->leftover;
     side->leftover = (struct ad_buf){0};
-    int64_t used = parse(conn, ad_buf_data(&leftover), ad_buf_bytes(&leftover));
+    int64_t used = take(conn, ad_buf_data(&leftover), ad_buf_bytes(&leftover));
     if (used >= 0 && side->stopped) {
         ad_buf_consume(&leftover, (size_t)used);
         side->leftover = leftover; /* nothing came in between: no event of the transport did */
@@ -454,7 +472,7 @@ static void h1_cancel(struct ad_conn *conn, struct aioduct_exchange *ex)
     ad_conn_info_fill(conn);
     side->ex = NULL;
     if (side->feeding) {
-        stop(conn); /* the parser is on the stack: have it come back soon */
+        ad_conn_h1_stop(conn); /* the parser is on the stack: have it come back soon */
     }
     ad_conn_blame(conn, AIODUCT_CLOSE_CANCELLED);
     ad_conn_close(conn, false);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** The two halves of HTTP/1.1 on a connection: conn_h1.c reads and ends, conn_h1_send.c writes. */
+/** The halves of HTTP/1.1 on a connection: conn_h1.c reads and ends, conn_h1_send.c writes, and
+ * conn_h1_raw.c knows what comes after 101, or after 2xx to CONNECT. */
 #ifndef AD_HTTP_CONN_H1_H
 #define AD_HTTP_CONN_H1_H
 
@@ -17,5 +18,23 @@ void ad_conn_h1_send_failed(struct ad_conn *conn, int code);
 /* The answer came before the request's end. Take over the rest, if that is little: the connection
  * can be kept when it is written (C14). */
 bool ad_conn_h1_finish_request(struct ad_conn *conn);
+
+/* ---- conn_h1.c ---- */
+
+/* Feed no more, keep no more than is under way. */
+void ad_conn_h1_stop(struct ad_conn *conn);
+/* The exchange is complete. @surplus: the peer sent more than it should. */
+void ad_conn_h1_finish(struct ad_conn *conn, bool surplus);
+/* The connection was lost, by @code; @parsed says it for 0 and AIODUCT_E_TRUNCATED. */
+void ad_conn_h1_lost(struct ad_conn *conn, int code, const struct aioduct_error *parsed);
+
+/* ---- conn_h1_raw.c ---- */
+
+/* Bytes that are not HTTP's. -> bytes used, or -1 when the connection is no longer with this
+ * exchange. */
+int64_t ad_conn_h1_raw_take(struct ad_conn *conn, const uint8_t *bytes, size_t count);
+void ad_conn_h1_raw_end(struct ad_conn *conn, int code);
+/* All that was written is with the system. */
+void ad_conn_h1_raw_sent(struct ad_conn *conn);
 
 #endif

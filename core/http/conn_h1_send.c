@@ -27,7 +27,9 @@ static bool produce_head(struct ad_conn *conn, struct aioduct_exchange *ex, stru
         ad_exchange_failf(ex, -ENOMEM, AIODUCT_PHASE_SEND, "out of memory");
         return false;
     }
-    ad_h1_expect(conn->h1.h1, request->is_head ? AD_H1_HEAD : 0);
+    ad_h1_expect(conn->h1.h1, (request->is_head ? AD_H1_HEAD : 0u) |
+                                  (request->tunnel != NULL ? AD_H1_CONNECT : 0u) |
+                                  (request->upgrade != NULL ? AD_H1_UPGRADE : 0u));
     ad_exchange_head_written(ex);
     return true;
 }
@@ -115,6 +117,9 @@ void ad_conn_h1_sent(struct ad_conn *conn)
         return;
     }
     ad_exchange_sent(ex);
+    if (conn->h1.raw) {
+        ad_conn_h1_raw_sent(conn);
+    }
 }
 
 /* The peer went away: an answer that was on its way is read before that is reported (C15). Any

@@ -48,8 +48,9 @@ void ad_exchange_set_send(struct aioduct_exchange *ex, enum ad_send_state state)
         [AD_SEND_EXPECT] = BIT(AD_SEND_BODY) | BIT(AD_SEND_STOPPED),
         [AD_SEND_BODY] = BIT(AD_SEND_WAIT) | BIT(AD_SEND_FLUSH) | BIT(AD_SEND_STOPPED),
         [AD_SEND_WAIT] = BIT(AD_SEND_BODY) | BIT(AD_SEND_STOPPED),
-        [AD_SEND_FLUSH] = BIT(AD_SEND_SENT) | BIT(AD_SEND_STOPPED),
-        [AD_SEND_SENT] = 0,
+        /* back to the body by a raw exchange */
+        [AD_SEND_FLUSH] = BIT(AD_SEND_BODY) | BIT(AD_SEND_SENT) | BIT(AD_SEND_STOPPED),
+        [AD_SEND_SENT] = BIT(AD_SEND_BODY),
         [AD_SEND_STOPPED] = 0,
     };
     /* Any of them goes back to idle by a resend. */
@@ -106,7 +107,7 @@ void ad_exchange_read_timer(struct aioduct_exchange *ex)
         return;
     }
     /* Before the request's end a server may have reason to wait for more of it. */
-    bool running = ex->send >= AD_SEND_SENT && !ad_exchange_blocked(ex);
+    bool running = ex->send >= AD_SEND_SENT && !ex->raw && !ad_exchange_blocked(ex);
     uint64_t ns = running ? ex->engine->settings->read_gap_ns : 0;
     ad_exchange_arm(ex, &ex->read_deadline, ns);
 }

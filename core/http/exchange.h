@@ -115,6 +115,8 @@ struct aioduct_exchange {
     bool reused;              /* on a connection that had served before */
     bool kept;                /* on one that may have gone stale: it had served, or was idle */
     bool pull_claimed;        /* has the request's body source */
+    bool raw;                 /* the response's head is over, and HTTP with it: bytes both ways */
+    bool peer_ended;          /* of a raw one: the peer has no more bytes, which the caller knows */
     bool no_expect;           /* the server does not know Expect (417) */
     bool misdirected;         /* asked again after a 421 */
     bool truncated_ok;        /* ended without close_notify, which the caller accepts */
@@ -199,9 +201,14 @@ void ad_exchange_expect_over(struct aioduct_exchange *ex);
 /* A 1xx response. */
 void ad_exchange_interim(struct aioduct_exchange *ex, const struct aioduct_head *head);
 /* The final head. The send state is STOPPED afterwards if the answer refuses the body, and its
- * source has been told. false: the
+ * source has been told; raw may be set, and the state BODY again for what goes out. false: the
  * exchange has left, by the codec's cancel: it ended, or is queued again. */
 bool ad_exchange_head(struct aioduct_exchange *ex, const struct aioduct_head *head);
+/* In a raw exchange the peer has ended its direction: the caller is told. Is ours over too, so that
+ * the exchange is complete? false also if it has ended. */
+bool ad_exchange_peer_end(struct aioduct_exchange *ex);
+/* Is our direction of a raw exchange over, by the end of its bytes? */
+bool ad_exchange_raw_sent(const struct aioduct_exchange *ex);
 
 /* ---- the response body ---- */
 

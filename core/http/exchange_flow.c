@@ -19,7 +19,8 @@
 
 bool ad_exchange_expects(const struct aioduct_exchange *ex)
 {
-    return ex->request->expect && !ex->no_expect && ex->request->body_length != 0;
+    return ex->request->expect && !ex->no_expect && ex->request->body_length != 0 &&
+           ad_request_has_content(ex->request);
 }
 
 /* The time in which the peer must have taken something. */
@@ -89,7 +90,9 @@ void ad_exchange_sent(struct aioduct_exchange *ex)
         ad_deadline_clear(&ex->write_deadline);
     } else if (ex->send == AD_SEND_FLUSH) {
         ad_exchange_set_send(ex, AD_SEND_SENT);
-        ex->sent_ns = ad_loop_now_ns(ex->engine->loop);
+        if (ex->sent_ns == 0) { /* a raw exchange comes here twice */
+            ex->sent_ns = ad_loop_now_ns(ex->engine->loop);
+        }
         wait_for_answer(ex);
     }
 }
@@ -149,6 +152,28 @@ static bool refuses_body(const struct aioduct_exchange *ex, const struct aioduct
            (left < 0 || left > (int64_t)ex->engine->settings->drain_bytes_max);
 }
 
+/* Has the server agreed to speak another protocol from here on? */
+static bool becomes_raw(const struct aioduct_exchange *ex, const struct aioduct_head *head)
+{
+    bool accepted = head->status / 100 == 2;
+    if (ex->request->tunnel != NULL) {
+        return accepted;
+    }
+    /* Over HTTP/2 it is a CONNECT that names a protocol (RFC 8441). */
+    return ex->request->upgrade != NULL && (head->version == 20 ? accepted : head->status == 101);
+}
+
+/* What follows the request's head and the answer's. */
+static void begin_raw(struct aioduct_exchange *ex)
+{
+    if (ex->raw && ex->request->body_kind != AD_BODY_NONE) {
+        ad_exchange_set_send(ex, AD_SEND_BODY);
+        ad_exchange_kick(ex);
+    } else if (!ex->raw && ad_request_is_raw(ex->request)) {
+        ad_upload_finish(ex); /* refused: nothing will go out */
+    }
+}
+
 bool ad_exchange_head(struct aioduct_exchange *ex, const struct aioduct_head *head)
 {
     ex->head_ns = ad_loop_now_ns(ex->engine->loop);
@@ -163,10 +188,28 @@ bool ad_exchange_head(struct aioduct_exchange *ex, const struct aioduct_head *he
     if (ex->send == AD_SEND_STOPPED) {
         ad_upload_finish(ex); /* nothing is sent again after this */
     }
+    ex->raw = becomes_raw(ex, head);
     if (ex->place == AD_PLACE_CONN) {
         ad_dispatch_head(ex, head);
     }
+    if (ex->place == AD_PLACE_CONN) {
+        begin_raw(ex);
+    }
     return ex->place == AD_PLACE_CONN;
+}
+
+/* ---- raw exchanges ---- */
+
+bool ad_exchange_raw_sent(const struct aioduct_exchange *ex)
+{
+    return ex->raw && ex->send == AD_SEND_SENT && ex->request->body_kind != AD_BODY_NONE;
+}
+
+bool ad_exchange_peer_end(struct aioduct_exchange *ex)
+{
+    ex->peer_ended = true;
+    ad_dispatch_body(ex, (const uint8_t *)"", 0);
+    return ex->place == AD_PLACE_CONN && ex->send >= AD_SEND_SENT;
 }
 
 /* ---- trailers ---- */

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -69,10 +70,8 @@ static int set_url(struct aioduct_request *request, const char *url, struct aiod
 int ad_request_create(const char *method, const char *url, struct aioduct_request **out,
                       struct aioduct_error *error)
 {
-    /* A tunnel is not a request for a resource: its target and its answer are framed otherwise. */
-    if (!ad_h1_is_token(method, strlen(method)) || strcmp(method, "CONNECT") == 0) {
-        return ad_error_set(error, -EINVAL, AIODUCT_PHASE_SETUP,
-                            "the method is not a token, or is CONNECT");
+    if (!ad_h1_is_token(method, strlen(method))) {
+        return ad_error_set(error, -EINVAL, AIODUCT_PHASE_SETUP, "the method is not a token");
     }
     struct aioduct_request *request = ad_zalloc(sizeof *request);
     if (request == NULL) {
@@ -111,6 +110,8 @@ void ad_request_unref(struct aioduct_request *request)
     ad_request_fields_fini(request);
     ad_url_fini(&request->url);
     ad_free(request->authority);
+    ad_free(request->upgrade);
+    ad_free(request->tunnel);
     ad_free(request->body_copy);
     ad_free(request->connect_host);
     ad_free(request->head);
@@ -154,6 +155,76 @@ int ad_request_authority_set(struct aioduct_request *request, const char *author
     ad_free(request->authority);
     request->authority = copy;
     return 0;
+}
+
+/* ---- other protocols ---- */
+
+static bool is_connect(const struct aioduct_request *request)
+{
+    return strcmp(request->method, "CONNECT") == 0;
+}
+
+int ad_request_upgrade(struct aioduct_request *request, const char *protocol)
+{
+    struct ad_slice name = ad_slice_trim(ad_slice_of(protocol));
+    if (atomic_load_explicit(&request->frozen, memory_order_relaxed)) {
+        return -EBUSY;
+    }
+    /* HTTP/2 is never asked for this way (C53). */
+    if (name.bytes == 0 || !ad_h1_is_field_value(name.p, name.bytes) || is_connect(request) ||
+        ad_slice_list_has(name, "h2c")) {
+        return -EINVAL;
+    }
+    char *copy = ad_strndup(name.p, name.bytes);
+    if (copy == NULL) {
+        return -ENOMEM;
+    }
+    ad_free(request->upgrade);
+    request->upgrade = copy;
+    return 0;
+}
+
+/* The target is written with its port, whatever the scheme's is (C17). */
+static int write_target(const struct ad_url *url, char **out)
+{
+    char port[8];
+    struct ad_buf text = {0};
+    bool is_ip6 = strchr(url->host, ':') != NULL;
+    int port_bytes = snprintf(port, sizeof port, ":%u", url->port);
+    if (ad_buf_append_str(&text, is_ip6 ? "[" : "") < 0 ||
+        ad_buf_append_str(&text, url->host) < 0 ||
+        ad_buf_append_str(&text, is_ip6 ? "]" : "") < 0 ||
+        ad_buf_append(&text, port, (size_t)port_bytes + 1) < 0) {
+        ad_buf_fini(&text);
+        return -ENOMEM;
+    }
+    *out = (char *)text.block;
+    return 0;
+}
+
+int ad_request_tunnel(struct aioduct_request *request, const char *target)
+{
+    struct ad_url parsed;
+    char *text;
+    if (atomic_load_explicit(&request->frozen, memory_order_relaxed)) {
+        return -EBUSY;
+    }
+    const char *colon = strrchr(target, ':');
+    if (!is_connect(request) || colon == NULL || colon[1] < '0' || colon[1] > '9' ||
+        strchr(colon, ']') != NULL) {
+        return -EINVAL;
+    }
+    int code = parse_authority(request, target, &parsed);
+    if (code < 0) {
+        return code;
+    }
+    code = write_target(&parsed, &text);
+    ad_url_fini(&parsed);
+    if (code == 0) {
+        ad_free(request->tunnel);
+        request->tunnel = text;
+    }
+    return code;
 }
 
 /* ---- bodies ---- */

@@ -57,6 +57,8 @@ struct aioduct_request {
     struct ad_list fields;
     struct ad_list trailers;  /* of struct ad_field; they make the body chunked on HTTP/1.1 */
     char *authority;          /* instead of the URL's in Host and :authority; NULL: the URL's */
+    char *upgrade;            /* protocol that is asked for by Upgrade; NULL: none */
+    char *tunnel;             /* host:port that CONNECT asks for; NULL: no CONNECT */
     bool no_agent, no_accept; /* the default field was removed or replaced */
     bool asterisk;            /* OPTIONS without a path asks for "*" */
     bool is_head, idempotent, wants_close, wants_upgrade;
@@ -93,6 +95,8 @@ void ad_request_unref(struct aioduct_request *request); /* NULL does nothing */
 /* "host:port", either may be empty; NULL: as the URL says. 0 | -EINVAL | -EBUSY | -ENOMEM */
 int ad_request_connect_to(struct aioduct_request *request, const char *target);
 int ad_request_authority_set(struct aioduct_request *request, const char *authority);
+int ad_request_upgrade(struct aioduct_request *request, const char *protocol);
+int ad_request_tunnel(struct aioduct_request *request, const char *target);
 int ad_request_body_memory(struct aioduct_request *request, const void *bytes, size_t count,
                            bool copy);
 int ad_request_body_file(struct aioduct_request *request, int fd, int64_t offset, int64_t length);
@@ -103,17 +107,25 @@ int ad_request_body_pull(struct aioduct_request *request, const struct aioduct_b
 /* Host and :authority. */
 static inline const char *ad_request_authority(const struct aioduct_request *request)
 {
-    return request->authority != NULL ? request->authority : request->url.authority;
+    const char *target = request->tunnel != NULL ? request->tunnel : request->url.authority;
+    return request->authority != NULL ? request->authority : target;
+}
+/* Is its body what goes out raw, once the server has agreed to that? */
+static inline bool ad_request_is_raw(const struct aioduct_request *request)
+{
+    return request->upgrade != NULL || request->tunnel != NULL;
 }
 /* Does something follow the head: a body, perhaps an empty one, or trailers? */
 static inline bool ad_request_has_content(const struct aioduct_request *request)
 {
-    return request->body_kind != AD_BODY_NONE || !ad_list_empty(&request->trailers);
+    return !ad_request_is_raw(request) &&
+           (request->body_kind != AD_BODY_NONE || !ad_list_empty(&request->trailers));
 }
 /* Is that chunked on HTTP/1.1? */
 static inline bool ad_request_is_chunked(const struct aioduct_request *request)
 {
-    return request->body_length == AIODUCT_LENGTH_UNKNOWN || !ad_list_empty(&request->trailers);
+    return !ad_request_is_raw(request) &&
+           (request->body_length == AIODUCT_LENGTH_UNKNOWN || !ad_list_empty(&request->trailers));
 }
 
 /* ---- fields (request_fields.c): C18 and C19 are checked here ---- */

@@ -78,6 +78,10 @@ struct ad_field *ad_request_field_create(struct ad_slice name, struct ad_slice v
 int ad_request_framing_check(const struct aioduct_request *request)
 {
     bool chunked = ad_request_is_chunked(request);
+    if (ad_request_is_raw(request)) { /* what goes out later is not the request's */
+        bool framed = request->declared_chunked || request->declared_length >= 0;
+        return framed || !ad_list_empty(&request->trailers) ? -EINVAL : 0;
+    }
     int64_t length = request->body_kind == AD_BODY_NONE ? 0 : request->body_length;
     if (request->declared_chunked && !chunked) {
         return -EINVAL;

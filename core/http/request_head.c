@@ -22,10 +22,18 @@ static int append_line(struct ad_buf *out, struct ad_slice name, struct ad_slice
     return ad_buf_append_str(out, "\r\n");
 }
 
+static const char *target_of(const struct aioduct_request *request)
+{
+    if (request->tunnel != NULL) {
+        return request->tunnel;
+    }
+    return request->asterisk ? "*" : request->url.target;
+}
+
 static int append_request_line(const struct aioduct_request *request, struct ad_buf *out)
 {
     if (ad_buf_append_str(out, request->method) < 0 || ad_buf_append_str(out, " ") < 0 ||
-        ad_buf_append_str(out, request->asterisk ? "*" : request->url.target) < 0) {
+        ad_buf_append_str(out, target_of(request)) < 0) {
         return -ENOMEM;
     }
     return ad_buf_append_str(out, " HTTP/1.1\r\n");
@@ -58,6 +66,14 @@ static int append_trailer_names(const struct aioduct_request *request, struct ad
 static int append_framing(const struct aioduct_request *request, struct ad_buf *out)
 {
     char line[64];
+    if (request->upgrade != NULL) {
+        return append_line(out, ad_slice_of("Upgrade"), ad_slice_of(request->upgrade)) < 0
+                   ? -ENOMEM
+                   : ad_buf_append_str(out, "Connection: upgrade\r\n");
+    }
+    if (request->tunnel != NULL) {
+        return 0;
+    }
     if (ad_request_is_chunked(request)) {
         return ad_buf_append_str(out, "Transfer-Encoding: chunked\r\n") < 0
                    ? -ENOMEM
@@ -78,6 +94,7 @@ static int serialise(struct aioduct_request *request, struct ad_buf *out)
         return -ENOMEM;
     }
     request->agent_at = ad_buf_bytes(out);
+    request->wants_upgrade = ad_request_is_raw(request); /* by HTTP/1.1 */
     if (!request->no_accept && ad_buf_append_str(out, "Accept: */*\r\n") < 0) {
         return -ENOMEM;
     }
@@ -106,6 +123,9 @@ static int freeze(struct aioduct_request *request)
     int code = ad_request_framing_check(request);
     if (code < 0) {
         return code;
+    }
+    if (strcmp(request->method, "CONNECT") == 0 && request->tunnel == NULL) {
+        return -EINVAL;
     }
     if (serialise(request, &out) < 0) {
         ad_buf_fini(&out);

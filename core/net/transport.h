@@ -59,6 +59,9 @@ void ad_transport_dirty(struct ad_transport *t);
 /* Add bytes to what is sent next, past on_produce: the last words before an orderly close. Only
  * while it is open; what cannot be added is dropped. */
 void ad_transport_append(struct ad_transport *t, const uint8_t *bytes, size_t count);
+/* Nothing follows what was produced: when that is with the system, end this direction, with
+ * close_notify on TLS. Receiving goes on. Once; again does nothing. */
+void ad_transport_shutdown(struct ad_transport *t);
 /* Stop and restart delivery. After pause, slices that were already on their way may still come by
  * on_plain. */
 void ad_transport_pause(struct ad_transport *t);

@@ -54,6 +54,8 @@ struct ad_transport {
     bool sending;
     bool pended;    /* the runtime keeps what it sends until later */
     bool send_over; /* nothing can be sent any more */
+    bool shut_due;  /* this direction ends when all is with the system */
+    bool notified;  /* close_notify was written */
     bool orderly;
     bool stream_closing;
     struct ad_buf next, out;

@@ -86,7 +86,7 @@ static void sent(struct ad_transport *t)
         t->produced = false;
         t->events->on_sent(t);
     }
-    if (t->dirty || t->more || ad_buf_bytes(&t->next) > 0) {
+    if (t->dirty || t->more || t->shut_due || ad_buf_bytes(&t->next) > 0) {
         ad_transport_arm(t);
     }
 }
@@ -188,6 +188,30 @@ void ad_transport_append(struct ad_transport *t, const uint8_t *bytes, size_t co
     }
 }
 
+/* The end of this direction, once there is nothing before it. */
+static void shut(struct ad_transport *t)
+{
+    if (t->tls != NULL && !t->notified && ad_transport_need_next(t) == 0) {
+        t->notified = true;
+        ad_tls_close_notify(t->tls, &t->next);
+        if (ad_buf_bytes(&t->next) > 0) {
+            ad_transport_push(t); /* and once more from there */
+            return;
+        }
+    }
+    t->shut_due = false;
+    t->send_over = true;
+    ad_stream_shutdown(t->stream); /* if it fails the peer sees the close */
+}
+
+void ad_transport_shutdown(struct ad_transport *t)
+{
+    if (t->state == AD_TRANSPORT_OPEN && !t->send_over && !t->shut_due) {
+        t->shut_due = true;
+        ad_transport_arm(t);
+    }
+}
+
 void ad_transport_flush(struct ad_transport *t)
 {
     if (t->sending || t->send_over || t->stream == NULL || t->stream_closing) {
@@ -207,6 +231,10 @@ void ad_transport_flush(struct ad_transport *t)
     }
     if (ad_buf_bytes(&t->next) > 0) {
         ad_transport_push(t);
+    }
+    if (t->shut_due && !t->sending && !t->dirty && !t->more && ad_buf_bytes(&t->next) == 0 &&
+        t->state == AD_TRANSPORT_OPEN && !t->send_over) {
+        shut(t);
     }
     drop_next_if_empty(t);
     if (t->dirty && !t->sending && t->state == AD_TRANSPORT_OPEN) {

@@ -101,8 +101,9 @@ struct aioduct_callbacks {
                        void *user);
     /* Final response head; at most once. Negative: end the exchange with AIODUCT_E_SINK. */
     int (*on_head)(struct aioduct_exchange *exchange, const struct aioduct_head *head, void *user);
-    /* Body bytes, valid until this returns. 0: consumed; AIODUCT_HOLD: counted against window_bytes
-     * until released; negative: end the exchange with AIODUCT_E_SINK. */
+    /* Body bytes, valid until this returns; none, once, at the peer's end of a raw exchange. 0:
+     * consumed; AIODUCT_HOLD: counted against window_bytes until released; negative: end the
+     * exchange with AIODUCT_E_SINK. */
     int (*on_body)(struct aioduct_exchange *exchange, const void *bytes, size_t count, void *user);
     /* Trailer section after the body; at most once. */
     void (*on_trailers)(struct aioduct_exchange *exchange, const struct aioduct_head *trailers,

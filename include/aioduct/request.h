@@ -141,6 +141,30 @@ AIODUCT_API int aioduct_request_body_pull(struct aioduct_request *request,
 AIODUCT_API int aioduct_request_expect_continue(struct aioduct_request *request, int on);
 
 /**
+ * Ask to speak another protocol on the connection, "websocket" say: the head gets "Upgrade:
+ * @protocol" and "Connection: upgrade", over HTTP/1.1. If the server agrees, on_head sees status
+ * 101 and the exchange is raw from there on:
+ * - on_body gives the bytes that come, from the first one behind the head, with the same ledger of
+ *   pause, AIODUCT_HOLD and release; called with 0 bytes, once, when the peer has ended its
+ *   direction (with TLS, that ends both);
+ * - the request's body, whatever its kind, is what goes out, as it is; its end ends our direction.
+ *   A request without a body only receives;
+ * - on_done comes when both directions have ended, or after a cancel; the connection is closed.
+ * Read gaps are not timed. Any other answer is an ordinary one, and the body is not read.
+ * Owns:    string copied
+ * Returns: 0 | -EINVAL (malformed, "h2c", or the method is CONNECT) | -EBUSY (frozen) | -ENOMEM
+ */
+AIODUCT_API int aioduct_request_upgrade(struct aioduct_request *request, const char *protocol);
+
+/**
+ * For a request with method CONNECT: the host:port that the server at the request's URL, a proxy,
+ * is to connect to. With status 2xx the exchange is raw, as with aioduct_request_upgrade.
+ * Owns:    string copied
+ * Returns: 0 | -EINVAL (no host:port, or another method) | -EBUSY (frozen) | -ENOMEM
+ */
+AIODUCT_API int aioduct_request_tunnel(struct aioduct_request *request, const char *target);
+
+/**
  * AIODUCT_HTTP_*; AUTO, the default, is the client's option of that name. A request with an Upgrade
  * field is never sent over HTTP/2: AUTO means HTTP/1.1 then, and submit refuses AIODUCT_HTTP_2 with
  * -EINVAL. Requests that offer different versions share no connection.

@@ -414,6 +414,24 @@ static void test_unread_answer(void **state)
     assert_int_equal(r->body_bytes, 1 << 20);
 }
 
+/* The next one waits already. */
+static void test_unread_answer_and_waiter(void **state)
+{
+    struct tester *t = *state;
+    t->options.connections_per_origin_max = 1;
+    tester_client(t);
+    tester_peer(t, play_long_answers, NULL);
+    struct result *first = tester_result(t);
+    first->on_event = on_cancel_in_body;
+    tester_submit_into(t, tester_request(t, "GET", peer_url(t->peer, "/1")), first);
+    struct result *second = tester_submit(t, tester_request(t, "GET", peer_url(t->peer, "/2")));
+    tester_run(t);
+    assert_code(-ECANCELED, first->code);
+    assert_answer(second, 200);
+    assert_header(second, "X-Number", "2");
+    assert_int_equal(second->body_bytes, 1 << 20);
+}
+
 int main(void)
 {
     const struct CMUnitTest cases[] = {
@@ -442,6 +460,8 @@ int main(void)
         HTTP_CASES("POST submitted on a connection that ended goes to another one",
                    test_idle_fin_submit),
         HTTP_CASES("C106: an answer given up never poisons the next", test_unread_answer),
+        HTTP_CASES("C106: nor the one that waits for the connection",
+                   test_unread_answer_and_waiter),
     };
     return TAP_RUN(cases, suite_begin, suite_end);
 }

@@ -60,18 +60,32 @@ static ssize_t receive(struct peer_conn *conn)
     return got;
 }
 
-bool peer_read(struct peer_conn *conn, size_t count)
+static bool read_exactly(struct peer_conn *conn, char *to, size_t count)
 {
     while (count > 0) {
         if (conn->count == 0 && receive(conn) <= 0) {
             return false;
         }
         size_t taken = count < conn->count ? count : conn->count;
+        if (to != NULL) {
+            memcpy(to, conn->bytes + conn->start, taken);
+            to += taken;
+        }
         conn->start += taken;
         conn->count -= taken;
         count -= taken;
     }
     return true;
+}
+
+bool peer_read(struct peer_conn *conn, size_t count)
+{
+    return read_exactly(conn, NULL, count);
+}
+
+bool peer_read_bytes(struct peer_conn *conn, void *bytes, size_t count)
+{
+    return read_exactly(conn, bytes, count);
 }
 
 int peer_read_end(struct peer_conn *conn, uint64_t *out_count)

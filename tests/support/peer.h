@@ -25,6 +25,7 @@ struct peer_options {
     bool tls;
     const char *cert;     /* name of a test certificate, "server" if NULL */
     const char *priority; /* GnuTLS priority string, "NORMAL" if NULL */
+    const char *alpn;     /* "h2", "h2,http/1.1"; "http/1.1" if NULL */
     const char *early;    /* TLS 1.3: sent in one piece with the handshake's end ... */
     bool early_each;      /* ... on every connection, not on the first alone */
     peer_play_fn play;    /* @index counts connections from 0 */
@@ -85,6 +86,8 @@ bool peer_read_body(struct peer_conn *conn);
 const struct peer_request *peer_last_request(struct peer_conn *conn);
 /* Read exactly @count bytes and drop them. */
 bool peer_read(struct peer_conn *conn, size_t count);
+/* Read exactly @count bytes into @bytes. */
+bool peer_read_bytes(struct peer_conn *conn, void *bytes, size_t count);
 /* Read and drop all until the client ends: 0 orderly, -ECONNRESET and so on. *@out_count (may be
  * NULL): bytes dropped. */
 int peer_read_end(struct peer_conn *conn, uint64_t *out_count);
@@ -114,6 +117,8 @@ void peer_cut(struct peer_conn *conn);
 void peer_reset(struct peer_conn *conn);
 /* No more bytes from here; reading goes on. */
 void peer_half_close(struct peer_conn *conn);
+/* What was agreed by ALPN; "" for nothing and on clear text. */
+const char *peer_alpn(struct peer_conn *conn);
 /* TLS 1.3: send a new session ticket now. */
 bool peer_send_ticket(struct peer_conn *conn);
 /* TLS 1.3: send a key update and ask for one. */

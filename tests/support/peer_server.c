@@ -191,6 +191,30 @@ static void set_cork(struct peer_conn *conn, int on)
     setsockopt(conn->fd, IPPROTO_TCP, TCP_CORK, &on, sizeof on);
 }
 
+static void set_alpn(struct peer_conn *conn)
+{
+    const char *list = conn->peer->options.alpn != NULL ? conn->peer->options.alpn : "http/1.1";
+    gnutls_datum_t names[4];
+    unsigned count = 0;
+    while (*list != '\0' && count < 4) {
+        size_t bytes = strcspn(list, ",");
+        names[count++] = (gnutls_datum_t){(unsigned char *)(uintptr_t)list, (unsigned)bytes};
+        list += bytes + (list[bytes] == ',');
+    }
+    gnutls_alpn_set_protocols(conn->tls, names, count, GNUTLS_ALPN_SERVER_PRECEDENCE);
+}
+
+const char *peer_alpn(struct peer_conn *conn)
+{
+    static _Thread_local char text[32];
+    gnutls_datum_t name;
+    text[0] = '\0';
+    if (conn->tls != NULL && gnutls_alpn_get_selected_protocol(conn->tls, &name) == 0) {
+        snprintf(text, sizeof text, "%.*s", (int)name.size, (const char *)name.data);
+    }
+    return text;
+}
+
 static bool handshake(struct peer_conn *conn)
 {
     struct peer *peer = conn->peer;
@@ -200,9 +224,8 @@ static bool handshake(struct peer_conn *conn)
     if (gnutls_init(&conn->tls, early != NULL ? flags | GNUTLS_ENABLE_EARLY_START : flags) < 0) {
         return false;
     }
-    gnutls_datum_t alpn = {(unsigned char *)(uintptr_t) "http/1.1", 8};
     gnutls_transport_set_int(conn->tls, conn->fd);
-    gnutls_alpn_set_protocols(conn->tls, &alpn, 1, 0);
+    set_alpn(conn);
     gnutls_session_ticket_enable_server(conn->tls, &peer->ticket_key);
     if (gnutls_priority_set_direct(conn->tls, priority != NULL ? priority : "NORMAL", NULL) < 0 ||
         gnutls_credentials_set(conn->tls, GNUTLS_CRD_CERTIFICATE, peer->credentials) < 0) {
