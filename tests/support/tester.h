@@ -4,9 +4,9 @@
  *
  * A tester is made by the case's setup and ended by its teardown, also when the case failed in the
  * middle: everything it handed out ends with it, and then no descriptor and no thread may be left.
- * The runtime is the one that AIODUCT_RUNTIME names, and TEST_WORKERS says how many workers a client
- * has that the case does not say it of: 0 if it is not set. With AIODUCT_TEST_LOG set the library's
- * messages are in the report.
+ * The runtime is the one that AIODUCT_RUNTIME names. TEST_WORKERS is the number of workers of
+ * clients for which the case chooses none: 0 if it is not set. With AIODUCT_TEST_LOG set the
+ * library's messages are in the report.
  *
  *     static void test_small(void **state)
  *     {
