@@ -52,7 +52,12 @@ int exitcode_of(const struct aioduct_error *e, const struct options *o)
         return EXIT_VERIFY;
     case AIODUCT_E_TLS_CONFIG:
         return o->cacert != NULL && strstr(e->message, o->cacert) != NULL ? EXIT_CACERT : EXIT_CERT;
+    case AIODUCT_E_STREAM:
+        return EXIT_STREAM;
     case AIODUCT_E_PROTOCOL:
+        if (strncmp(e->message, "HTTP/2", 6) == 0) {
+            return EXIT_HTTP2;
+        }
         return e->phase == AIODUCT_PHASE_BODY ? EXIT_RECV : EXIT_WEIRD;
     case AIODUCT_E_HEAD_LIMIT:
         return EXIT_RECV;

@@ -12,7 +12,8 @@ enum {
     EXIT_URL = 3,
     EXIT_RESOLVE = 6,
     EXIT_CONNECT = 7,
-    EXIT_WEIRD = 8, /* an answer that breaks HTTP */
+    EXIT_WEIRD = 8,  /* an answer that breaks HTTP */
+    EXIT_HTTP2 = 16, /* a connection that breaks HTTP/2 */
     EXIT_PARTIAL = 18,
     EXIT_STATUS = 22, /* -f */
     EXIT_WRITE = 23,
@@ -27,7 +28,8 @@ enum {
     EXIT_CERT = 58,
     EXIT_VERIFY = 60,
     EXIT_FILESIZE = 63, /* --max-filesize */
-    EXIT_CACERT = 77
+    EXIT_CACERT = 77,
+    EXIT_STREAM = 92 /* HTTP/2: this transfer alone was ended */
 };
 
 int exitcode_of(const struct aioduct_error *error, const struct options *options);

@@ -25,7 +25,9 @@ struct run {
     struct transfer *slots; /* `limit` of them; url NULL: free */
     size_t limit, active, next;
     int exit_code;
-    bool stop; /* --fail-early */
+    bool stop;        /* --fail-early */
+    uint64_t *opened; /* numbers of the connections that transfers were on */
+    size_t opened_count;
 };
 
 /* ---- the client ---- */
@@ -131,8 +133,26 @@ static void on_log(int level, const char *message, void *user)
 
 /* ---- transfers ---- */
 
+/* Is that of no transfer before? Those that share one did not all open it. */
+static bool is_new_connection(struct run *run, uint64_t number)
+{
+    for (size_t i = run->opened_count; i > 0; i--) {
+        if (run->opened[i - 1] == number) {
+            return false;
+        }
+    }
+    uint64_t *grown = realloc(run->opened, (run->opened_count + 1) * sizeof *grown);
+    if (grown != NULL) {
+        run->opened = grown;
+        run->opened[run->opened_count++] = number;
+    }
+    return true;
+}
+
 static void reap(struct run *run, struct transfer *t)
 {
+    uint64_t connection = t->record.connection;
+    t->record.connects = connection != 0 && is_new_connection(run, connection);
     int exit_code = transfer_end(t);
     t->url = NULL;
     run->active--;
@@ -216,5 +236,6 @@ int run_all(const struct options *o)
     aioduct_log_set(NULL, NULL, 0);
     verbose_close(&run.verbose);
     free(run.slots);
+    free(run.opened);
     return run.exit_code;
 }

@@ -57,7 +57,6 @@ void transfer_learn(struct transfer *t, const struct aioduct_exchange *exchange)
     snprintf(r->tls_cipher, sizeof r->tls_cipher, "%s", info.tls_cipher);
     r->peer_port = info.peer_port;
     r->local_port = info.local_port;
-    r->connects = !info.reused && info.protocol[0] != '\0';
     r->head_bytes = info.head_bytes;
     r->body_bytes = info.body_bytes;
     r->upload_bytes = info.upload_bytes;

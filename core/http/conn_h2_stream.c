@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "http/conn_h2.h"
 #include "http/engine.h"
+#include "http/event.h"
 #include "http/request.h"
 
 #include <errno.h>
@@ -304,6 +305,9 @@ static void on_goaway(void *owner, int32_t last_id, uint32_t code)
     conn->h2->goaway = true;
     conn->h2->goaway_code = code;
     conn->retired = true;
+    struct aioduct_event more = {.code = (int)code};
+    ad_event_conn(conn, AIODUCT_EVENT_GOAWAY, &more);
+    ad_conn_blame(conn, AIODUCT_CLOSE_GOAWAY);
     if (code == AD_H2_ENHANCE_YOUR_CALM) {
         ad_conn_calm(conn);
     }
@@ -320,6 +324,7 @@ static void on_room(void *owner)
     struct ad_conn *conn = conn_of(owner);
     if (ad_h2_is_final(conn->h2->h2)) {
         conn->retired = true;
+        ad_conn_blame(conn, AIODUCT_CLOSE_LIMIT); /* of stream ids, if not by a GOAWAY */
     }
     ad_conn_h2_recount(conn);
 }

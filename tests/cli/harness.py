@@ -99,7 +99,8 @@ def make_certificates(folder):
 
 
 class Nginx:
-    """Clear text, TLS, TLS with the wrong name, TLS that wants a client certificate; files under www/."""
+    """Clear text, TLS, TLS with the wrong name, TLS that wants a client certificate, HTTP/2 on clear text and over TLS;
+    files under www/."""
 
     CONFIG = """
 daemon off; worker_processes 1; pid {d}/nginx.pid; error_log {d}/error.log;
@@ -111,6 +112,7 @@ http {{
   default_type text/plain; ssl_protocols TLSv1.2 TLSv1.3;
   server {{
     listen 127.0.0.1:{plain}; listen 127.0.0.1:{tls} ssl;
+    listen 127.0.0.1:{h2c} http2; listen 127.0.0.1:{h2} ssl http2;
     ssl_certificate {d}/server.pem; ssl_certificate_key {d}/server.key;
     root {d}/www;
     location /echo {{
@@ -136,7 +138,7 @@ http {{
         os.makedirs(os.path.join(folder, "tmp"), exist_ok=True)
         program = shutil.which("nginx") or "/usr/sbin/nginx"
         # nginx takes over the sockets that the variable NGINX names, so no port is ever anybody's else.
-        names = ("plain", "tls", "wrong", "mutual")
+        names = ("plain", "tls", "wrong", "mutual", "h2c", "h2")
         listeners = [socket.create_server(("127.0.0.1", 0), backlog=511) for _ in names]
         self.ports = {name: s.getsockname()[1] for name, s in zip(names, listeners)}
         for listener in listeners:
@@ -167,7 +169,7 @@ http {{
             raise RuntimeError("nginx did not start: " + f.read())
 
     def url(self, path, which="plain"):
-        scheme = "http" if which == "plain" else "https"
+        scheme = "http" if which in ("plain", "h2c") else "https"
         return f"{scheme}://localhost:{self.ports[which]}{path}"
 
     def write(self, name, data):

@@ -216,6 +216,54 @@ def http2_on_https_is_by_alpn_with_fallback_and_on_http_it_is_1_1(w):
 
 
 @case
+def http2_is_spoken_where_the_server_has_it(w):
+    url = w.nginx.url("/hello.txt", "h2")
+    for options, expected in ((), b"2"), (("--http2",), b"2"), (("--http2-prior-knowledge",), b"2"), (("--http1.1",), b"1.1"):
+        out = w.ok(*options, "--cacert", w.ca, "-w", "%{http_version}", url)
+        equal(out, b"hello, world\n" + expected, options)
+    equal(w.ok("--http2-prior-knowledge", "-w", "%{http_version}", w.nginx.url("/hello.txt", "h2c")), b"hello, world\n2")
+    out = w.ok("-i", "--cacert", w.ca, url).decode()
+    matches(out, r"^HTTP/2 200 \r\n(?:[a-z-]+: .*\r\n)+\r\nhello, world\n$")
+    _, _, err = w.run("-v", "--cacert", w.ca, "-o", "/dev/null", url)
+    matches(err, r"speaks h2\n.*> GET /hello\.txt .*< HTTP/2 200 ?\n")
+
+
+@case
+def transfers_at_once_share_an_http2_connection(w):
+    url = w.nginx.url("/hello.txt", "h2")
+    out = w.ok("-Z", "--cacert", w.ca, "-w", "%{num_connects}\n", *[a for i in range(20) for a in ("-o", "/dev/null", url)])
+    equal(sorted(out.split()), [b"0"] * 19 + [b"1"])
+
+
+@case
+def what_breaks_http2_is_exit_16_and_a_stream_that_is_reset_92(w):
+    settings = b"\0\0\0\4\0\0\0\0\0"
+
+    def broken(connection, _):
+        connection.sendall(settings + b"\0\0\5\6\0\0\0\0\0short")  # a PING of five bytes
+        while connection.recv(65536):
+            pass
+
+    def reset(connection, _):
+        connection.sendall(settings)
+        stream = connection.makefile("rb")
+        stream.read(24)  # the preface
+        kind = None
+        while kind != 1:  # HEADERS
+            head = stream.read(9)
+            kind = head[3]
+            stream.read(int.from_bytes(head[:3], "big"))
+        connection.sendall(b"\0\0\4\3\0\0\0\0\1\0\0\0\2")  # RST_STREAM 1 INTERNAL_ERROR
+        while connection.recv(65536):
+            pass
+
+    with Peer(broken, read=False) as peer:
+        w.fails(16, "--http2-prior-knowledge", peer.url())
+    with Peer(reset, read=False) as peer:
+        w.fails(92, "--http2-prior-knowledge", peer.url())
+
+
+@case
 def http1_1_after_http2_wins_as_the_last_word(w):
     out = w.ok("--http2-prior-knowledge", "--http1.1", "-o", "/dev/null", "-w", "%{http_version}",
                w.nginx.url("/hello.txt"))

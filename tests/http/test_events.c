@@ -317,6 +317,52 @@ static void test_replay(void **state)
     assert_non_null(strstr(o->order, "opened picked sent head done"));
 }
 
+/* ---- HTTP/2 ---- */
+
+/* SETTINGS; then, once the request is out, HEADERS, DATA and GOAWAY. */
+static void play_goaway(struct peer_conn *conn, int index, void *user)
+{
+    static const char settings[] = "\0\0\0\4\0\0\0\0\0";
+    static const char answer[] = "\0\0\1\1\4\0\0\0\1\x88" /* :status 200 */
+                                 "\0\0\5\0\1\0\0\0\1hello"
+                                 "\0\0\13\7\0\0\0\0\0\0\0\0\1\0\0\0\0bye";
+    (void)index;
+    (void)user;
+    if (peer_read(conn, 24)) { /* the preface */
+        peer_send_bytes(conn, settings, sizeof settings - 1);
+        peer_wait_gate(conn, 0);
+        peer_send_bytes(conn, answer, sizeof answer - 1);
+        peer_read_end(conn, NULL);
+    }
+}
+
+static void act_answer(struct observer *o, const struct aioduct_event *event)
+{
+    (void)event;
+    peer_open(o->t->peer, 0);
+}
+
+static void test_goaway(void **state)
+{
+    struct tester *t = *state;
+    struct observer *o = observe(t);
+    t->options.version = AIODUCT_HTTP_2_PRIOR_KNOWLEDGE;
+    o->when = AIODUCT_EVENT_SENT;
+    o->act = act_answer;
+    tester_client(t);
+    tester_peer(t, play_goaway, NULL);
+    struct result *r = tester_get(t, peer_url(t->peer, "/"));
+    assert_answer(r, 200);
+    assert_string_equal(r->protocol, "h2");
+    tester_turn_until(t, has_closed, o);
+    assert_int_equal(o->closed, AIODUCT_CLOSE_GOAWAY);
+    assert_int_equal(event_of(o, AIODUCT_EVENT_GOAWAY)->code, 0);
+    assert_true(event_of(o, AIODUCT_EVENT_GOAWAY)->connection == r->info.connection);
+    assert_non_null(strstr(o->order, "opened picked sent head"));
+    assert_true(r->info.sent_bytes > 0 && r->info.received_bytes > 5);
+    assert_true(r->info.wire_sent_bytes > 24);
+}
+
 /* ---- what an exchange cost ---- */
 
 static void test_costs(void **state)
@@ -556,6 +602,7 @@ int main(void)
         HTTP_CASES("a connection ends with its client", test_closed_with_the_client),
         HTTP_CASES("a connection ends with an exchange that is cut off", test_closed_by_a_cancel),
         HTTP_CASES("a resend is told with its reason", test_replay),
+        HTTP_CASE("GOAWAY is told, and is why the connection ends", test_goaway),
         HTTP_CASES("what an exchange cost is known to the byte", test_costs),
         HTTP_CASES("events come from worker threads too", test_workers),
         HTTP_CASES("C124: the log keeps secrets", test_log_keeps_secrets),
