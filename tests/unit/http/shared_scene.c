@@ -85,6 +85,9 @@ static void on_done(struct aioduct_exchange *exchange, const struct aioduct_erro
     o->exchange = NULL;
     o->done_count++;
     o->place = scene->done_count++;
+    if (o->place == 0 && scene->after_first != NULL) {
+        scene->after_first(scene);
+    }
 }
 
 static const struct aioduct_callbacks callbacks = {

@@ -40,6 +40,7 @@ struct scene {
     struct aioduct_client *client;
     struct outcome outcomes[EXCHANGES_MAX];
     int count, done_count;
+    void (*after_first)(struct scene *s); /* called in the first on_done */
 };
 
 #define CASE(name, function)                                \
