@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define TAG (UINT64_C(0xadc7) << 48) /* AIODUCT_RING_TAG of <aioduct/loop.h> */
 #define INSTANCE_SHIFT 36
@@ -38,8 +39,9 @@ static int let_go(struct io_uring *ring, uint64_t user_data, int fd)
     return code == -EINVAL ? code : 0;
 }
 
-/* Entries of ours that the application has not submitted yet become NOPs. */
-static void take_back(const struct ad_uring *u)
+/* Entries that the application has not submitted yet become NOPs: those of streams that close, or
+ * @all of ours. */
+static void take_back(const struct ad_uring *u, bool all)
 {
     struct io_uring_sq *sq = &u->ring->sq;
     unsigned shift = (u->ring->flags & IORING_SETUP_SQE128) != 0;
@@ -49,12 +51,15 @@ static void take_back(const struct ad_uring *u)
         if ((user_data & TAG_MASK) != u->tag) {
             continue;
         }
+        enum ad_uring_kind kind = user_data & AD_URING_KIND_MASK;
+        struct ad_uring_stream *s =
+            kind >= AD_URING_CONNECT ? ad_uring_stream_of(u, user_data) : NULL;
+        if (!all && (s == NULL || !s->closing)) {
+            continue;
+        }
         io_uring_prep_nop(sqe);
         sqe->user_data = ad_uring_tag(u, AD_URING_NOTHING);
-        struct ad_uring_stream *s = (user_data & AD_URING_KIND_MASK) == AD_URING_CLOSE
-                                        ? ad_uring_stream_of(u, user_data)
-                                        : NULL;
-        if (s != NULL) {
+        if (s != NULL && kind == AD_URING_CLOSE) {
             s->gone = false;
         }
     }
@@ -227,6 +232,19 @@ static void cut(struct ad_uring_stream *s)
     ad_uring_stream_cut(s);
 }
 
+/* A send that is not on the ring yet, a TLS session's last word say, is made here and now. */
+static void send_now(struct ad_uring_stream *s)
+{
+    if ((s->todo & AIODUCT_OP_SEND) == 0) {
+        return;
+    }
+    struct msghdr message = {.msg_iov = s->iov, .msg_iovlen = s->iov_count};
+    ssize_t sent = sendmsg(s->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent >= 0 || errno != EAGAIN) {
+        ad_uring_stream_sent(s, sent >= 0 ? (int)sent : -errno);
+    }
+}
+
 static int adopted_settle(void *rt)
 {
     struct ad_uring *u = rt;
@@ -236,10 +254,13 @@ static int adopted_settle(void *rt)
     }
     u->now_ns = ad_uring_clock_ns();
     ad_uring_finish_turn(u);
-    take_back(u);
+    take_back(u, false);
     for (uint32_t i = 1; i < u->slot_count; i++) {
-        if (u->slots[i] != NULL && u->slots[i]->closing) {
-            cut(u->slots[i]);
+        struct ad_uring_stream *s = u->slots[i];
+        if (s != NULL && s->closing) {
+            cut(s);
+        } else if (s != NULL) {
+            send_now(s);
         }
     }
     ad_tasks_leave(&u->tasks);
@@ -248,7 +269,7 @@ static int adopted_settle(void *rt)
 
 void ad_uring_adopted_close(struct ad_uring *u)
 {
-    take_back(u);
+    take_back(u, true);
     if (u->wake_armed) { /* the kernel would write what it reads into the instance */
         let_go(u->ring, ad_uring_tag(u, AD_URING_WAKE), -1);
     }

@@ -185,6 +185,12 @@ void ad_uring_stream_close(void *state)
     ad_uring_stream_settle(s);
 }
 
+void ad_uring_stream_sent(struct ad_uring_stream *s, int result)
+{
+    unwish(s, AIODUCT_OP_SEND);
+    ad_uring_send_complete(s, result);
+}
+
 void ad_uring_stream_cut(struct ad_uring_stream *s)
 {
     ad_uring_slot_put(s);

@@ -232,6 +232,8 @@ void ad_uring_stream_complete(struct ad_uring_stream *s, enum ad_uring_kind kind
                               unsigned flags);
 /* Put everything that streams wish for on the ring. -> false: the queue is full */
 bool ad_uring_streams_flush(struct ad_uring *u);
+/* A send that was wished for was made without the ring: what came of it. */
+void ad_uring_stream_sent(struct ad_uring_stream *s, int result);
 /* The ring will not tell of @s any more: what is in flight is over, and it may close at once. */
 void ad_uring_stream_cut(struct ad_uring_stream *s);
 /* Deliver the reports that stand now. */
