@@ -56,6 +56,9 @@ static const struct listener listeners[NGINX_LISTENER_COUNT] = {
     [NGINX_TLS_WILDCARD] = {false, "wildcard", ""},
     [NGINX_HTTP2] = {false, NULL, ""},
     [NGINX_TLS_HTTP2] = {false, "server", ""},
+    [NGINX_TLS_HTTP2_CBC] = {false, "server",
+                             "ssl_protocols TLSv1.2;"
+                             "ssl_ciphers ECDHE-ECDSA-AES128-SHA;"},
 };
 
 static const char http_text[] =
@@ -161,7 +164,7 @@ static int write_config(const struct nginx *nginx)
         fprintf(file, "  upstream self { server 127.0.0.1:%d; }\n", nginx->ports[NGINX_PLAIN]);
         for (int i = 0; i < NGINX_LISTENER_COUNT; i++) {
             const struct listener *l = &listeners[i];
-            bool is_http2 = i == NGINX_HTTP2 || i == NGINX_TLS_HTTP2;
+            bool is_http2 = i == NGINX_HTTP2 || i == NGINX_TLS_HTTP2 || i == NGINX_TLS_HTTP2_CBC;
             if (nginx->ports[i] == 0) {
                 continue;
             }

@@ -36,11 +36,12 @@ enum nginx_listener {
     NGINX_TLS_EXPIRED,
     NGINX_TLS_WRONGNAME,
     NGINX_TLS_SELFSIGNED,
-    NGINX_TLS_UNKNOWN,  /* by a CA that nobody trusts */
-    NGINX_TLS_NOSAN,    /* "localhost" only as common name */
-    NGINX_TLS_WILDCARD, /* *.wild.test */
-    NGINX_HTTP2,        /* HTTP/2 without asking */
-    NGINX_TLS_HTTP2,    /* h2 and http/1.1 by ALPN */
+    NGINX_TLS_UNKNOWN,   /* by a CA that nobody trusts */
+    NGINX_TLS_NOSAN,     /* "localhost" only as common name */
+    NGINX_TLS_WILDCARD,  /* *.wild.test */
+    NGINX_HTTP2,         /* HTTP/2 without asking */
+    NGINX_TLS_HTTP2,     /* h2 and http/1.1 by ALPN */
+    NGINX_TLS_HTTP2_CBC, /* the same with a cipher suite that HTTP/2 prohibits */
     NGINX_LISTENER_COUNT
 };
 
