@@ -20,7 +20,7 @@ static int show_version(const struct options *options)
     } else {
         printf("Runtime: none: %s\n", error.message);
     }
-    printf("Protocols: http https\n");
+    printf("Protocols: http https\nFeatures: HTTP2 TLS\n");
     return 0;
 }
 
