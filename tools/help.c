@@ -45,7 +45,6 @@ static const struct {
     {"--data-urlencode", NULL},
     {"--http1.0", NULL},
     {"--http3", NULL},
-    {"--parallel-immediate", "connections are not held back for sharing"},
 };
 
 /* Levenshtein distance. */

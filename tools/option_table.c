@@ -432,6 +432,8 @@ const struct option_entry option_entries[] = {
     GROUP("Many transfers"),
     FLAG(0, "fail-early", fail_early, "stop at the first transfer that fails"),
     FLAG('Z', "parallel", parallel, "all URLs at once"),
+    FLAG(0, "parallel-immediate", parallel_immediate,
+         "with -Z: do not wait for a connection that may be shared"),
     CALL(0, "parallel-max", on_parallel_max, "NUMBER", "of transfers at once with -Z; 50"),
 
     GROUP("TLS"),

@@ -38,6 +38,7 @@ struct options {
     bool fail_early;         /* --fail-early */
     bool progress_bar;       /* -# */
     bool parallel;           /* -Z */
+    bool parallel_immediate; /* --parallel-immediate */
     int parallel_max;        /* --parallel-max; 0: 50 */
     int expect_timeout_ms;   /* --expect100-timeout; 0: the default */
     int keepalive_s;         /* --keepalive-time; 0: the default */

@@ -48,6 +48,7 @@ static void set_limits(struct aioduct_client_options *c, const struct options *o
     c->head_bytes_max = HEAD_BYTES_MAX;
     c->head_fields_max = HEAD_FIELDS_MAX;
     c->connections_per_origin_max = AIODUCT_NO_LIMIT;
+    c->h2_probe = o->parallel_immediate ? AIODUCT_OFF : 0;
     if (o->rate > 0) {
         uint64_t piece = o->rate / 10;
         c->window_bytes = piece < PIECE_BYTES_MIN   ? PIECE_BYTES_MIN

@@ -64,7 +64,9 @@ void ad_pool_close(struct ad_engine *engine)
 /* Is one dial enough for all? Not where each connection carries one exchange. */
 static bool is_single(const struct ad_origin *origin)
 {
-    return ad_origin_speech(origin) != AD_SPEECH_H1;
+    enum ad_speech speech = ad_origin_speech(origin);
+    return speech == AD_SPEECH_UNKNOWN ? origin->engine->settings->h2_probe
+                                       : speech == AD_SPEECH_H2;
 }
 
 static enum aioduct_phase phase_of(const struct ad_conn *opening)

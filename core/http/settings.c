@@ -184,6 +184,9 @@ static int take_choices(struct ad_settings *s, const struct aioduct_client_optio
         o->version != AIODUCT_HTTP_2 && o->version != AIODUCT_HTTP_2_PRIOR_KNOWLEDGE) {
         return bad_int(error, "version", o->version, "AIODUCT_HTTP_*");
     }
+    if (o->h2_probe != 0 && o->h2_probe != AIODUCT_OFF) {
+        return bad_int(error, "h2_probe", o->h2_probe, "0 or AIODUCT_OFF");
+    }
     if (o->resolver_threads < 0 || o->resolver_threads > RESOLVER_THREADS_MAX) {
         return bad_int(error, "resolver_threads", o->resolver_threads, "0 to 256");
     }
@@ -197,6 +200,7 @@ static int take_choices(struct ad_settings *s, const struct aioduct_client_optio
     s->version = o->version;
     s->resolver_threads = o->resolver_threads;
     s->dns_cache_ms = o->dns_cache_ms;
+    s->h2_probe = o->h2_probe != AIODUCT_OFF;
     s->on_event = o->on_event;
     s->event_user = o->event_user;
     return 0;

@@ -43,6 +43,7 @@ struct ad_settings {
     char *agent_line; /* "User-Agent: ...\r\n", or empty */
     struct ad_slice agent;
     int resolver_threads, dns_cache_ms;
+    bool h2_probe;
     aioduct_event_fn on_event; /* NULL: none */
     void *event_user;
 };

@@ -144,6 +144,9 @@ struct aioduct_client_options {
     int ping_timeout_ms;  /* 10,000: a connection on which a request timed out, and nothing came,
                              must answer a ping in this time */
     int ping_interval_ms; /* none: ping a connection that was silent so long */
+    int h2_probe; /* on: while nobody knows whether a server has HTTP/2 one connection is opened to
+                     it, and other requests wait for what it says; AIODUCT_OFF: each has its own
+                     opened at once */
 };
 
 #ifdef __cplusplus

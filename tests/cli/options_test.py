@@ -236,6 +236,20 @@ def transfers_at_once_share_an_http2_connection(w):
 
 
 @case
+def parallel_immediate_does_not_wait_for_what_the_first_connection_learns(w):
+    for which in "tls", "h2":
+        outputs = [a for _ in range(5) for a in ("-o", "/dev/null", w.nginx.url("/hello.txt", which))]
+        dials = []
+        for options in (), ("--parallel-immediate",):
+            out, err = [w.run("-Z", *options, "--cacert", w.ca, "-w", "%{http_code} ", *outputs,
+                              env={"AIODUCT_LOG": "debug"})[i] for i in (1, 2)]
+            equal(out.split(), [b"200"] * 5)
+            early = err[:err.index(": opened: ")]
+            dials.append(len(re.findall(r": dial: ", early)))
+        equal(dials, [1, 5], which)
+
+
+@case
 def what_breaks_http2_is_exit_16_and_a_stream_that_is_reset_92(w):
     settings = b"\0\0\0\4\0\0\0\0\0"
 

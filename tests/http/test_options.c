@@ -48,6 +48,7 @@ static const struct bad_option {
     BAD(waiters_max, -2),
     BAD(h2_connections_per_origin_max, -2),
     BAD(version, 12),
+    BAD(h2_probe, 1),
     BAD(replays_max, -3),
     BAD(family, 5),
     BAD(resolver_threads, -2),
