@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What a warm request costs, exactly: system calls, allocations, instructions, memory of an idle
+connection. Prints TAP.
+
+Each cost is the difference of two runs, of N and of 2 N requests, so that starting and ending do not
+count. budget_test.py LOAD SERVER COUNT_MALLOC; the runtime is the one that AIODUCT_RUNTIME names.
+"""
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+
+LOAD, SERVER, COUNT_MALLOC = sys.argv[1:4]
+RUNTIME = os.environ['AIODUCT_RUNTIME']
+COMPILER = os.environ.get('BUDGET_COMPILER', '')  # name and major version; only optimised builds give it
+HERE = os.path.dirname(os.path.abspath(__file__))
+CONNECTIONS = 64
+
+
+class Skip(Exception):
+    """The reason why a case cannot run here."""
+
+
+class Server:
+    def __init__(self, *options):
+        self.process = subprocess.Popen([SERVER, *options], stdout=subprocess.PIPE, text=True)
+        self.port = int(self.process.stdout.readline())
+
+    def __enter__(self):
+        return f'http://127.0.0.1:{self.port}/'
+
+    def __exit__(self, *error):
+        self.process.terminate()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+def run(command, **environment):
+    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True,
+                          timeout=120, check=False)
+    if done.returncode != 0:
+        raise AssertionError(f'{" ".join(command)}: {done.stderr.strip() or done.stdout.strip()}')
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def difference(count, requests, *options, server=()):
+    """count(command) of 2 N requests less that of N, a request."""
+    with Server(*server) as url, tempfile.TemporaryDirectory() as directory:
+        def one(many):
+            return count([LOAD, '-n', str(many), *options, url], directory)
+        less, more = one(requests), one(2 * requests)
+    if isinstance(less, dict):
+        names = set(less) | set(more)
+        return {n: (more.get(n, 0) - less.get(n, 0)) / requests for n in names}
+    return (more - less) / requests
+
+
+def count_calls(command, directory):
+    report = os.path.join(directory, 'calls')
+    run(['strace', '-f', '-c', '-U', 'name,calls', '-o', report, *command])
+    calls = {}
+    with open(report, encoding='ascii') as lines:
+        for line in lines:
+            words = line.split()
+            if len(words) == 2 and words[1].isdigit() and words[0] != 'total':
+                calls[words[0]] = int(words[1])
+    return calls
+
+
+def count_allocations(command, directory):
+    report = os.path.join(directory, 'allocations')
+    run(command, LD_PRELOAD=COUNT_MALLOC, COUNT_MALLOC_FILE=report)
+    with open(report, encoding='ascii') as text:
+        return int(text.read())
+
+
+def count_instructions(command, directory):
+    report = os.path.join(directory, 'callgrind')
+    run(['valgrind', '-q', '--tool=callgrind', f'--callgrind-out-file={report}', *command])
+    with open(report, encoding='utf-8', errors='replace') as lines:
+        for line in lines:
+            if line.startswith(('summary:', 'totals:')):
+                return int(line.split()[1])
+    raise AssertionError('callgrind gave no total')
+
+
+def need(program):
+    if shutil.which(program) is None:
+        raise Skip(f'{program} is not installed')
+    if os.environ.get('BUDGET_SANITIZED'):
+        raise Skip("a sanitizer's own work would be counted")
+
+
+def at_most(what, value, limit):
+    print(f'# {what}: {value:.4f} (at most {limit})')
+    assert value <= limit, f'{what}: {value:.4f} a request, at most {limit}'
+
+
+def system_calls():
+    need('strace')
+    if subprocess.run(['strace', '-qq', '-o', '/dev/null', 'true'], capture_output=True, check=False).returncode:
+        raise Skip('strace cannot be used here')
+    calls = difference(count_calls, 4000, '-c', str(CONNECTIONS))
+    waits = sum(calls.pop(n, 0) for n in ('epoll_wait', 'epoll_pwait', 'epoll_pwait2'))
+    enters = calls.pop('io_uring_enter', 0)
+    sends = sum(calls.pop(n, 0) for n in ('sendto', 'sendmsg', 'write', 'writev'))
+    receives = sum(calls.pop(n, 0) for n in ('recvfrom', 'recvmsg', 'read', 'readv'))
+    if RUNTIME == 'uring':
+        at_most('io_uring_enter', enters, 0.4)
+        at_most('sends and receives outside the ring', sends + receives, 0.01)
+    else:
+        at_most('sends', sends, 1.01)
+        at_most('receives', receives, 1.01)
+        at_most('waits', waits, 1.0)
+    at_most('all other calls', sum(calls.values()), 0.01)
+
+
+def allocations():
+    need(LOAD)
+    at_most('allocations', difference(count_allocations, 5000, '-c', str(CONNECTIONS)), 0.001)
+
+
+def baseline(cost):
+    """The recorded cost on this runtime with this compiler, or None."""
+    with open(os.path.join(HERE, 'baseline.json'), encoding='utf-8') as text:
+        return json.load(text).get(f'{platform.machine()} {COMPILER}', {}).get(cost, {}).get(RUNTIME)
+
+
+def instructions():
+    need('valgrind')
+    if not COMPILER:
+        raise Skip('instructions are counted in optimised builds')
+    spent = difference(count_instructions, 2000, '-c', '16')
+    recorded = baseline('h1')
+    at_most('instructions', spent, 5000 if recorded is None else recorded * 1.02)
+
+
+def idle_memory():
+    need(LOAD)
+    with Server() as url:
+        figures = run([LOAD, '-i', '-c', '2000', url])
+    assert figures['idle'] == 2000, figures
+    at_most('bytes an idle connection', figures['bytes_each'], 1024)
+
+
+CASES = {
+    'a warm request is one send, one receive and a share of a wait': system_calls,
+    'a warm request allocates nothing': allocations,
+    'a warm request needs no more instructions than recorded': instructions,
+    'an idle connection keeps within its memory': idle_memory,
+}
+
+
+def main():
+    failed = False
+    print(f'1..{len(CASES)}')
+    for number, (name, case) in enumerate(CASES.items(), 1):
+        try:
+            case()
+            print(f'ok {number} - {name}', flush=True)
+        except Skip as reason:
+            print(f'ok {number} - {name} # SKIP {reason}', flush=True)
+        except AssertionError as error:
+            failed = True
+            print(f'not ok {number} - {name}\n# {error}', flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
