@@ -143,7 +143,6 @@ static void setup(struct load *load, const struct settings *settings)
     options.idle_per_origin_max = options.idle_total_max = many;
     if (settings->idle) {
         options.h2_connections_per_origin_max = many;
-        options.h2_streams_max = 1;
     } else {
         options.h2_connections_per_origin_max = 1;
     }
@@ -171,7 +170,7 @@ static void measure_idle(struct load *load, const struct settings *settings)
     for (int i = 0; i < 50; i++) {
         aioduct_client_turn(load->client, 20);
     }
-    struct aioduct_client_stats stats = {.size = sizeof stats};
+    struct aioduct_client_stats stats = AIODUCT_CLIENT_STATS_INIT;
     aioduct_client_stats(load->client, &stats);
     size_t idle = stats.connections_idle;
     printf("{\"runtime\":\"%s\",\"idle\":%zu,\"failed\":%ld,\"bytes_each\":%.1f}\n",
