@@ -64,7 +64,7 @@ struct aioduct_client {
     _Atomic bool drain_late; /* exchanges were ended by the last drain's deadline */
     _Atomic int drain_ms;
     _Atomic unsigned drain_unheard; /* loops that do not know of it yet */
-    _Atomic bool emptied; /* closing, and the last exchange has gone */
+    _Atomic bool emptied;           /* closing, and the last exchange has gone */
     _Atomic unsigned next_worker;
 
     /* loop, without workers */

@@ -161,6 +161,19 @@ static bool is_sent(struct ad_conn *conn, bool reusable)
            (reusable && ad_conn_h1_finish_request(conn));
 }
 
+/* An idle connection needs none. */
+static void give_parser_back(struct ad_conn *conn)
+{
+    struct ad_engine *engine = conn->engine;
+    if (engine->spare_parser_count <
+        sizeof engine->spare_parsers / sizeof engine->spare_parsers[0]) {
+        engine->spare_parsers[engine->spare_parser_count++] = conn->h1.h1;
+    } else {
+        ad_h1_destroy(conn->h1.h1);
+    }
+    conn->h1.h1 = NULL;
+}
+
 /* The response is complete. Back to the pool first, so that a submit inside on_done finds the
  * connection; but one that closes stays open until on_done has seen its addresses. */
 void ad_conn_h1_finish(struct ad_conn *conn, bool surplus)
@@ -177,6 +190,7 @@ void ad_conn_h1_finish(struct ad_conn *conn, bool surplus)
     conn->served++;
     reusable = reusable && sent;
     if (reusable) {
+        give_parser_back(conn);
         resume(conn); /* an idle connection is listened to */
     }
     if (reusable && !side->finishing) {
@@ -287,6 +301,11 @@ static void h1_feed(struct ad_conn *conn, const uint8_t *bytes, size_t count)
         ad_conn_close(conn, false);
         return;
     }
+    if (side->h1 == NULL) { /* the answer has ended, only the request's rest is on its way */
+        ad_conn_blame(conn, AIODUCT_CLOSE_UNASKED);
+        ad_conn_close(conn, false);
+        return;
+    }
     if (side->stopped || ad_buf_bytes(&side->leftover) > 0) {
         keep(conn, bytes, count);
         return;
@@ -348,7 +367,7 @@ static void at_end(struct ad_conn *conn, int code)
         return;
     }
     side->feeding = true;
-    int result = ad_h1_eof(side->h1, &error);
+    int result = side->h1 == NULL ? 0 : ad_h1_eof(side->h1, &error);
     side->feeding = false;
     if (conn->state == AD_CONN_CLOSING) {
         return;
@@ -442,13 +461,33 @@ static void h1_credit(struct ad_conn *conn, struct aioduct_exchange *ex)
 
 static int h1_open(struct ad_conn *conn)
 {
-    return ad_h1_create(&conn->engine->settings->h1, &h1_events, conn, &conn->h1.h1);
+    (void)conn; /* the parser comes with the first request */
+    return 0;
+}
+
+int ad_conn_h1_take_parser(struct ad_conn *conn)
+{
+    struct ad_engine *engine = conn->engine;
+    AD_ASSERT(conn->h1.h1 == NULL);
+    if (engine->spare_parser_count > 0) {
+        conn->h1.h1 = engine->spare_parsers[--engine->spare_parser_count];
+    } else {
+        int code = ad_h1_create(&engine->settings->h1, &h1_events, conn, &conn->h1.h1);
+        if (code < 0) {
+            return code;
+        }
+    }
+    ad_h1_renew(conn->h1.h1, conn, conn->served == 0);
+    return 0;
 }
 
 /* Is the rest of the response short, known and under way? Then it is read and dropped, and the
  * connection is kept (C90). */
 static bool worth_draining(const struct ad_conn *conn, const struct aioduct_exchange *ex)
 {
+    if (conn->h1.h1 == NULL) { /* not even the request was written */
+        return false;
+    }
     int64_t left = ad_h1_body_left(conn->h1.h1);
     bool unwanted = ex->code == 0 || ex->code == -ECANCELED || ex->code == AIODUCT_E_SINK;
     return unwanted && ad_h1_got_head(conn->h1.h1) && ex->send == AD_SEND_SENT &&

@@ -9,6 +9,9 @@
 /* The rest of a dropped message is on its way already, or it is not worth a connection's wait. */
 #define AD_H1_DRAIN_NS 1000000000u
 
+/* The parser that the coming answer needs. 0 | -ENOMEM */
+int ad_conn_h1_take_parser(struct ad_conn *conn);
+
 /* Members of ad_codec_h1. */
 void ad_conn_h1_submit(struct ad_conn *conn, struct aioduct_exchange *ex);
 void ad_conn_h1_produce(struct ad_conn *conn, struct ad_buf *out, size_t room);

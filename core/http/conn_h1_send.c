@@ -22,7 +22,8 @@ void ad_conn_h1_submit(struct ad_conn *conn, struct aioduct_exchange *ex)
 static bool produce_head(struct ad_conn *conn, struct aioduct_exchange *ex, struct ad_buf *out)
 {
     const struct aioduct_request *request = ex->request;
-    if (ad_request_head_write(request, conn->engine->settings->agent, ad_exchange_expects(ex),
+    if (ad_conn_h1_take_parser(conn) < 0 ||
+        ad_request_head_write(request, conn->engine->settings->agent, ad_exchange_expects(ex),
                               out) < 0) {
         ad_exchange_failf(ex, -ENOMEM, AIODUCT_PHASE_SEND, "out of memory");
         return false;

@@ -8,6 +8,7 @@
 #include "http/conn.h"
 #include "http/exchange.h"
 #include "http/request.h"
+#include "proto/h1.h"
 
 #include <string.h>
 
@@ -113,6 +114,9 @@ void ad_engine_exchange_free(struct aioduct_exchange *ex)
 void ad_engine_fini(struct ad_engine *engine)
 {
     ad_list_remove(&engine->hook.node);
+    while (engine->spare_parser_count > 0) {
+        ad_h1_destroy(engine->spare_parsers[--engine->spare_parser_count]);
+    }
     while (engine->spare != NULL) {
         struct aioduct_exchange *ex = engine->spare;
         engine->spare = (struct aioduct_exchange *)(void *)ex->node.next;

@@ -22,6 +22,7 @@
 struct ad_codec;
 struct ad_binding;
 struct ad_completion;
+struct ad_h1;
 struct ad_resolver;
 struct ad_tls_context;
 
@@ -64,6 +65,8 @@ struct ad_engine {
     struct ad_turn_hook hook;
     struct aioduct_exchange *spare; /* exchanges for reuse */
     unsigned spare_count;
+    struct ad_h1 *spare_parsers[64]; /* an idle connection has none */
+    unsigned spare_parser_count;
     enum ad_drain drain;
     struct ad_deadline drain_deadline;
     bool closing, in_callback;
