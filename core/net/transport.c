@@ -69,6 +69,8 @@ static void start_receiving(struct ad_transport *t)
 static void opened(struct ad_transport *t)
 {
     t->state = AD_TRANSPORT_OPEN;
+    ad_free(t->setup);
+    t->setup = NULL;
     if (t->paused && ad_stream_receiving(t->stream)) {
         ad_stream_recv_stop(t->stream);
     }
@@ -166,8 +168,8 @@ static void on_recv_done(struct ad_transport *t, int code)
         deliver_end(t);
     } else if (t->state == AD_TRANSPORT_SHAKING) {
         int why = code < 0 ? code : AIODUCT_E_CLOSED;
-        ad_error_set(&error, why, AIODUCT_PHASE_TLS, "TLS handshake with %s:%u: %s", t->tls_host,
-                     t->port,
+        ad_error_set(&error, why, AIODUCT_PHASE_TLS, "TLS handshake with %s:%u: %s",
+                     t->setup->tls_host, t->setup->port,
                      code < 0 ? aioduct_error_text(code) : "the peer closed the connection");
         error.safe_to_retry = 1;
         ad_transport_open_failed(t, why, &error);
@@ -215,6 +217,7 @@ static void release(struct ad_deferred *deferred)
 {
     struct ad_transport *t = AD_CONTAINER_OF(deferred, struct ad_transport, deferred);
     ad_tls_destroy(t->tls);
+    ad_free(t->setup);
     ad_free(t->error);
     ad_free(t);
 }
@@ -274,8 +277,10 @@ static void on_linger(struct ad_deadline *deadline)
 
 static int begin_tls(struct ad_transport *t, struct aioduct_error *error)
 {
-    const struct ad_tls_params params = {.host = t->tls_host, .port = t->port, .alpn = t->alpn};
-    return ad_tls_create(t->tls_context, &params, &t->tls, error);
+    const struct ad_transport_setup *setup = t->setup;
+    const struct ad_tls_params params = {
+        .host = setup->tls_host, .port = setup->port, .alpn = setup->alpn};
+    return ad_tls_create(setup->tls_context, &params, &t->tls, error);
 }
 
 static void on_dialled(void *owner, struct ad_dial_result *result)
@@ -284,7 +289,7 @@ static void on_dialled(void *owner, struct ad_dial_result *result)
         .on_data = on_data, .on_done = on_done, .on_closed = on_closed};
     struct ad_transport *t = owner;
     struct aioduct_error error = {0};
-    t->dial = NULL;
+    t->setup->dial = NULL;
     t->times.resolved_ns = result->resolved_ns;
     t->times.connected_ns = result->connected_ns;
     if (result->code < 0) {
@@ -297,7 +302,7 @@ static void on_dialled(void *owner, struct ad_dial_result *result)
     if (code < 0) {
         ad_error_set(&error, code, AIODUCT_PHASE_CONNECT, "receiving: %s",
                      aioduct_error_text(code));
-    } else if (t->tls_context != NULL) {
+    } else if (t->setup->tls_context != NULL) {
         code = begin_tls(t, &error);
     }
     if (code < 0) {
@@ -325,16 +330,22 @@ int ad_transport_start(struct ad_loop *loop, const struct ad_transport_params *p
                        struct ad_transport **out)
 {
     struct ad_transport *t = ad_zalloc(sizeof *t);
-    if (t == NULL) {
+    struct ad_transport_setup *setup = ad_alloc(sizeof *setup);
+    if (t == NULL || setup == NULL) {
+        ad_free(setup);
+        ad_free(t);
         return -ENOMEM;
     }
+    *setup = (struct ad_transport_setup){
+        .tls_context = params->tls,
+        .tls_host = params->tls_host != NULL ? params->tls_host : params->dial.host,
+        .alpn = params->alpn,
+        .port = params->dial.port,
+    };
+    t->setup = setup;
     t->loop = loop;
     t->events = events;
     t->owner = owner;
-    t->tls_context = params->tls;
-    t->tls_host = params->tls_host != NULL ? params->tls_host : params->dial.host;
-    t->alpn = params->alpn;
-    t->port = params->dial.port;
     t->hook.run = on_turn_end;
     ad_list_init(&t->hook.node);
     t->deferred.release = release;
@@ -343,8 +354,9 @@ int ad_transport_start(struct ad_loop *loop, const struct ad_transport_params *p
     dial.resolved_ns = &t->times.resolved_ns;
     dial.on_gone = on_dial_gone;
     dial.on_step = events->on_step != NULL ? on_dial_step : NULL;
-    int code = ad_dial_start(loop, &dial, on_dialled, t, &t->dial);
+    int code = ad_dial_start(loop, &dial, on_dialled, t, &setup->dial);
     if (code < 0) {
+        ad_free(setup);
         ad_free(t);
         return code;
     }
@@ -394,9 +406,9 @@ void ad_transport_close(struct ad_transport *t, bool orderly)
     AD_ASSERT(t->state < AD_TRANSPORT_CLOSING);
     t->orderly = orderly && t->state == AD_TRANSPORT_OPEN && !t->send_over;
     t->state = AD_TRANSPORT_CLOSING;
-    if (t->dial != NULL) {
-        t->dial_gone = ad_dial_cancel(t->dial) == AIODUCT_DONE;
-        t->dial = NULL;
+    if (t->setup != NULL && t->setup->dial != NULL) {
+        t->dial_gone = ad_dial_cancel(t->setup->dial) == AIODUCT_DONE;
+        t->setup->dial = NULL;
     }
     if (t->stream == NULL) {
         ad_transport_arm(t); /* on_closed comes from there */

@@ -16,19 +16,23 @@ enum ad_transport_state {
     AD_TRANSPORT_CLOSED
 };
 
+/* What only the way to OPEN needs. */
+struct ad_transport_setup {
+    struct ad_dial *dial; /* NULL: answered */
+    struct ad_tls_context *tls_context;
+    const char *tls_host;
+    const char *const *alpn;
+    uint16_t port;
+};
+
 struct ad_transport {
     struct ad_loop *loop;
     const struct ad_transport_events *events;
     void *owner;
     enum ad_transport_state state;
 
-    /* on the way to OPEN */
-    struct ad_dial *dial; /* NULL: answered or cancelled */
-    bool dial_gone;       /* nor has it a stream left */
-    struct ad_tls_context *tls_context;
-    const char *tls_host;
-    const char *const *alpn;
-    uint16_t port;
+    struct ad_transport_setup *setup; /* NULL once it is open: an idle connection carries none */
+    bool dial_gone;                   /* the dial has ended, and has no stream left */
 
     struct ad_stream *stream;
     struct ad_tls *tls; /* NULL: clear text */
