@@ -8,14 +8,10 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <string.h>
 
 /* A completion counts in an int. */
 #define PIECE_MAX ((size_t)1 << 30)
-
-static void *alloc(struct ad_uring_stream *s, void *old, size_t bytes)
-{
-    return s->u->host->alloc(s->u->host->ctx, old, bytes, 0);
-}
 
 /* Copy the pieces that have bytes. -> their number or -ENOMEM */
 static int take(struct ad_uring_stream *s, const struct iovec *pieces, unsigned count)
@@ -24,13 +20,16 @@ static int take(struct ad_uring_stream *s, const struct iovec *pieces, unsigned 
     for (unsigned i = 0; i < count; i++) {
         used += pieces[i].iov_len > 0;
     }
-    s->iov = s->iov_inline;
-    s->iov_block = NULL;
-    if (used > AD_URING_IOV_INLINE) {
-        s->iov = s->iov_block = alloc(s, NULL, used * sizeof *s->iov);
-        if (s->iov == NULL) {
+    s->iov = &s->one;
+    s->gather = NULL;
+    if (used > 1) {
+        s->gather = s->u->host->alloc(s->u->host->ctx, NULL,
+                                      sizeof *s->gather + used * sizeof s->gather->iov[0], 0);
+        if (s->gather == NULL) {
             return -ENOMEM;
         }
+        memset(&s->gather->message, 0, sizeof s->gather->message);
+        s->iov = s->gather->iov;
     }
     used = 0;
     for (unsigned i = 0; i < count; i++) {
@@ -71,9 +70,10 @@ void ad_uring_send_prepare(struct ad_uring_stream *s, struct io_uring_sqe *sqe)
         io_uring_prep_send(sqe, s->fd, s->iov->iov_base, bytes, MSG_NOSIGNAL | MSG_WAITALL);
         return;
     }
-    s->message.msg_iov = s->iov;
-    s->message.msg_iovlen = s->iov_count < IOV_MAX ? s->iov_count : IOV_MAX;
-    io_uring_prep_sendmsg(sqe, s->fd, &s->message, MSG_NOSIGNAL | MSG_WAITALL);
+    struct msghdr *message = &s->gather->message;
+    message->msg_iov = s->iov;
+    message->msg_iovlen = s->iov_count < IOV_MAX ? s->iov_count : IOV_MAX;
+    io_uring_prep_sendmsg(sqe, s->fd, message, MSG_NOSIGNAL | MSG_WAITALL);
 }
 
 /* @bytes of what is left are gone. */
@@ -108,9 +108,9 @@ static void follow_with_shutdown(struct ad_uring_stream *s, int code)
 
 void ad_uring_send_done(struct ad_uring_stream *s, int code)
 {
-    if (s->iov_block != NULL) {
-        alloc(s, s->iov_block, 0);
-        s->iov_block = NULL;
+    if (s->gather != NULL) {
+        s->u->host->alloc(s->u->host->ctx, s->gather, 0, 0);
+        s->gather = NULL;
     }
     if (s->recv_held && s->sent > 0) {
         s->recv_held = false;

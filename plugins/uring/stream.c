@@ -67,6 +67,13 @@ void ad_uring_stream_settle(struct ad_uring_stream *s)
 
 /* ---- connecting ---- */
 
+/* The ring has read it, or never will. */
+static void drop_address(const struct ad_uring *u, struct ad_uring_stream *s)
+{
+    u->host->alloc(u->host->ctx, s->address, 0, 0);
+    s->address = NULL;
+}
+
 int ad_uring_connect(void *cx, struct aioduct_stream *core, void *state,
                      const struct aioduct_socket_config *config)
 {
@@ -75,14 +82,19 @@ int ad_uring_connect(void *cx, struct aioduct_stream *core, void *state,
     if (s->u != NULL) {
         return s->pending & AIODUCT_OP_CONNECT ? -EBUSY : -EISCONN;
     }
+    s->address = u->host->alloc(u->host->ctx, NULL, sizeof *s->address, 0);
+    if (s->address == NULL) {
+        return -ENOMEM;
+    }
     /* Without O_NONBLOCK, which would tell the ring to answer -EAGAIN where it should wait. The
      * ring never blocks on it: it tries, and waits for readiness by itself. */
-    int fd = ad_socket_create(u->host, config, 0, &s->address);
+    int fd = ad_socket_create(u->host, config, 0, s->address);
     int code = fd < 0 ? fd : ad_uring_slot_get(u, s);
     if (code < 0) {
         if (fd >= 0) {
             close(fd);
         }
+        drop_address(u, s);
         return code;
     }
     s->u = u;
@@ -98,8 +110,9 @@ int ad_uring_connect(void *cx, struct aioduct_stream *core, void *state,
 static void connect_complete(struct ad_uring_stream *s, int result)
 {
     if (result == 0) {
+        drop_address(s->u, s);
+        s->gather = NULL;
         s->connected = true;
-        s->iov_block = NULL; /* the address lay here */
     }
     ad_uring_stream_done(s, AIODUCT_OP_CONNECT, result, 0);
 }
@@ -229,7 +242,8 @@ static void prepare_op(struct ad_uring_stream *s, enum ad_uring_kind kind, struc
 {
     switch (kind) {
     case AD_URING_CONNECT:
-        io_uring_prep_connect(sqe, s->fd, (struct sockaddr *)&s->address.storage, s->address.bytes);
+        io_uring_prep_connect(sqe, s->fd, (struct sockaddr *)&s->address->storage,
+                              s->address->bytes);
         break;
     case AD_URING_RECV:
         ad_uring_recv_prepare(s, sqe);
@@ -292,6 +306,9 @@ bool ad_uring_streams_flush(struct ad_uring *u)
 static void closed(struct ad_uring_stream *s)
 {
     ad_uring_slot_put(s);
+    if (!s->connected) {
+        drop_address(s->u, s);
+    }
     s->u->host->on_closed(s->u->host->ctx, s->core); /* the memory may be gone from here on */
 }
 

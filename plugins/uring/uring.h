@@ -169,7 +169,11 @@ enum ad_uring_kind {
 #define AD_URING_OP_CLOSE 16u                       /* close the descriptor; report on_closed */
 #define AD_URING_CANCEL(op) ((uint16_t)((op) << 8)) /* end an operation that is on the ring */
 
-#define AD_URING_IOV_INLINE 6
+/* A send of more than one piece. */
+struct ad_uring_gather {
+    struct msghdr message;
+    struct iovec iov[];
+};
 
 struct ad_uring_stream {
     struct ad_uring *u; /* NULL: connect was never called */
@@ -193,13 +197,13 @@ struct ad_uring_stream {
     bool recv_held;        /* wanted, but must wait for the first send (fast open) */
     int shutdown_code;
     union {
-        struct ad_socket_addr address;     /* until connected */
-        struct {                           /* after */
-            struct iovec *iov, *iov_block; /* what is left to send; its memory if not inline */
+        struct ad_socket_addr *address;     /* until connected; the ring reads it */
+        struct {                            /* after */
+            struct iovec *iov;              /* what is left to send */
+            struct ad_uring_gather *gather; /* its memory; NULL: it is `one` */
             unsigned iov_count;
             size_t sent;
-            struct msghdr message;
-            struct iovec iov_inline[AD_URING_IOV_INLINE];
+            struct iovec one;
         };
     };
 };
