@@ -73,8 +73,9 @@ enum ad_conn_state {
 struct ad_h1_side {
     struct ad_h1 *h1;
     struct aioduct_exchange *ex; /* the one outstanding */
-    struct ad_buf leftover;      /* came while the caller held back; not fed yet */
-    struct ad_buf rest;          /* of a request whose exchange is over; not written yet */
+    /* Came while the caller held back, and is not fed yet; or, of a request whose exchange is over,
+     * what is still to be written. */
+    struct ad_buf kept;
     int eof_code;
     int send_code;           /* why sending failed; 0: it did not */
     bool feeding;            /* the parser is on the stack */

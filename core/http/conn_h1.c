@@ -181,7 +181,7 @@ void ad_conn_h1_finish(struct ad_conn *conn, bool surplus)
     struct ad_h1_side *side = &conn->h1;
     struct aioduct_exchange *ex = side->ex;
     bool reusable = side->reusable && !side->no_reuse && !surplus && !side->eof_kept &&
-                    ad_buf_bytes(&side->leftover) == 0 && (ex == NULL || !ex->request->wants_close);
+                    ad_buf_bytes(&side->kept) == 0 && (ex == NULL || !ex->request->wants_close);
     bool sent = is_sent(conn, reusable);
     if (ex != NULL) {
         ad_exchange_set_recv(ex, AD_RECV_END);
@@ -239,7 +239,7 @@ static void keep(struct ad_conn *conn, const uint8_t *bytes, size_t count)
 {
     conn->h1.paused = true;
     ad_transport_pause(conn->transport);
-    if (count > 0 && ad_buf_append(&conn->h1.leftover, bytes, count) < 0) {
+    if (count > 0 && ad_buf_append(&conn->h1.kept, bytes, count) < 0) {
         out_of_memory(conn);
     }
 }
@@ -306,7 +306,7 @@ static void h1_feed(struct ad_conn *conn, const uint8_t *bytes, size_t count)
         ad_conn_close(conn, false);
         return;
     }
-    if (side->stopped || ad_buf_bytes(&side->leftover) > 0) {
+    if (side->stopped || ad_buf_bytes(&side->kept) > 0) {
         keep(conn, bytes, count);
         return;
     }
@@ -398,7 +398,7 @@ static void h1_eof(struct ad_conn *conn, int code)
     if (side->raw && ad_exchange_blocked(side->ex)) {
         ad_conn_h1_stop(conn); /* the end is told by on_body, too */
     }
-    if (side->stopped || ad_buf_bytes(&side->leftover) > 0) {
+    if (side->stopped || ad_buf_bytes(&side->kept) > 0) {
         side->eof_kept = true;
         side->eof_code = code;
         return;
@@ -416,12 +416,12 @@ static bool stash_empty(const struct aioduct_exchange *ex)
 static void feed_leftover(struct ad_conn *conn)
 {
     struct ad_h1_side *side = &conn->h1;
-    struct ad_buf leftover = side->leftover;
-    side->leftover = (struct ad_buf){0};
+    struct ad_buf leftover = side->kept;
+    side->kept = (struct ad_buf){0};
     int64_t used = take(conn, ad_buf_data(&leftover), ad_buf_bytes(&leftover));
     if (used >= 0 && side->stopped) {
         ad_buf_consume(&leftover, (size_t)used);
-        side->leftover = leftover; /* nothing came in between: no event of the transport did */
+        side->kept = leftover; /* nothing came in between: no event of the transport did */
         return;
     }
     ad_buf_fini(&leftover);
@@ -521,8 +521,7 @@ static void h1_fini(struct ad_conn *conn)
 {
     AD_ASSERT(!conn->h1.feeding);
     ad_h1_destroy(conn->h1.h1);
-    ad_buf_fini(&conn->h1.leftover);
-    ad_buf_fini(&conn->h1.rest);
+    ad_buf_fini(&conn->h1.kept);
 }
 
 const struct ad_codec ad_codec_h1 = {

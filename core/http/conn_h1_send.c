@@ -47,7 +47,7 @@ bool ad_conn_h1_finish_request(struct ad_conn *conn)
                         ad_loop_now_ns(conn->engine->loop) + AD_H1_DRAIN_NS) < 0) {
         return false;
     }
-    if (ad_upload_produce(ex, &side->rest, (size_t)left) != AD_UPLOAD_END) {
+    if (ad_upload_produce(ex, &side->kept, (size_t)left) != AD_UPLOAD_END) {
         ad_deadline_clear(&conn->deadline);
         return false;
     }
@@ -58,20 +58,20 @@ bool ad_conn_h1_finish_request(struct ad_conn *conn)
 
 static void produce_rest(struct ad_h1_side *side, struct ad_buf *out, size_t room)
 {
-    size_t have = ad_buf_bytes(&side->rest);
+    size_t have = ad_buf_bytes(&side->kept);
     size_t count = have < room ? have : room;
-    if (ad_buf_append(out, ad_buf_data(&side->rest), count) == 0) { /* else the deadline ends it */
-        ad_buf_consume(&side->rest, count);
+    if (ad_buf_append(out, ad_buf_data(&side->kept), count) == 0) { /* else the deadline ends it */
+        ad_buf_consume(&side->kept, count);
     }
 }
 
 static void rest_sent(struct ad_conn *conn)
 {
-    if (ad_buf_bytes(&conn->h1.rest) > 0) {
+    if (ad_buf_bytes(&conn->h1.kept) > 0) {
         ad_transport_dirty(conn->transport);
         return;
     }
-    ad_buf_fini(&conn->h1.rest);
+    ad_buf_fini(&conn->h1.kept);
     conn->h1.finishing = false;
     ad_conn_release(conn);
 }

@@ -190,7 +190,7 @@ static void test_window_bounds_what_is_kept(void **state)
         }
         assert_true(o.body_bytes - released <= 1000);
         size_t stash = ad_buf_bytes(&o.exchange->stash);
-        size_t left = o.exchange->conn != NULL ? ad_buf_bytes(&o.exchange->conn->h1.leftover) : 0;
+        size_t left = o.exchange->conn != NULL ? ad_buf_bytes(&o.exchange->conn->h1.kept) : 0;
         assert_true(stash + left <= 2 * SLICE_BYTES_MAX); /* one slice, and what was under way */
         assert_int_equal(aioduct_exchange_release(o.exchange, o.body_bytes - released + 1),
                          -EINVAL);
