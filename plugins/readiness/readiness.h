@@ -131,8 +131,8 @@ struct ad_readiness_cx {
     const struct aioduct_host *host;
 };
 
-/* More pieces than this of a send that did not finish are kept in allocated memory: the engine sends
- * one. */
+/* More pieces than this of a send that did not finish are kept in allocated memory: the engine
+ * sends one. */
 #define AD_READINESS_PIECES 1
 
 /* A connector's half of a stream; the backend's own memory follows it. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Preloaded into a program: counts what it allocates, and says so in the file that COUNT_MALLOC_FILE
- * names when the program ends.
+ * Preloaded into a program: counts what it allocates, and says so in the file that
+ * COUNT_MALLOC_FILE names when the program ends.
  */
 #include <fcntl.h>
 #include <stdatomic.h>
