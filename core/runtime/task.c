@@ -139,7 +139,7 @@ void ad_posts_run(struct ad_loop *loop)
 
 /* What is posted in answer to a callback may arrive in the same turn, when the streams have not
  * been asked since: a connection that its server ended right after the answer would look alive. So
- * what comes in a turn in which streams had something to say is left for the next one, which does
+ * what comes in a turn in which streams had something to say waits for the next one, which does
  * not wait. */
 static int on_mailbox(struct ad_task *task, void *user)
 {
