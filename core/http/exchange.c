@@ -404,7 +404,7 @@ void ad_exchange_refused(struct aioduct_exchange *ex, const struct aioduct_error
 
 void ad_exchange_refused_h2(struct aioduct_exchange *ex, const struct aioduct_error *error)
 {
-    if (ex->h1_only || ex->request->version >= AIODUCT_HTTP_2) {
+    if (ex->h1_only || ad_origin_version(ex->engine, ex->request) >= AIODUCT_HTTP_2) {
         ex->written = false;
         ad_exchange_fail(ex, error);
         return;

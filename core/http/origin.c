@@ -16,7 +16,7 @@
 
 /* ---- version choice ---- */
 
-static int version_of(const struct ad_engine *engine, const struct aioduct_request *request)
+int ad_origin_version(const struct ad_engine *engine, const struct aioduct_request *request)
 {
     return request->version != AIODUCT_HTTP_AUTO ? request->version : engine->settings->version;
 }
@@ -26,7 +26,7 @@ static enum ad_offer offer_of(const struct ad_engine *engine, const struct aiodu
     if (request->wants_upgrade || engine->codec_h2 == NULL) {
         return AD_OFFER_H1;
     }
-    switch (version_of(engine, request)) {
+    switch (ad_origin_version(engine, request)) {
     case AIODUCT_HTTP_1_1:
         return AD_OFFER_H1;
     case AIODUCT_HTTP_2:
@@ -40,7 +40,7 @@ static enum ad_offer offer_of(const struct ad_engine *engine, const struct aiodu
 int ad_origin_check(const struct ad_engine *engine, const struct aioduct_request *request,
                     struct aioduct_error *error)
 {
-    int version = version_of(engine, request);
+    int version = ad_origin_version(engine, request);
     if (version != AIODUCT_HTTP_2 && version != AIODUCT_HTTP_2_PRIOR_KNOWLEDGE) {
         return 0;
     }

@@ -92,6 +92,8 @@ int ad_origin_check(const struct ad_engine *engine, const struct aioduct_request
 
 /* Of the key that @request will have; of any engine of its client. [any] */
 uint64_t ad_origin_hash(const struct ad_engine *engine, const struct aioduct_request *request);
+/* AIODUCT_HTTP_*: the request's, or else the client's. */
+int ad_origin_version(const struct ad_engine *engine, const struct aioduct_request *request);
 struct ad_origin_key ad_origin_key(const struct aioduct_exchange *ex);
 struct ad_origin *ad_origin_find(const struct ad_pool *pool, const struct ad_origin_key *key);
 /* NULL: out of memory. */

@@ -414,7 +414,7 @@ static bool make_place(struct ad_origin *origin, bool single)
            ad_pool_shared_retire(origin);
 }
 
-/* A connection that another loop does not use is better than a new one. One that has counted on a
+/* A connection that another loop does not use is better than a new one, or none. One that has counted on a
  * dial, or was sent before, stays: its deadline runs, and it may want a new connection. */
 static bool pass_on(struct aioduct_exchange *ex)
 {
@@ -432,8 +432,8 @@ static void cover_or_dial(struct ad_origin *origin)
         } else if (may_dial(origin, single)) {
             if (!pass_on(ex) && dial(origin)) {
                 cover(ex);
-            }
-        } else if (!ex->fresh_only || !make_place(origin, single)) {
+            } /* else it is gone */
+        } else if (!pass_on(ex) && (!ex->fresh_only || !make_place(origin, single))) {
             break;
         }
     }

@@ -233,6 +233,35 @@ static void test_waiters_of_all_workers(void **state)
     assert_answer(busy[1], 200);
 }
 
+/* The limit of connections is divided: one each here, not two. */
+static void test_connections_divided(void **state)
+{
+    struct tester *t = *state;
+    t->options.workers = 2;
+    t->options.connections_per_origin_max = 2;
+    tester_client(t);
+    tester_peer(t, play_at_gate, NULL);
+    struct aioduct_request *request = tester_request(t, "GET", peer_url(t->peer, "/"));
+    struct result *results[12];
+    for (int i = 0; i < 12; i++) {
+        results[i] = tester_submit(t, request);
+    }
+    assert_int_equal(peer_wait_requests(t->peer, 2), 2);
+    while (stats_of(t).waiters < 10) {
+        test_pause_ms(1);
+    }
+    assert_int_equal(stats_of(t).connections_open, 2);
+    assert_int_equal(stats_of(t).dials, 2);
+    peer_open(t->peer, GO);
+    while (aioduct_client_outstanding(t->client) > 0) {
+        test_pause_ms(1);
+    }
+    for (int i = 0; i < 12; i++) {
+        assert_answer(results[i], 200);
+    }
+    assert_int_equal(stats_of(t).dials, 2);
+}
+
 /* ---- close_idle ---- */
 
 static void test_close_idle(void **state)
@@ -414,6 +443,7 @@ int main(void)
         HTTP_CASE("a caller of another size gets what it has room for", test_other_sizes),
         HTTP_CASE("workers are summed up", test_workers_summed),
         HTTP_CASE("C107: waiters_max holds for all workers together", test_waiters_of_all_workers),
+        HTTP_CASE("C107: the connection limit is divided among workers", test_connections_divided),
         HTTP_CASES("close_idle closes what is idle", test_close_idle),
         HTTP_CASE("close_idle spares what is busy", test_close_idle_spares_the_busy),
         HTTP_CASE("close_idle reaches every worker", test_close_idle_of_workers),

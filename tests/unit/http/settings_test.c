@@ -306,6 +306,35 @@ static void test_bad_rules(void **state)
     }
 }
 
+static void test_targets(void **state)
+{
+    static const char *const bad[] = {"", "host", ":", "*:80", "a:b", "a:0", "a:65536", "[::1"};
+    static const struct {
+        const char *target, *host;
+        int port;
+    } good[] = {{"Example.COM:81", "example.com", 81},
+                {"[::1]:443", "::1", 443},
+                {"a:", "a", -1},
+                {":8080", NULL, 8080}};
+    char *host;
+    int port;
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        print_message("target '%s'\n", bad[i]);
+        assert_int_equal(ad_route_parse(bad[i], &host, &port), -EINVAL);
+    }
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        assert_int_equal(ad_route_parse(good[i].target, &host, &port), 0);
+        if (good[i].host == NULL) {
+            assert_null(host);
+        } else {
+            assert_string_equal(host, good[i].host);
+        }
+        assert_int_equal(port, good[i].port);
+        ad_free(host);
+    }
+}
+
 static const struct CMUnitTest cases[] = {
     {"zero stands for the documented defaults", test_defaults, NULL, NULL, NULL},
     {"AIODUCT_NO_LIMIT lifts limits and switches timeouts off", test_no_limit, NULL, NULL, NULL},
@@ -318,6 +347,7 @@ static const struct CMUnitTest cases[] = {
     {"resolve rules give addresses with the port", test_resolve_rules, NULL, NULL, NULL},
     {"connect_to is applied before resolve, first rule first", test_connect_to_rules, NULL, NULL,
      NULL},
+    {"a target is host and port, either may be left out", test_targets, NULL, NULL, NULL},
     {"malformed rules are refused by option and text", test_bad_rules, NULL, NULL, NULL},
 };
 

@@ -471,6 +471,17 @@ static void test_h1_required(void **state)
     assert_int_equal(strict->error.safe_to_retry, 1);
 }
 
+static void test_h1_required_of_a_strict_client(void **state)
+{
+    struct scene *s = *state;
+    s->options.version = AIODUCT_HTTP_2;
+    shared_begin(s, play_h1_required, "h2,http/1.1");
+    struct outcome *o = shared_submit(s, shared_request(s, "GET", AIODUCT_HTTP_AUTO, "/x"));
+    shared_run(s);
+    assert_failed(o, AIODUCT_E_PROTOCOL, AIODUCT_PHASE_HEAD);
+    assert_int_equal(peer_requests(s->peer), 1);
+}
+
 static void play_calm(struct peer_conn *conn, int index, void *user)
 {
     (void)index;
@@ -650,6 +661,8 @@ int main(void)
         CASE("C22: a connection that only lay in the pool counts as kept",
              test_surplus_may_be_stale),
         CASE("C40: HTTP_1_1_REQUIRED is asked once more over HTTP/1.1", test_h1_required),
+        CASE("C40: a client that wants HTTP/2 alone is not sent over HTTP/1.1",
+             test_h1_required_of_a_strict_client),
         CASE("C40: calm keeps new streams back, twice as long the second time", test_calm),
         CASE("C108: an idle shared connection is closed at its limit", test_idle_shared),
         CASE("an old shared connection takes no more", test_old_shared),
