@@ -154,8 +154,62 @@ int aioduct_request_total_timeout_ms(struct aioduct_request *request, int timeou
     if (atomic_load_explicit(&request->frozen, memory_order_relaxed)) {
         return -EBUSY;
     }
-    request->total_timeout_ms = timeout_ms;
+    request->timeouts_ms[AD_TIMEOUT_TOTAL] = timeout_ms;
     return 0;
+}
+
+int aioduct_request_timeouts(struct aioduct_request *request,
+                             const struct aioduct_request_timeouts *timeouts)
+{
+    struct aioduct_request_timeouts own = {0};
+    if (request == NULL || timeouts == NULL || timeouts->size < sizeof timeouts->size) {
+        return -EINVAL;
+    }
+    memcpy(&own, timeouts, timeouts->size < sizeof own ? timeouts->size : sizeof own);
+    const int ms[AD_TIMEOUT_COUNT] = {
+        [AD_TIMEOUT_CONNECT] = own.connect_ms,     [AD_TIMEOUT_ACQUIRE] = own.acquire_ms,
+        [AD_TIMEOUT_HEAD] = own.head_ms,           [AD_TIMEOUT_READ_GAP] = own.read_gap_ms,
+        [AD_TIMEOUT_WRITE_GAP] = own.write_gap_ms, [AD_TIMEOUT_EXPECT] = own.expect_ms,
+        [AD_TIMEOUT_TOTAL] = own.total_ms,
+    };
+    for (int i = 0; i < AD_TIMEOUT_COUNT; i++) {
+        if (ms[i] < AIODUCT_NO_LIMIT) {
+            return -EINVAL;
+        }
+    }
+    if (atomic_load_explicit(&request->frozen, memory_order_relaxed)) {
+        return -EBUSY;
+    }
+    memcpy(request->timeouts_ms, ms, sizeof ms);
+    return 0;
+}
+
+/* A number of bytes, 0 for any. */
+static int set_bytes(struct aioduct_request *request, uint64_t *to, int64_t bytes)
+{
+    if (bytes < 0) {
+        return -EINVAL;
+    }
+    if (atomic_load_explicit(&request->frozen, memory_order_relaxed)) {
+        return -EBUSY;
+    }
+    *to = (uint64_t)bytes;
+    return 0;
+}
+
+int aioduct_request_recv_rate_max(struct aioduct_request *request, int64_t bytes_per_s)
+{
+    return request == NULL ? -EINVAL : set_bytes(request, &request->recv_rate, bytes_per_s);
+}
+
+int aioduct_request_send_rate_max(struct aioduct_request *request, int64_t bytes_per_s)
+{
+    return request == NULL ? -EINVAL : set_bytes(request, &request->send_rate, bytes_per_s);
+}
+
+int aioduct_request_recv_bytes_max(struct aioduct_request *request, int64_t bytes)
+{
+    return request == NULL ? -EINVAL : set_bytes(request, &request->recv_bytes_max, bytes);
 }
 
 const char *aioduct_request_url(const struct aioduct_request *request)

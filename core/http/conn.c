@@ -359,6 +359,16 @@ int ad_conn_open(struct ad_engine *engine, struct ad_origin *origin)
     return 0;
 }
 
+void ad_conn_wait_longer(struct ad_conn *conn, uint64_t connect_ns)
+{
+    uint64_t until_ns = ad_loop_now_ns(conn->engine->loop) + connect_ns + SURPLUS_DIAL_NS;
+    if (connect_ns == 0) {
+        ad_deadline_clear(&conn->deadline);
+    } else if (conn->deadline.at_ns != 0 && until_ns > conn->deadline.at_ns) {
+        (void)ad_deadline_set(conn->engine->loop, &conn->deadline, until_ns); /* later: a store */
+    }
+}
+
 void ad_conn_assign(struct ad_conn *conn, struct aioduct_exchange *ex)
 {
     conn->state = AD_CONN_BUSY;

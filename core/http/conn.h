@@ -134,6 +134,9 @@ struct ad_conn {
 
 /* Start opening one for @origin; the pool hears of the end. 0 | negative */
 int ad_conn_open(struct ad_engine *engine, struct ad_origin *origin);
+/* One that is opening has a waiter with @connect_ns of its own from now on; 0: as long as it takes.
+ */
+void ad_conn_wait_longer(struct ad_conn *conn, uint64_t connect_ns);
 /* Put @ex on an open, free connection. */
 void ad_conn_assign(struct ad_conn *conn, struct aioduct_exchange *ex);
 /* Once or more often; @orderly: what was produced is sent first. */

@@ -49,6 +49,7 @@ bool ad_conn_h1_finish_request(struct ad_conn *conn)
     }
     if (ad_upload_produce(ex, &side->kept, (size_t)left) != AD_UPLOAD_END) {
         ad_deadline_clear(&conn->deadline);
+        ad_buf_fini(&side->kept);
         return false;
     }
     side->finishing = true;

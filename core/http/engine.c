@@ -98,12 +98,9 @@ bool ad_engine_drained(const struct ad_engine *engine)
 
 void ad_engine_exchange_detach(struct aioduct_exchange *ex)
 {
-    struct ad_loop *loop = ex->engine->loop;
     ad_list_remove(&ex->node);
     ad_list_remove(&ex->kick_node);
-    ad_deadline_remove(loop, &ex->read_deadline);
-    ad_deadline_remove(loop, &ex->write_deadline);
-    ad_deadline_remove(loop, &ex->total_deadline);
+    ad_exchange_deadlines_remove(ex);
 }
 
 void ad_engine_exchange_free(struct aioduct_exchange *ex)
@@ -168,9 +165,7 @@ struct aioduct_exchange *ad_engine_exchange_get(struct ad_engine *engine, bool f
 void ad_engine_exchange_put(struct aioduct_exchange *ex)
 {
     struct ad_engine *engine = ex->engine;
-    ad_deadline_clear(&ex->read_deadline);
-    ad_deadline_clear(&ex->write_deadline);
-    ad_deadline_clear(&ex->total_deadline);
+    ad_exchange_deadlines_clear(ex);
     if (ex->foreign || engine->spare_count >= SPARE_MAX || engine->closing) {
         ad_engine_exchange_detach(ex);
         ad_engine_exchange_free(ex);

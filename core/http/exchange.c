@@ -108,38 +108,79 @@ void ad_exchange_read_timer(struct aioduct_exchange *ex)
     }
     /* Before the request's end a server may have reason to wait for more of it. */
     bool running = ex->send >= AD_SEND_SENT && !ex->raw && !ad_exchange_blocked(ex);
-    uint64_t ns = running ? ex->engine->settings->read_gap_ns : 0;
+    uint64_t ns = running ? ad_exchange_timeout_ns(ex, AD_TIMEOUT_READ_GAP) : 0;
     ad_exchange_arm(ex, &ex->read_deadline, ns);
 }
 
-static void timed_out_in(struct aioduct_exchange *ex, enum aioduct_phase phase, const char *option,
-                         uint64_t ns)
+uint64_t ad_exchange_timeout_ns(const struct aioduct_exchange *ex, enum ad_timeout which)
 {
+    static const size_t clients[AD_TIMEOUT_COUNT] = {
+        [AD_TIMEOUT_CONNECT] = offsetof(struct ad_settings, connect_ns),
+        [AD_TIMEOUT_ACQUIRE] = offsetof(struct ad_settings, acquire_ns),
+        [AD_TIMEOUT_HEAD] = offsetof(struct ad_settings, head_ns),
+        [AD_TIMEOUT_READ_GAP] = offsetof(struct ad_settings, read_gap_ns),
+        [AD_TIMEOUT_WRITE_GAP] = offsetof(struct ad_settings, write_gap_ns),
+        [AD_TIMEOUT_EXPECT] = offsetof(struct ad_settings, expect_ns),
+        [AD_TIMEOUT_TOTAL] = offsetof(struct ad_settings, total_ns),
+    };
+    int own_ms = ex->request->timeouts_ms[which];
+    if (own_ms != 0) {
+        return own_ms < 0 ? 0 : (uint64_t)own_ms * NS_PER_MS;
+    }
+    uint64_t ns;
+    memcpy(&ns, (const char *)ex->engine->settings + clients[which], sizeof ns);
+    return ns;
+}
+
+void ad_exchange_deadlines_clear(struct aioduct_exchange *ex)
+{
+    ad_deadline_clear(&ex->read_deadline);
+    ad_deadline_clear(&ex->write_deadline);
+    ad_deadline_clear(&ex->total_deadline);
+    ad_deadline_clear(&ex->pace_deadlines.recv);
+    ad_deadline_clear(&ex->pace_deadlines.send);
+    ad_deadline_clear(&ex->pace_deadlines.slow);
+}
+
+void ad_exchange_deadlines_remove(struct aioduct_exchange *ex)
+{
+    struct ad_loop *loop = ex->engine->loop;
+    ad_deadline_remove(loop, &ex->read_deadline);
+    ad_deadline_remove(loop, &ex->write_deadline);
+    ad_deadline_remove(loop, &ex->total_deadline);
+    ad_deadline_remove(loop, &ex->pace_deadlines.recv);
+    ad_deadline_remove(loop, &ex->pace_deadlines.send);
+    ad_deadline_remove(loop, &ex->pace_deadlines.slow);
+}
+
+static void timed_out_in(struct aioduct_exchange *ex, enum aioduct_phase phase, const char *option,
+                         enum ad_timeout which)
+{
+    uint64_t ns = ad_exchange_timeout_ns(ex, which);
     const struct ad_url *url = &ex->request->url;
     ad_exchange_failf(ex, AIODUCT_E_TIMEOUT, phase, "%s: %llu ms passed in phase %s, %s://%s",
                       option, (unsigned long long)(ns / NS_PER_MS), aioduct_phase_name(phase),
                       url->scheme, url->authority);
 }
 
-static void timed_out(struct aioduct_exchange *ex, const char *option, uint64_t ns)
+static void timed_out(struct aioduct_exchange *ex, const char *option, enum ad_timeout which)
 {
-    timed_out_in(ex, ad_exchange_phase(ex), option, ns);
+    timed_out_in(ex, ad_exchange_phase(ex), option, which);
 }
 
 static void on_read_expired(struct ad_deadline *deadline)
 {
     struct aioduct_exchange *ex = AD_CONTAINER_OF(deadline, struct aioduct_exchange, read_deadline);
-    const struct ad_settings *settings = ex->engine->settings;
     if (ex->place == AD_PLACE_WAITING) {
         if (ex->connect_started) {
-            timed_out(ex, "connect_timeout_ms", settings->connect_ns);
+            timed_out(ex, "connect_timeout_ms", AD_TIMEOUT_CONNECT);
         } else {
-            timed_out(ex, "acquire_timeout_ms", settings->acquire_ns);
+            timed_out(ex, "acquire_timeout_ms", AD_TIMEOUT_ACQUIRE);
         }
     } else if (ex->place == AD_PLACE_CONN && ex->recv == AD_RECV_HEAD) {
-        timed_out(ex, "head_timeout_ms", settings->head_ns);
+        timed_out(ex, "head_timeout_ms", AD_TIMEOUT_HEAD);
     } else if (ex->place == AD_PLACE_CONN) {
-        timed_out(ex, "read_gap_timeout_ms", settings->read_gap_ns);
+        timed_out(ex, "read_gap_timeout_ms", AD_TIMEOUT_READ_GAP);
     }
 }
 
@@ -150,18 +191,8 @@ static void on_write_expired(struct ad_deadline *deadline)
     if (ex->place == AD_PLACE_CONN && ex->send == AD_SEND_EXPECT) {
         ad_exchange_expect_over(ex);
     } else if (ex->place == AD_PLACE_CONN) {
-        timed_out_in(ex, AIODUCT_PHASE_SEND, "write_gap_timeout_ms",
-                     ex->engine->settings->write_gap_ns);
+        timed_out_in(ex, AIODUCT_PHASE_SEND, "write_gap_timeout_ms", AD_TIMEOUT_WRITE_GAP);
     }
-}
-
-static uint64_t total_ns(const struct aioduct_exchange *ex)
-{
-    int own_ms = ex->request->total_timeout_ms;
-    if (own_ms == 0) {
-        return ex->engine->settings->total_ns;
-    }
-    return own_ms < 0 ? 0 : (uint64_t)own_ms * NS_PER_MS;
 }
 
 static void on_total_expired(struct ad_deadline *deadline)
@@ -169,7 +200,7 @@ static void on_total_expired(struct ad_deadline *deadline)
     struct aioduct_exchange *ex =
         AD_CONTAINER_OF(deadline, struct aioduct_exchange, total_deadline);
     if (ex->place < AD_PLACE_ENDED) {
-        timed_out(ex, "total_timeout_ms", total_ns(ex));
+        timed_out(ex, "total_timeout_ms", AD_TIMEOUT_TOTAL);
     }
 }
 
@@ -182,6 +213,7 @@ void ad_exchange_init(struct aioduct_exchange *ex)
     ex->read_deadline.expired = on_read_expired;
     ex->write_deadline.expired = on_write_expired;
     ex->total_deadline.expired = on_total_expired;
+    ad_pace_init(ex);
     ex->post.run = on_post;
 }
 
@@ -204,7 +236,7 @@ void ad_exchange_start(struct aioduct_exchange *ex)
         ad_drain_fail(ex);
         return;
     }
-    uint64_t total = total_ns(ex);
+    uint64_t total = ad_exchange_timeout_ns(ex, AD_TIMEOUT_TOTAL);
     if (total != 0 &&
         ad_deadline_set(engine->loop, &ex->total_deadline, ex->start_ns + total) < 0) {
         ad_exchange_failf(ex, -ENOMEM, ad_exchange_phase(ex), "out of memory");
@@ -224,9 +256,7 @@ static void end(struct aioduct_exchange *ex)
 {
     struct ad_engine *engine = ex->engine;
     ad_exchange_set_place(ex, AD_PLACE_ENDED);
-    ad_deadline_clear(&ex->read_deadline);
-    ad_deadline_clear(&ex->write_deadline);
-    ad_deadline_clear(&ex->total_deadline);
+    ad_exchange_deadlines_clear(ex);
     ad_list_remove(&ex->kick_node);
     ad_list_remove(&ex->node);
     ad_list_push_back(&engine->ended, &ex->node);
@@ -427,59 +457,6 @@ void ad_exchange_again(struct aioduct_exchange *ex)
     resend(ex, &why);
 }
 
-/* ---- the byte ledger ---- */
-
-bool ad_exchange_blocked(const struct aioduct_exchange *ex)
-{
-    return atomic_load_explicit(&ex->want_paused, memory_order_relaxed) ||
-           atomic_load_explicit(&ex->held, memory_order_relaxed) >=
-               ex->engine->settings->window_bytes;
-}
-
-/* Deliver as much as the window has room for. -> bytes delivered; the exchange may have ended. */
-static size_t deliver(struct aioduct_exchange *ex, const uint8_t *bytes, size_t count)
-{
-    uint64_t window = ex->engine->settings->window_bytes;
-    size_t done = 0;
-    while (done < count && ex->place < AD_PLACE_ENDED && !ad_exchange_blocked(ex)) {
-        uint64_t room = window - atomic_load_explicit(&ex->held, memory_order_relaxed);
-        size_t piece = count - done < room ? count - done : (size_t)room;
-        ad_dispatch_body(ex, bytes + done, piece);
-        done += piece;
-    }
-    return done;
-}
-
-static bool stash(struct aioduct_exchange *ex, const uint8_t *bytes, size_t count)
-{
-    if (ex->place < AD_PLACE_ENDED && count > 0 && ad_buf_append(&ex->stash, bytes, count) < 0) {
-        ad_exchange_failf(ex, -ENOMEM, AIODUCT_PHASE_BODY, "out of memory");
-    }
-    return ex->place < AD_PLACE_ENDED;
-}
-
-bool ad_exchange_body(struct aioduct_exchange *ex, const uint8_t *bytes, size_t count)
-{
-    size_t done = ad_buf_bytes(&ex->stash) == 0 ? deliver(ex, bytes, count) : 0;
-    return stash(ex, bytes + done, count - done);
-}
-
-bool ad_exchange_unstash(struct aioduct_exchange *ex)
-{
-    /* Taken off first: the callback may pause, resume and release as it likes. */
-    struct ad_buf kept = ex->stash;
-    ex->stash = (struct ad_buf){0};
-    size_t done = deliver(ex, kept.block + kept.begin, ad_buf_bytes(&kept));
-    bool alive = ex->place < AD_PLACE_ENDED;
-    ad_buf_consume(&kept, done);
-    if (alive && ad_buf_bytes(&kept) > 0) {
-        ex->stash = kept;
-    } else {
-        ad_buf_fini(&kept);
-    }
-    return alive;
-}
-
 /* ---- the caller's verbs ---- */
 
 void ad_exchange_kick(struct aioduct_exchange *ex)
@@ -513,6 +490,7 @@ static void run_ops(struct aioduct_exchange *ex, unsigned ops)
         atomic_store_explicit(&ex->want_paused, false, memory_order_relaxed);
     }
     ad_exchange_read_timer(ex);
+    ad_pace_restart(ex);
     ad_exchange_kick(ex);
 }
 

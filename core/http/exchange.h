@@ -15,6 +15,8 @@
 
 #include "base/buf.h"
 #include "base/list.h"
+#include "http/pace.h"
+#include "http/request.h"
 #include "http/upload.h"
 #include "proto/h2.h"
 #include "runtime/loop.h"
@@ -80,6 +82,7 @@ struct aioduct_exchange {
     struct ad_deadline read_deadline;  /* queue, connect, head, read gap: what the place says */
     struct ad_deadline write_deadline; /* write gap */
     struct ad_deadline total_deadline;
+    struct ad_pace_deadlines pace_deadlines;
     struct ad_engine *engine; /* whose loop it belongs to; changes once at most (pass.h) */
 
     /* shared */
@@ -122,6 +125,7 @@ struct aioduct_exchange {
     bool truncated_ok;        /* ended without close_notify, which the caller accepts */
     unsigned replays;
     struct ad_upload upload;
+    struct ad_pace pace;
     struct ad_push *push;    /* the body's bytes, if the caller writes them */
     struct ad_list trailers; /* of struct ad_field: said while the body was sent */
     struct ad_h2_slot h2;
@@ -225,6 +229,11 @@ bool ad_exchange_blocked(const struct aioduct_exchange *ex);
 void ad_exchange_read_timer(struct aioduct_exchange *ex);
 /* Arm one of its deadlines @ns from now; 0 clears it. */
 void ad_exchange_arm(struct aioduct_exchange *ex, struct ad_deadline *deadline, uint64_t ns);
+/* Clear all of them; take them out of the loop, before the memory goes or another loop has it. */
+void ad_exchange_deadlines_clear(struct aioduct_exchange *ex);
+void ad_exchange_deadlines_remove(struct aioduct_exchange *ex);
+/* The request's own, else the client's; 0: none. */
+uint64_t ad_exchange_timeout_ns(const struct aioduct_exchange *ex, enum ad_timeout which);
 
 /* ---- the caller's verbs: any thread that may submit, others get AIODUCT_E_THREAD or
  * AIODUCT_E_FORKED ---- */

@@ -26,25 +26,26 @@ bool ad_exchange_expects(const struct aioduct_exchange *ex)
 /* The time in which the peer must have taken something. */
 static void run_write_gap(struct aioduct_exchange *ex)
 {
-    ad_exchange_arm(ex, &ex->write_deadline, ex->engine->settings->write_gap_ns);
+    ad_exchange_arm(ex, &ex->write_deadline, ad_exchange_timeout_ns(ex, AD_TIMEOUT_WRITE_GAP));
 }
 
 /* The body goes at the 100, or when that took too long (C21). Without a bound for that it is the
  * answer that is waited for. */
 static void wait_for_100(struct aioduct_exchange *ex)
 {
-    const struct ad_settings *settings = ex->engine->settings;
+    uint64_t ns = ad_exchange_timeout_ns(ex, AD_TIMEOUT_EXPECT);
     ad_exchange_set_send(ex, AD_SEND_EXPECT);
-    if (settings->expect_ns != 0) {
-        ad_exchange_arm(ex, &ex->write_deadline, settings->expect_ns);
+    if (ns != 0) {
+        ad_exchange_arm(ex, &ex->write_deadline, ns);
     } else {
-        ad_exchange_arm(ex, &ex->read_deadline, settings->head_ns);
+        ad_exchange_arm(ex, &ex->read_deadline, ad_exchange_timeout_ns(ex, AD_TIMEOUT_HEAD));
     }
 }
 
 void ad_exchange_head_written(struct aioduct_exchange *ex)
 {
     ex->written = true;
+    ad_pace_restart(ex);
     if (!ad_request_has_content(ex->request)) {
         ad_exchange_set_send(ex, AD_SEND_FLUSH);
     } else if (ad_exchange_expects(ex)) {
@@ -78,7 +79,7 @@ static void wait_for_answer(struct aioduct_exchange *ex)
 {
     ad_deadline_clear(&ex->write_deadline);
     if (ex->recv == AD_RECV_HEAD) {
-        ad_exchange_arm(ex, &ex->read_deadline, ex->engine->settings->head_ns);
+        ad_exchange_arm(ex, &ex->read_deadline, ad_exchange_timeout_ns(ex, AD_TIMEOUT_HEAD));
     } else {
         ad_exchange_read_timer(ex);
     }
@@ -174,6 +175,22 @@ static void begin_raw(struct aioduct_exchange *ex)
     }
 }
 
+/* Does the head say already that the body is more than the request wants? */
+static void check_length(struct aioduct_exchange *ex, const struct aioduct_head *head)
+{
+    uint32_t bytes;
+    uint64_t length, max = ex->request->recv_bytes_max;
+    const char *value = max == 0 ? NULL : aioduct_head_find(head, "Content-Length", &bytes);
+    bool bodiless = ex->raw || ex->request->is_head || head->status == 204 || head->status == 304;
+    if (value != NULL && !bodiless &&
+        ad_slice_to_u64((struct ad_slice){value, bytes}, INT64_MAX, &length) == 0 && length > max) {
+        ad_exchange_failf(ex, AIODUCT_E_LIMIT, AIODUCT_PHASE_BODY,
+                          "the body has %llu bytes, more than %llu "
+                          "(aioduct_request_recv_bytes_max)",
+                          (unsigned long long)length, (unsigned long long)max);
+    }
+}
+
 bool ad_exchange_head(struct aioduct_exchange *ex, const struct aioduct_head *head)
 {
     ex->head_ns = ad_loop_now_ns(ex->engine->loop);
@@ -191,6 +208,9 @@ bool ad_exchange_head(struct aioduct_exchange *ex, const struct aioduct_head *he
     ex->raw = becomes_raw(ex, head);
     if (ex->place == AD_PLACE_CONN) {
         ad_dispatch_head(ex, head);
+    }
+    if (ex->place == AD_PLACE_CONN) {
+        check_length(ex, head);
     }
     if (ex->place == AD_PLACE_CONN) {
         begin_raw(ex);

@@ -147,7 +147,11 @@ static void cover(struct aioduct_exchange *ex)
     ex->covered = true;
     if (!ex->connect_started) {
         ex->connect_started = true;
-        ad_exchange_arm(ex, &ex->read_deadline, ex->engine->settings->connect_ns);
+        uint64_t ns = ad_exchange_timeout_ns(ex, AD_TIMEOUT_CONNECT);
+        ad_exchange_arm(ex, &ex->read_deadline, ns);
+        if (!ad_list_empty(&origin->opening)) {
+            ad_conn_wait_longer(ad_pool_conn_of(origin->opening.next), ns);
+        }
     }
 }
 
@@ -172,7 +176,7 @@ static void restart_acquire(struct ad_origin *origin)
         }
         if (ex->connect_started) {
             ex->connect_started = false;
-            ad_exchange_arm(ex, &ex->read_deadline, ex->engine->settings->acquire_ns);
+            ad_exchange_arm(ex, &ex->read_deadline, ad_exchange_timeout_ns(ex, AD_TIMEOUT_ACQUIRE));
         }
     }
 }
@@ -221,7 +225,7 @@ static void enqueue(struct aioduct_exchange *ex, struct ad_origin *origin)
     } else {
         ad_list_push_back(&origin->queued, &ex->wait_node);
     }
-    ad_exchange_arm(ex, &ex->read_deadline, engine->settings->acquire_ns);
+    ad_exchange_arm(ex, &ex->read_deadline, ad_exchange_timeout_ns(ex, AD_TIMEOUT_ACQUIRE));
     ad_pool_mark(origin);
 }
 

@@ -37,6 +37,18 @@ struct ad_request_h2 {
     struct ad_h2_field fields[]; /* their text follows, or is the request's */
 };
 
+/* What a request may say of its own, instead of the client. */
+enum ad_timeout {
+    AD_TIMEOUT_CONNECT,
+    AD_TIMEOUT_ACQUIRE,
+    AD_TIMEOUT_HEAD,
+    AD_TIMEOUT_READ_GAP,
+    AD_TIMEOUT_WRITE_GAP,
+    AD_TIMEOUT_EXPECT,
+    AD_TIMEOUT_TOTAL,
+    AD_TIMEOUT_COUNT
+};
+
 /* One field of the caller's, in one block: name, NUL, value, NUL. */
 struct ad_field {
     struct ad_list node;
@@ -76,9 +88,11 @@ struct aioduct_request {
     int64_t declared_length; /* the caller's Content-Length; -1: none */
 
     int version;
-    char *connect_host;   /* dialled instead of the URL's; NULL: not */
-    int connect_port;     /* -1: the URL's */
-    int total_timeout_ms; /* 0: the client's */
+    char *connect_host;                /* dialled instead of the URL's; NULL: not */
+    int connect_port;                  /* -1: the URL's */
+    int timeouts_ms[AD_TIMEOUT_COUNT]; /* 0: the client's; AIODUCT_NO_LIMIT: none */
+    uint64_t recv_rate, send_rate;     /* bytes a second; 0: any */
+    uint64_t recv_bytes_max;           /* 0: any */
 
     /* the head, made by freeze */
     char *head;

@@ -164,6 +164,24 @@ static int take_limits(struct ad_settings *s, const struct aioduct_client_option
     return take_h2(s, o, error);
 }
 
+static int take_low_speed(struct ad_settings *s, const struct aioduct_client_options *o,
+                          struct aioduct_error *error)
+{
+    if (o->low_speed_bytes < 0) {
+        return bad_int(error, "low_speed_bytes", o->low_speed_bytes, "bytes a second, or 0");
+    }
+    if (o->low_speed_s < 0) {
+        return bad_int(error, "low_speed_s", o->low_speed_s, "seconds, or 0");
+    }
+    if (o->low_speed_s > 0 && o->low_speed_bytes == 0) {
+        return bad(error, "low_speed_s", "needs low_speed_bytes");
+    }
+    int seconds = o->low_speed_s == 0 ? 30 : o->low_speed_s;
+    s->low_speed_bytes = (uint64_t)o->low_speed_bytes;
+    s->low_speed_ns = o->low_speed_bytes == 0 ? 0 : (uint64_t)seconds * 1000 * NS_PER_MS;
+    return 0;
+}
+
 static int take_choices(struct ad_settings *s, const struct aioduct_client_options *o,
                         struct aioduct_error *error)
 {
@@ -383,6 +401,9 @@ int ad_settings_init(struct ad_settings *settings, const struct aioduct_client_o
     }
     if (code == 0) {
         code = take_choices(settings, &o, error);
+    }
+    if (code == 0) {
+        code = take_low_speed(settings, &o, error);
     }
     if (code == 0) {
         code = take_loop(settings, &o, error);

@@ -23,6 +23,7 @@ struct ad_settings {
 
     uint64_t connect_ns, acquire_ns, head_ns, read_gap_ns, write_gap_ns, expect_ns, total_ns;
     uint64_t idle_ns, age_ns;
+    uint64_t low_speed_bytes, low_speed_ns; /* a second, and for how long; 0: any speed */
 
     struct ad_h1_limits h1;
     struct ad_h2_limits h2;

@@ -136,6 +136,11 @@ int64_t ad_upload_read(struct aioduct_exchange *ex, uint8_t *to, size_t capacity
     if (left > 0 && (uint64_t)left < capacity) {
         capacity = (size_t)left;
     }
+    capacity = ad_pace_send_room(ex, capacity);
+    if (capacity == 0) {
+        ex->upload.ready = false; /* the deadline asks the source, ready or not */
+        return instead(AD_UPLOAD_WAIT);
+    }
     if (request->body_kind == AD_BODY_MEMORY) {
         memcpy(to, request->body + ex->upload.sent, capacity);
         got = (int64_t)capacity;
@@ -147,6 +152,7 @@ int64_t ad_upload_read(struct aioduct_exchange *ex, uint8_t *to, size_t capacity
     }
     if (got > 0) {
         ex->upload.sent += (uint64_t)got;
+        ad_pace_send_took(ex, (size_t)got);
     }
     return got;
 }

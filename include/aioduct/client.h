@@ -95,6 +95,8 @@ struct aioduct_client_options {
     int write_gap_timeout_ms; /* 60,000: no progress inside a request body */
     int expect_timeout_ms;    /* 1,000: a body that was announced by Expect waits for a 100 */
     int total_timeout_ms;     /* none: the whole exchange */
+    int low_speed_bytes;      /* any: fewer bytes a second, both ways together, is too slow ... */
+    int low_speed_s;          /* 30: ... if it stays so for this long; holding back is no fault */
     int idle_timeout_ms;      /* 90,000: an idle connection is closed */
     int connection_age_ms;    /* 900,000: then a connection takes no new requests */
 

@@ -184,6 +184,31 @@ AIODUCT_API int aioduct_request_connect_to(struct aioduct_request *request, cons
  * -> 0 | -EBUSY */
 AIODUCT_API int aioduct_request_total_timeout_ms(struct aioduct_request *request, int timeout_ms);
 
+/* Deadlines of one request, milliseconds. 0: the client's option of that name; AIODUCT_NO_LIMIT:
+ * none. */
+struct aioduct_request_timeouts {
+    size_t size;
+    int connect_ms, acquire_ms, head_ms, read_gap_ms, write_gap_ms, expect_ms, total_ms;
+};
+
+/** All of them, instead of those set before. Owns: copied. -> 0 | -EINVAL (names none) | -EBUSY */
+AIODUCT_API int aioduct_request_timeouts(struct aioduct_request *request,
+                                         const struct aioduct_request_timeouts *timeouts);
+
+/**
+ * At most so many bytes a second of the response body are delivered, or of the request body sent;
+ * 0: any. A quarter of a second's bytes may go at once.
+ * Returns: 0 | -EINVAL (negative) | -EBUSY
+ */
+AIODUCT_API int aioduct_request_recv_rate_max(struct aioduct_request *request, int64_t bytes_per_s);
+AIODUCT_API int aioduct_request_send_rate_max(struct aioduct_request *request, int64_t bytes_per_s);
+
+/**
+ * A response body of more bytes than this ends the exchange with AIODUCT_E_LIMIT: behind on_head if
+ * the head says so, else when the surplus comes. 0: any size. -> 0 | -EINVAL (negative) | -EBUSY
+ */
+AIODUCT_API int aioduct_request_recv_bytes_max(struct aioduct_request *request, int64_t bytes);
+
 /** The URL as it is requested, without userinfo and fragment. Borrowed from @request. Thread: any.
  */
 AIODUCT_API const char *aioduct_request_url(const struct aioduct_request *request);

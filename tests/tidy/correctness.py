@@ -11,7 +11,7 @@ import os
 import re
 import sys
 
-SCOPE = ("C1-C25 C30 C31 C33-C64 C74-C80 C105-C108 C117-C119 C121 C122 C124 C125 C127")
+SCOPE = ("C1-C25 C30 C31 C33-C64 C74-C80 C105-C108 C117-C122 C124 C125 C127")
 STRING = r'"(?:\\.|[^"\\\n])*"'
 # What starts a case in the sources: the first literal in braces or in a CASE macro, and identifiers.
 LITERAL = re.compile(r"(?:\{|\b[A-Z_]*CASES?\(|\btest_format\()\s*((?:%s\s*)+)" % STRING)

@@ -112,6 +112,10 @@ static void test_refusals(void **state)
     REFUSED(read_gap_timeout_ms, -2);
     REFUSED(write_gap_timeout_ms, -2);
     REFUSED(total_timeout_ms, -2);
+    REFUSED(expect_timeout_ms, -2);
+    REFUSED(low_speed_bytes, -1);
+    REFUSED(low_speed_s, -1);
+    REFUSED(low_speed_s, 1); /* of no speed */
     REFUSED(idle_timeout_ms, -2);
     REFUSED(connection_age_ms, -2);
     REFUSED(head_bytes_max, -2);
