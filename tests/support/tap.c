@@ -252,6 +252,7 @@ static int run_case(size_t number, const struct CMUnitTest *test)
     int memory = capture_begin();
     alarm(case_seconds);
     int failed = _cmocka_run_group_tests("case", &wrapped, 1, NULL, NULL);
+    set_crash_handlers(); /* a thread may crash that the case has left */
     end_stray_child();
     alarm(0);
     char *text = capture_end(memory);
