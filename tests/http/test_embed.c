@@ -13,6 +13,28 @@ static const struct app *const app = &APP;
 
 enum gate { GO };
 
+#define LARGE_BYTES (8u * 1024 * 1024)
+
+/* Bytes that tell their place. */
+static void fill(char *bytes, size_t count, uint64_t at)
+{
+    for (size_t i = 0; i < count; i++) {
+        bytes[i] = (char)((at + i) * 7 >> 3);
+    }
+}
+
+static void send_large(struct peer_conn *conn)
+{
+    char piece[65536];
+    peer_format(conn, "HTTP/1.1 200 OK\r\nContent-Length: %u\r\n\r\n", LARGE_BYTES);
+    for (uint64_t at = 0; at < LARGE_BYTES; at += sizeof piece) {
+        fill(piece, sizeof piece, at);
+        if (!peer_send_bytes(conn, piece, sizeof piece)) {
+            return;
+        }
+    }
+}
+
 static void play(struct peer_conn *conn, int index, void *user)
 {
     (void)index;
@@ -24,6 +46,10 @@ static void play(struct peer_conn *conn, int index, void *user)
         }
         if (strncmp(head, "GET /gate ", 10) == 0) {
             peer_wait_gate(conn, GO);
+        }
+        if (strncmp(head, "GET /large ", 11) == 0) {
+            send_large(conn);
+            continue;
         }
         peer_answer(conn, 200, "", "answer");
     }
@@ -179,6 +205,89 @@ static void test_deadline(void **state)
     app->run(place->loop);
     assert_error(r, AIODUCT_E_TIMEOUT, AIODUCT_PHASE_HEAD);
     assert_in_range(test_now_ms() - start, 100, 5000);
+    place_end(place);
+}
+
+/* ---- bodies ---- */
+
+struct large {
+    struct place *place;
+    struct aioduct_exchange *exchange;
+    uint64_t received, wrong, pauses;
+    int code;
+};
+
+static void on_resume(void *arg)
+{
+    struct large *large = arg;
+    aioduct_exchange_resume(large->exchange);
+}
+
+/* Paused at each mebibyte; an event of the application goes on with it. */
+static int on_large_body(struct aioduct_exchange *exchange, const void *bytes, size_t count,
+                         void *user)
+{
+    struct large *large = user;
+    char want[65536];
+    for (size_t done = 0; done < count;) {
+        size_t part = count - done < sizeof want ? count - done : sizeof want;
+        fill(want, part, large->received + done);
+        large->wrong += memcmp(want, (const char *)bytes + done, part) != 0;
+        done += part;
+    }
+    uint64_t before = large->received >> 20;
+    large->received += count;
+    if (large->received >> 20 != before && large->received < LARGE_BYTES) {
+        large->pauses++;
+        aioduct_exchange_pause(exchange);
+        app->later(large->place->loop, 1, on_resume, large);
+    }
+    return 0;
+}
+
+static void on_large_done(struct aioduct_exchange *exchange, const struct aioduct_error *error,
+                          void *user)
+{
+    struct large *large = user;
+    (void)exchange;
+    large->code = error->code;
+    app->stop(large->place->loop);
+}
+
+static void test_large(void **state)
+{
+    struct tester *t = *state;
+    struct place *place = place_new(t);
+    struct large large = {.place = place, .code = 1};
+    const struct aioduct_callbacks callbacks = {
+        .size = sizeof callbacks, .on_body = on_large_body, .on_done = on_large_done};
+    struct aioduct_request *request = tester_request(t, "GET", peer_url(t->peer, "/large"));
+    assert_code(0, aioduct_client_submit(t->client, request, &callbacks, &large, &large.exchange));
+    app->run(place->loop);
+    assert_code(0, large.code);
+    assert_int_equal(large.received, LARGE_BYTES);
+    assert_int_equal(large.wrong, 0);
+    assert_in_range(large.pauses, 1, 8);
+    place_end(place);
+}
+
+static void test_upload(void **state)
+{
+    struct tester *t = *state;
+    struct place *place = place_new(t);
+    char *body = tester_alloc(t, LARGE_BYTES);
+    fill(body, LARGE_BYTES, 0);
+    struct aioduct_request *request = tester_request(t, "PUT", peer_url(t->peer, "/"));
+    assert_code(0, aioduct_request_body_copy(request, body, LARGE_BYTES));
+    struct result *r = tester_result(t);
+    r->on_event = on_count;
+    r->user = place;
+    place->left = 1;
+    tester_submit_into(t, request, r);
+    app->run(place->loop);
+    assert_fine(r);
+    assert_int_equal(peer_request(t->peer, 0)->body_bytes, LARGE_BYTES);
+    assert_memory_equal(peer_request(t->peer, 0)->body, body, LARGE_BYTES);
     place_end(place);
 }
 
@@ -612,6 +721,9 @@ int main(void)
         HTTP_CASES("requests complete while the application runs its loop", test_requests),
         HTTP_CASES("the application's own events go on meanwhile", test_own_events),
         HTTP_CASE("a deadline wakes the application's loop", test_deadline),
+        HTTP_CASES("a large body arrives, paused and resumed by the application's events",
+                   test_large),
+        HTTP_CASES("a large body is sent", test_upload),
         HTTP_CASES("a callback submits", test_submit_in_callback),
         HTTP_CASES("an event of the application submits", test_submit_in_own_event),
         HTTP_CASES("an event of the application cancels", test_cancel),

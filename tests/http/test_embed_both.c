@@ -40,7 +40,6 @@ static void *run_side(void *arg)
     struct side *side = arg;
     struct aioduct_client_options options = side->t->options;
     options.loop = side->app->foreign(side->loop);
-    options.tls.ca_file = test_cert("ca.pem");
     side->code = aioduct_client_create(&options, &side->client, NULL);
     if (side->code == 0) {
         side->started = 1;
@@ -63,6 +62,7 @@ static void play(struct peer_conn *conn, int index, void *user)
 static struct side *side_new(struct tester *t, const struct app *app)
 {
     struct side *side = tester_alloc(t, sizeof *side);
+    t->options.tls.ca_file = test_cert("ca.pem");
     side->t = t;
     side->app = app;
     side->loop = app->create();
