@@ -19,6 +19,7 @@ static struct aioduct_runtime runtime;
 static struct aioduct_runtime_poll poll_table;
 static struct aioduct_runtime_local local_table;
 static struct aioduct_connector connector;
+static struct aioduct_runtime_foreign foreign;
 
 static const void *interfaces(const char *id)
 {
@@ -26,6 +27,7 @@ static const void *interfaces(const char *id)
            : strcmp(id, AIODUCT_IFACE_POLL) == 0      ? (const void *)&poll_table
            : strcmp(id, AIODUCT_IFACE_LOCAL) == 0     ? (const void *)&local_table
            : strcmp(id, AIODUCT_IFACE_CONNECTOR) == 0 ? (const void *)&connector
+           : strcmp(id, AIODUCT_IFACE_FOREIGN) == 0   ? (const void *)&foreign
                                                       : NULL;
 }
 
@@ -68,6 +70,9 @@ static const struct member members[] = {
     R(AIODUCT_IFACE_CONNECTOR, connector, shutdown), R(AIODUCT_IFACE_CONNECTOR, connector, cancel),
     R(AIODUCT_IFACE_CONNECTOR, connector, stream_close),
     O(AIODUCT_IFACE_CONNECTOR, connector, stream_info),
+    R(AIODUCT_IFACE_FOREIGN, foreign, kinds), R(AIODUCT_IFACE_FOREIGN, foreign, settle),
+    O(AIODUCT_IFACE_FOREIGN, foreign, leave), O(AIODUCT_IFACE_FOREIGN, foreign, abandon),
+    O(AIODUCT_IFACE_FOREIGN, foreign, complete), O(AIODUCT_IFACE_FOREIGN, foreign, prepare),
 };
 /* clang-format on */
 enum { MEMBER_COUNT = sizeof members / sizeof members[0] };
@@ -80,6 +85,7 @@ static int fill(void **state)
     poll_table = (struct aioduct_runtime_poll){.size = sizeof poll_table, .timer = {4, 4}};
     local_table = (struct aioduct_runtime_local){.size = sizeof local_table, .timer = {8, 8}};
     connector = (struct aioduct_connector){.size = sizeof connector, .flags = AIODUCT_BIND_SEND};
+    foreign = (struct aioduct_runtime_foreign){.size = sizeof foreign};
     for (size_t i = 0; i < MEMBER_COUNT; i++) {
         memcpy((char *)members[i].table + members[i].offset, &fn, sizeof fn);
     }
@@ -96,12 +102,27 @@ static void test_whole(void **state)
     (void)state;
     struct ad_plugin plugin;
     assert_int_equal(copy(&plugin, NULL), 0);
-    assert_int_equal(plugin.caps, AD_CAP_RUNTIME | AD_CAP_POLL | AD_CAP_LOCAL | AD_CAP_CONNECTOR);
+    assert_int_equal(plugin.caps, AD_CAP_RUNTIME | AD_CAP_POLL | AD_CAP_LOCAL | AD_CAP_CONNECTOR |
+                                      AD_CAP_FOREIGN);
+    assert_memory_equal(&plugin.foreign, &foreign, sizeof foreign);
     assert_memory_equal(&plugin.runtime, &runtime, sizeof runtime);
     assert_memory_equal(&plugin.poll, &poll_table, sizeof poll_table);
     assert_memory_equal(&plugin.local, &local_table, sizeof local_table);
     assert_int_equal(plugin.connector.cx.align, 1); /* {0, 0} is made allocatable */
     assert_ptr_equal(plugin.connector.send, connector.send);
+}
+
+static void test_kinds(void **state)
+{
+    (void)state;
+    static const char *const kinds[] = {"reel", "tape", NULL};
+    struct ad_plugin plugin;
+    foreign.kinds = kinds;
+    assert_int_equal(copy(&plugin, NULL), 0);
+    assert_true(ad_plugin_adopts(&plugin, "reel") && ad_plugin_adopts(&plugin, "tape"));
+    assert_false(ad_plugin_adopts(&plugin, "tap") || ad_plugin_adopts(&plugin, ""));
+    plugin.caps &= ~(unsigned)AD_CAP_FOREIGN;
+    assert_false(ad_plugin_adopts(&plugin, "reel"));
 }
 
 static void set_member(const struct member *m, any_fn fn)
@@ -193,6 +214,7 @@ int main(void)
 {
     static const struct CMUnitTest cases[] = {
         {"a whole set of tables is copied", test_whole, fill, NULL, NULL},
+        {"loops of the kinds that a runtime names are adopted", test_kinds, fill, NULL, NULL},
         {"each required member is missed by its name", test_missing, fill, NULL, NULL},
         {"a table that ends before a member's end does not have it", test_sizes, fill, NULL, NULL},
         {"what is optional and absent answers by a stub", test_stubs, fill, NULL, NULL},
