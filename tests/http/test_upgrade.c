@@ -303,7 +303,10 @@ static void ordinary(struct tester *t, struct aioduct_request *request)
     assert_string_equal(r->order, "HBD");
     assert_int_equal(source->reads, 0);
     assert_int_equal(source->finished, 1);
-    assert_int_equal(tester_get(t, peer_url(t->peer, "/"))->info.reused, 1);
+    /* An upgrade never offers HTTP/2, and requests that offer other versions share nothing. */
+    struct aioduct_request *next = tester_request(t, "GET", peer_url(t->peer, "/"));
+    assert_code(0, aioduct_request_version(next, AIODUCT_HTTP_1_1));
+    assert_int_equal(tester_perform(t, next)->info.reused, 1);
 }
 
 static void test_upgrade_refused(void **state)
