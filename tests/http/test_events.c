@@ -482,9 +482,10 @@ static void test_move(void **state)
     int wanted = o->act == act_cancel && of_exchange ? -ECANCELED
                  : o->act == act_destroy             ? AIODUCT_E_CLIENT_CLOSED
                                                      : 0;
-    /* What is asked for late in the exchange comes after the rest of it, if that is at hand. */
-    bool late_event = move->when >= AIODUCT_EVENT_SENT;
-    assert_true(r->code == wanted || (r->code == 0 && late_event));
+    /* What is asked for comes in a later turn, and the answer may be quicker. */
+    if (r->code != wanted && r->code != 0) {
+        tap_fail("%s: %s", aioduct_error_name(r->code), r->error.message);
+    }
     if (r->code == 0) {
         assert_answer(r, 200);
     }
