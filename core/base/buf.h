@@ -22,7 +22,7 @@ static inline size_t ad_buf_bytes(const struct ad_buf *b)
 
 static inline const uint8_t *ad_buf_data(const struct ad_buf *b)
 {
-    return b->block + b->begin;
+    return b->block == NULL ? NULL : b->block + b->begin;
 }
 
 /* Make room for @bytes more after the end -> pointer to it, NULL when out of memory. May move what

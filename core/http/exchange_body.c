@@ -68,7 +68,7 @@ bool ad_exchange_unstash(struct aioduct_exchange *ex)
     /* Taken off first: the callback may pause, resume and release as it likes. */
     struct ad_buf kept = ex->stash;
     ex->stash = (struct ad_buf){0};
-    size_t done = deliver(ex, kept.block + kept.begin, ad_buf_bytes(&kept));
+    size_t done = deliver(ex, ad_buf_data(&kept), ad_buf_bytes(&kept));
     bool alive = ex->place < AD_PLACE_ENDED;
     ad_buf_consume(&kept, done);
     if (alive && ad_buf_bytes(&kept) > 0) {
