@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A loop that knows nothing of ours but one descriptor and one function: the descriptor tells of all
- * there is to do, and of nothing else. */
+/* A loop that knows nothing of ours but one descriptor and one function: the descriptor tells of
+ * all there is to do, and of nothing else. */
 #include "tester.h"
 
 #include <dirent.h>
