@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 
-from harness import ClosedPort, Peer, Skip, answers, case, equal, main, matches
+from harness import ClosedPort, Peer, Skip, answers, case, certtool, equal, main, matches
 
 CLOSED = ClosedPort()
 REFUSED = f"http://127.0.0.1:{CLOSED.__enter__()}/"
@@ -455,6 +455,45 @@ def help_has_one_line_for_each_option_under_a_heading(w):
         assert heading in lines, heading
     names = [re.search(r"--(\S+)", l).group(1) for l in options]
     equal(len(names), len(set(names)))
+
+
+@case
+def every_option_of_the_help_is_tried_by_a_test(w):
+    text = ""
+    for name in "options_test.py", "transfer_test.py", "curl_test.py", "plugins_test.py":
+        with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), name), encoding="utf-8") as f:
+            text += f.read()
+    tried = set(re.findall(r'"(--[a-z0-9][a-z0-9.-]*)"', text))
+    tried.update(f"-{letter}" for letters in re.findall(r'"-([A-Za-z#0-9]{1,3})"', text) for letter in letters)
+    missing = []
+    for letter, name in re.findall(r"(?m)^  (?:-(.), |    )(--\S+)", w.ok("--help").decode()):
+        if name not in tried and f"-{letter}" not in tried:
+            missing.append(name)
+    equal(missing, [])
+
+
+@case
+def a_password_opens_the_key_of_a_certificate(w):
+    certtool("--to-p8", "--load-privkey", w.path("client.key"), "--password", "pass:word", "--outfile", w.path("locked.key"))
+    url = w.nginx.url("/hello.txt", "mutual")
+    common = ("--cacert", w.ca, "--key", w.path("locked.key"))
+    for options in (("--cert", w.path("client.pem") + ":pass:word"), ("-E", w.path("client.pem"), "--pass", "pass:word")):
+        equal(w.ok(*common, *options, url), b"hello, world\n")
+    w.fails(58, *common, "--cert", w.path("client.pem"), "--pass", "wrong", url)
+
+
+@case
+def data_ascii_and_url_are_other_names(w):
+    with Peer(answers(OK)) as peer:
+        w.ok("--data-ascii", "a=1", "--url", peer.url("/u"))
+        matches(peer.requests[0].decode(), r"^POST /u .*\r\n\r\na=1$")
+
+
+@case
+def IPv6_only_does_not_fall_back(w):
+    port = w.nginx.ports["plain"]
+    code, _, err = w.run("-6", "--resolve", f"four.example:{port}:127.0.0.1", f"http://four.example:{port}/")
+    assert code in (6, 7), (code, err)
 
 
 @case
