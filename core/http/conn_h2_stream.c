@@ -322,6 +322,7 @@ static void on_pong(void *owner)
 static void on_room(void *owner)
 {
     struct ad_conn *conn = conn_of(owner);
+    conn->streams_max = ad_h2_streams_max(conn->h2->h2);
     if (ad_h2_is_final(conn->h2->h2)) {
         conn->retired = true;
         ad_conn_blame(conn, AIODUCT_CLOSE_LIMIT); /* of stream ids, if not by a GOAWAY */

@@ -67,8 +67,9 @@ struct ad_origin {
     struct ad_list opening, idle; /* connections, by place_node; newest first */
     struct ad_list shared;        /* open connections that carry many exchanges, idle or not */
     unsigned opening_count, idle_count;
-    unsigned conn_count; /* opening, idle, shared and busy ones */
-    unsigned room_said;  /* what other loops were told that open connections could take */
+    unsigned conn_count;  /* opening, idle, shared and busy ones */
+    unsigned streams_max; /* that the last connection to say so took at a time; 0: not known */
+    unsigned room_said;   /* what other loops were told that open connections could take */
 
     /* ENHANCE_YOUR_CALM (C40) */
     uint64_t calm_until_ns; /* no new streams before; 0: none was asked for lately */

@@ -22,9 +22,17 @@ static bool is_taking(const struct ad_conn *conn)
     return !conn->retired && !ad_conn_too_old(conn);
 }
 
+/* Before the peer has said how much it takes, no more than it took last time: what is too much is
+ * refused, and that may happen only so often. */
 static unsigned room_of(const struct ad_conn *conn)
 {
-    return is_taking(conn) ? conn->codec->room(conn) : 0;
+    unsigned room = is_taking(conn) ? conn->codec->room(conn) : 0;
+    unsigned max = conn->origin->streams_max;
+    if (conn->streams_max != 0 || max == 0) {
+        return room;
+    }
+    unsigned left = max > conn->exchange_count ? max - conn->exchange_count : 0;
+    return room < left ? room : left;
 }
 
 void ad_pool_shared_opened(struct ad_conn *conn)
@@ -140,6 +148,9 @@ void ad_pool_room_changed(struct ad_conn *conn)
     ad_stats_add(stats, AD_STAT_STREAMS, conn->exchange_count);
     ad_stats_sub(stats, AD_STAT_STREAMS, conn->streams_counted);
     conn->streams_counted = conn->exchange_count;
+    if (conn->streams_max != 0) {
+        conn->origin->streams_max = conn->streams_max;
+    }
     ad_pool_mark(conn->origin);
 }
 

@@ -279,6 +279,17 @@ bool ad_h2_is_final(const struct ad_h2 *h2)
     return h2->failed || h2->goaway || nghttp2_session_get_next_stream_id(h2->session) > INT32_MAX;
 }
 
+unsigned ad_h2_streams_max(const struct ad_h2 *h2)
+{
+    uint32_t max =
+        nghttp2_session_get_remote_settings(h2->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+    if (!h2->has_settings) {
+        return 0;
+    }
+    max = max > 0 ? max : 1; /* none for a while: then one is the least */
+    return max < h2->limits->streams_max ? max : h2->limits->streams_max;
+}
+
 unsigned ad_h2_room(const struct ad_h2 *h2)
 {
     uint32_t next_id = nghttp2_session_get_next_stream_id(h2->session);

@@ -120,6 +120,8 @@ bool ad_h2_wants_write(const struct ad_h2 *h2);
 unsigned ad_h2_room(const struct ad_h2 *h2);
 /* Places that are taken by streams given up, until the peer has seen that. */
 unsigned ad_h2_resets(const struct ad_h2 *h2);
+/* How many the peer takes at a time; 0: it has not said that yet. */
+unsigned ad_h2_streams_max(const struct ad_h2 *h2);
 /* Will there never be room again? */
 bool ad_h2_is_final(const struct ad_h2 *h2);
 /* A request: pseudo-header fields first, then the others, all borrowed until the stream's end. What

@@ -96,6 +96,7 @@ struct ad_h2 {
     bool began;          /* the preface is out */
     int32_t reset_id;    /* the stream that the peer has just reset */
     bool goaway;         /* the peer's came */
+    bool has_settings;   /* the peer's came */
     bool failed, goaway_due;
     uint32_t goaway_code;
     struct aioduct_error error; /* of failed */

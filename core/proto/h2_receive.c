@@ -227,6 +227,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
         break;
     case NGHTTP2_SETTINGS:
         if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) {
+            h2->has_settings = true;
             h2->events->on_room(h2->owner);
         }
         break;

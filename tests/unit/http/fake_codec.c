@@ -118,6 +118,7 @@ static void on_line(struct ad_conn *conn, const char *line)
     ad_error_set(&error, AIODUCT_E_PROTOCOL, AIODUCT_PHASE_HEAD, "line %s", line);
     if (line[0] == 'M') {
         conn->h2->room = (unsigned)strtoul(line + 2, NULL, 10);
+        conn->streams_max = conn->h2->room;
         ad_conn_room_changed(conn);
     } else if (line[0] == 'G') {
         conn->retired = true;

@@ -221,6 +221,40 @@ static void test_no_overtaking(void **state)
     }
 }
 
+/* Two at a time, which the first burst cannot know. */
+static void play_two_at_a_time(struct peer_conn *conn, int index, void *user)
+{
+    char paths[2][64];
+    int count = index == 0 ? ((struct scene *)user)->count : 2;
+    peer_send(conn, "M 2\n");
+    for (int i = 0; i < count && peer_read_request(conn); i++) {
+        if (i < 2) {
+            snprintf(paths[i], sizeof paths[i], "%s", shared_path(conn));
+        } else {
+            shared_tell(conn, 'R');
+        }
+    }
+    peer_wait_gate(conn, GO);
+    for (int i = 0; i < 2; i++) {
+        peer_format(conn, "A%s\n", paths[i]);
+    }
+    play_shared(conn, index, user);
+}
+
+static void test_limit_is_remembered(void **state)
+{
+    struct scene *s = *state;
+    shared_begin(s, play_two_at_a_time, NULL);
+    shared_get_many(s, 30);
+    TURN_UNTIL(s, shared_stats(s).h2_streams == 8 && shared_stats(s).waiters == 22);
+    assert_int_equal(shared_stats(s).replays, 28);
+    peer_open(s->peer, GO);
+    shared_run(s);
+    assert_all_fine(s);
+    assert_int_equal(shared_stats(s).replays, 28);
+    assert_int_equal(peer_connections(s->peer), 4);
+}
+
 /* ---- C35: no room ---- */
 
 static void play_no_room_first(struct peer_conn *conn, int index, void *user)
@@ -644,6 +678,8 @@ int main(void)
              test_probe_stands_still),
         CASE("C107: a full connection opens another, then requests queue", test_full_opens_another),
         CASE("C107: four connections to an origin, and a queue in order", test_four_connections),
+        CASE("C39: how many a server takes is remembered, and not tried again",
+             test_limit_is_remembered),
         CASE("the connection with the fewest exchanges is taken", test_fewest_streams),
         CASE("C107: nobody overtakes those who wait for room", test_no_overtaking),
         CASE("C35: without room requests wait, and can be cancelled", test_no_room_waits),
