@@ -329,7 +329,9 @@ int ad_client_destroy(struct aioduct_client *client)
         ad_loop_abandon(client->workers[0].engine.loop); /* it would call back in the child */
     }
     if (code == AIODUCT_E_THREAD) {
-        ad_log(AD_LOG_ERROR, "a client was not destroyed: only the thread that created it may");
+        ad_log(AD_LOG_ERROR, adopted ? "a client was not destroyed: only its loop's thread may"
+                                     : "a client was not destroyed: only the thread that created "
+                                       "it may");
     }
     if (code < 0) {
         return code; /* in a child the parent's loops and threads are not ours to end */
