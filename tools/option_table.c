@@ -243,11 +243,7 @@ static int on_speed_limit(struct parser *p, const char *value)
 
 static int on_parallel_max(struct parser *p, const char *value)
 {
-    int code = parse_int(p, value, 300, &p->options->parallel_max);
-    if (code == 0 && p->options->parallel_max == 0) {
-        return option_error(p, "expected a number from 1 to 300");
-    }
-    return code;
+    return parse_int(p, value, 300, &p->options->parallel_max);
 }
 
 /* ---- the way ---- */

@@ -140,7 +140,14 @@ def the_members_of_json_have_the_same_values(w):
 @case
 def exit_codes_are_the_same(w):
     with ClosedPort() as port:
-        both(w, f"http://127.0.0.1:{port}/")
+        refused, good, missing = f"http://127.0.0.1:{port}/", w.nginx.url("/hello.txt"), w.nginx.url("/status/404")
+        both(w, refused)
+        both(w, "-o", "1", "-o", "2", refused, good)
+        both(w, "-o", "1", "-o", "2", "--fail-early", refused, good)
+        for urls in (refused, good), (good, refused), (good, good), (missing, good), (good, missing):
+            both(w, "-Z", "-f", "-o", "1", "-o", "2", *urls)
+        for options in ("--limit-rate", "0"), ("-m", "0"), ("--max-filesize", "0"), ("--parallel-max", "0"), ("-y", "1"):
+            both(w, *options, good)
     for args in (["http://name.invalid/"], ["ftp-x://a/"], ["http://a:99999/"], ["-f", w.nginx.url("/status/404")],
                  ["--fail-with-body", w.nginx.url("/status/404")], [w.nginx.url("/hello.txt", "tls")],
                  ["--cacert", w.ca, w.nginx.url("/hello.txt", "wrong")], ["-o", "/nonexistent/x", w.nginx.url("/hello.txt")],

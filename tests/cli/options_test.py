@@ -61,7 +61,7 @@ def parallel_max_bounds_how_many(w):
         w.ok("-Z", "--parallel-max", "3", *[peer.url(f"/{i}") for i in range(9)])
         equal(len(peer.requests), 9)
         equal(most[0], 3)
-    for bad in "0", "x", "-1":
+    for bad in "301", "x", "-1":
         _, err = w.fails(2, "-Z", "--parallel-max", bad, "http://a/")
         matches(err, "--parallel-max")
 
