@@ -112,7 +112,7 @@ struct ad_conn {
     /* Takes no more exchanges for good: it is going away, or out of stream ids. Set by a shared
      * codec or the pool, which closes it when the last exchange has left. */
     bool retired;
-    /* How many exchanges the peer takes at a time, set by a shared codec; 0: it has not said yet. */
+    /* How many exchanges the peer takes at a time, set by a shared codec; 0: it has not said. */
     unsigned streams_max;
     struct ad_list node;         /* engine's list of all */
     struct ad_list place_node;   /* origin's opening, idle or shared list */

@@ -418,8 +418,9 @@ static bool make_place(struct ad_origin *origin, bool single)
            ad_pool_shared_retire(origin);
 }
 
-/* A connection that another loop does not use is better than a new one, or none. One that has counted on a
- * dial, or was sent before, stays: its deadline runs, and it may want a new connection. */
+/* A connection that another loop does not use is better than a new one, or none. One that has
+ * counted on a dial, or was sent before, stays: its deadline runs, and it may want a new
+ * connection. */
 static bool pass_on(struct aioduct_exchange *ex)
 {
     return !ex->connect_started && !ex->again && ad_pass_on(ex->engine, ex);

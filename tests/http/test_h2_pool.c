@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Many requests over few HTTP/2 connections: nghttpd, which takes as many at a time as it is told. */
+/* Many requests over few HTTP/2 connections: nghttpd, which takes as many at a time as it is told.
+ */
 #include "process.h"
 #include "tester.h"
 
@@ -14,33 +15,34 @@
 
 struct nghttpd {
     char dir[64];
-    int reserved, port;
+    int port;
     pid_t pid;
 };
 
-static struct nghttpd *running;
+static struct nghttpd server;
+static bool running; /* until the next case starts another, or the suite ends */
 static const char *program;
 
 static void stop(void)
 {
-    if (running != NULL) {
-        char path[128];
-        process_stop(running->pid);
-        close(running->reserved);
-        const char *const files[] = {"small", "large", "output"};
-        for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-            snprintf(path, sizeof path, "%s/%s", running->dir, files[i]);
-            unlink(path);
-        }
-        rmdir(running->dir);
-        running = NULL;
+    static const char *const files[] = {"small", "large", "output"};
+    char path[128];
+    if (!running) {
+        return;
     }
+    process_stop(server.pid);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        snprintf(path, sizeof path, "%s/%s", server.dir, files[i]);
+        unlink(path);
+    }
+    rmdir(server.dir);
+    running = false;
 }
 
-static void write_file(const struct nghttpd *server, const char *name, size_t bytes)
+static void write_file(const char *name, size_t bytes)
 {
     char path[128];
-    snprintf(path, sizeof path, "%s/%s", server->dir, name);
+    snprintf(path, sizeof path, "%s/%s", server.dir, name);
     int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
     assert_true(fd >= 0);
     assert_int_equal(ftruncate(fd, (off_t)bytes), 0);
@@ -51,16 +53,16 @@ static void write_file(const struct nghttpd *server, const char *name, size_t by
 static void start(struct tester *t, int streams)
 {
     char port[8], max[8], root[80];
-    struct nghttpd *server = tester_alloc(t, sizeof *server);
-    snprintf(server->dir, sizeof server->dir, "/tmp/aioduct-nghttpd-XXXXXX");
-    assert_non_null(mkdtemp(server->dir));
-    write_file(server, "small", 100);
-    write_file(server, "large", LARGE_BYTES);
-    server->reserved = process_reserve_port(&server->port);
-    assert_true(server->reserved >= 0);
-    snprintf(port, sizeof port, "%d", server->port);
+    stop();
+    snprintf(server.dir, sizeof server.dir, "/tmp/aioduct-nghttpd-XXXXXX");
+    assert_non_null(mkdtemp(server.dir));
+    write_file("small", 100);
+    write_file("large", LARGE_BYTES);
+    int reserved = process_reserve_port(&server.port);
+    assert_true(reserved >= 0);
+    snprintf(port, sizeof port, "%d", server.port);
     snprintf(max, sizeof max, "%d", streams);
-    snprintf(root, sizeof root, "--htdocs=%s", server->dir);
+    snprintf(root, sizeof root, "--htdocs=%s", server.dir);
     char *const clear[] = {
         (char *)(uintptr_t)program, "-a", "127.0.0.1", "-m", max, root, "--no-tls", port, NULL};
     char *const tls[] = {(char *)(uintptr_t)program,
@@ -73,10 +75,11 @@ static void start(struct tester *t, int streams)
                          (char *)(uintptr_t)test_cert("server.key"),
                          (char *)(uintptr_t)test_cert("server.pem"),
                          NULL};
-    server->pid = process_start(server->dir, t->tls ? tls : clear);
-    assert_true(server->pid > 0);
-    running = server;
-    assert_int_equal(process_wait_port(server->pid, server->port), 0);
+    server.pid = process_start(server.dir, t->tls ? tls : clear);
+    assert_true(server.pid > 0);
+    running = true;
+    assert_int_equal(process_wait_port(server.pid, server.port), 0);
+    close(reserved);
 }
 
 static int begin(void **state)
@@ -89,10 +92,10 @@ static int begin(void **state)
     return suite_begin(state);
 }
 
-static int end_case(void **state)
+static int end(void **state)
 {
     stop();
-    return tester_teardown(state);
+    return suite_end(state);
 }
 
 static void arrange(struct tester *t, int streams)
@@ -110,8 +113,7 @@ static const char *url_of(const struct tester *t, const char *path)
     static char urls[8][80];
     static unsigned next;
     char *url = urls[next++ % 8];
-    snprintf(url, sizeof urls[0], "http%s://localhost:%d%s", t->tls ? "s" : "", running->port,
-             path);
+    snprintf(url, sizeof urls[0], "http%s://localhost:%d%s", t->tls ? "s" : "", server.port, path);
     return url;
 }
 
@@ -304,24 +306,18 @@ static void test_drain(void **state)
     assert_int_equal(stats_of(t).connections_idle, 0);
 }
 
-#define H2_CASES(name, function)                                                                  \
-    {name, function, tester_setup, end_case, (void *)(uintptr_t)&tester_plain},                   \
-    {                                                                                             \
-        name " (over TLS)", function, tester_setup, end_case, (void *)(uintptr_t)&tester_over_tls \
-    }
-
 int main(void)
 {
     const struct CMUnitTest cases[] = {
-        H2_CASES("C107: a burst to a new origin makes one dial", test_burst),
-        H2_CASES("C107: a full connection opens others, four at most", test_full_opens_others),
-        H2_CASES("C107: with one connection the rest queues", test_limit_of_connections),
-        H2_CASES("C35: waiting for room has a deadline and can be cancelled",
-                 test_room_has_a_deadline),
-        H2_CASES("C35: cancelled requests make room", test_cancelled_make_room),
-        H2_CASES("C108: an idle connection is closed at its limit", test_idle_end),
-        H2_CASES("workers have one connection each at most for a burst", test_workers),
-        H2_CASES("C122: drain lets exchanges end", test_drain),
+        HTTP_CASES("C107: a burst to a new origin makes one dial", test_burst),
+        HTTP_CASES("C107: a full connection opens others, four at most", test_full_opens_others),
+        HTTP_CASES("C107: with one connection the rest queues", test_limit_of_connections),
+        HTTP_CASES("C35: waiting for room has a deadline and can be cancelled",
+                   test_room_has_a_deadline),
+        HTTP_CASES("C35: cancelled requests make room", test_cancelled_make_room),
+        HTTP_CASES("C108: an idle connection is closed at its limit", test_idle_end),
+        HTTP_CASES("workers have one connection each at most for a burst", test_workers),
+        HTTP_CASES("C122: drain lets exchanges end", test_drain),
     };
-    return TAP_RUN(cases, begin, suite_end);
+    return TAP_RUN(cases, begin, end);
 }
