@@ -21,7 +21,7 @@ def summarise(scenario, rounds, median):
     for name, runs in rounds.items():
         values = values_of(scenario, runs)
         good = [v for v in values if v is not None]
-        failed = next((' '.join(r['error']) for r in runs if 'error' in r), None)
+        failed = next((r['error'] for r in runs if 'error' in r), None)
         reference = reference if reference is not None else values
         pairs = [v / r for v, r in zip(values, reference) if v is not None and r is not None and r > 0]
         rows.append({'name': name, 'median': median(good) if good else None,

@@ -172,7 +172,7 @@ class Idle(Scenario):
     def start(self, bench):
         tls, h2 = 'tls' in self.kind, 'h2' in self.kind
         with bench.server(tls=tls, h2=h2) as port:
-            url = f'{"https" if tls else "http"}://127.0.0.1:{port}/'
+            url = f'{"https" if tls else "http"}://bench.test:{port}/'
             options = ['-i', '-c', self.CONNECTIONS, ('-2' if tls else '-H') if h2 else '-1']
             options += ['-k', bench.ca] if tls else []
             yield ours(bench, *options, url)

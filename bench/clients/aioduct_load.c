@@ -2,16 +2,18 @@
 /*
  * aioduct-load [-n REQUESTS] [-c AT_ONCE] [-w WORKERS] [-1 | -2 | -H] [-f] [-i] [-k CAFILE] URL
  * A closed loop over the public API, as a user's program would be: verification, deadlines, pool
- * and header delivery are on. Each worker loop keeps its share of AT_ONCE requests under way. -2 /
- * -H  HTTP/2 by ALPN / by prior knowledge: AT_ONCE streams on one connection -f       a connection
- * for each request -i       open AT_ONCE connections, leave them idle, and say what they cost in
- * memory Prints one line of JSON.
+ * and header delivery are on. AT_ONCE requests are under way, each followed by the next on its
+ * loop. Whatever URL's host is, 127.0.0.1 is dialled.
+ *   -2 / -H  HTTP/2 by ALPN / by prior knowledge: AT_ONCE streams on one connection
+ *   -f       a connection for each request
+ *   -i       open AT_ONCE connections, leave them idle, and say what they cost in memory; with
+ *            HTTP/2 each is to a host of its own, URL's with a number in front
+ * Prints one line of JSON.
  */
 #include <aioduct/aioduct.h>
 
 #include <inttypes.h>
 #include <malloc.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,12 +22,20 @@
 #include <time.h>
 #include <unistd.h>
 
+struct load;
+
+/* One of the AT_ONCE requests under way: on one loop all its life, so nothing here is shared. */
+struct lane {
+    _Alignas(64) struct load *load;
+    struct aioduct_request *request;
+    long left, failed;
+    uint64_t body_bytes;
+};
+
 struct load {
     struct aioduct_client *client;
-    struct aioduct_request *request;
-    _Atomic long left; /* to be started */
-    _Atomic long failed;
-    _Atomic uint64_t body_bytes;
+    struct lane *lanes;
+    int lane_count;
 };
 
 struct settings {
@@ -54,8 +64,7 @@ static int on_body(struct aioduct_exchange *exchange, const void *bytes, size_t 
 {
     (void)exchange;
     (void)bytes;
-    struct load *load = user;
-    atomic_fetch_add_explicit(&load->body_bytes, count, memory_order_relaxed);
+    ((struct lane *)user)->body_bytes += count;
     return 0;
 }
 
@@ -69,33 +78,39 @@ static const struct aioduct_callbacks callbacks = {
     .on_done = on_done,
 };
 
-static bool start(struct load *load)
+static void start(struct lane *lane)
 {
-    if (atomic_fetch_sub_explicit(&load->left, 1, memory_order_relaxed) <= 0) {
-        return false;
+    if (lane->left == 0) {
+        return;
     }
-    int code = aioduct_client_submit(load->client, load->request, &callbacks, load, NULL);
+    lane->left--;
+    int code = aioduct_client_submit(lane->load->client, lane->request, &callbacks, lane, NULL);
     if (code < 0) {
         fprintf(stderr, "aioduct-load: submit: %s\n", aioduct_error_text(code));
         exit(1);
     }
-    return true;
 }
 
 static void on_done(struct aioduct_exchange *exchange, const struct aioduct_error *error,
                     void *user)
 {
     (void)exchange;
-    struct load *load = user;
-    if (error->code != 0 && atomic_fetch_add(&load->failed, 1) == 0) {
+    struct lane *lane = user;
+    if (error->code != 0 && lane->failed++ == 0) {
         fprintf(stderr, "aioduct-load: %s\n", error->message);
     }
-    start(load);
+    start(lane);
 }
 
-static void run(struct load *load, const struct settings *settings)
+/* @requests of them, from all lanes together. */
+static void run(struct load *load, const struct settings *settings, long requests)
 {
-    for (int i = 0; i < settings->at_once && start(load); i++) {
+    for (int i = 0; i < load->lane_count; i++) {
+        load->lanes[i].left =
+            requests / load->lane_count + (i < requests % load->lane_count ? 1 : 0);
+    }
+    for (int i = 0; i < load->lane_count; i++) {
+        start(&load->lanes[i]);
     }
     if (settings->workers == 0) {
         aioduct_client_run(load->client);
@@ -104,6 +119,15 @@ static void run(struct load *load, const struct settings *settings)
     while (aioduct_client_outstanding(load->client) > 0) {
         usleep(2000);
     }
+}
+
+static long failures(const struct load *load)
+{
+    long failed = 0;
+    for (int i = 0; i < load->lane_count; i++) {
+        failed += load->lanes[i].failed;
+    }
+    return failed;
 }
 
 /* ---- figures ---- */
@@ -133,40 +157,82 @@ static size_t heap_bytes(void)
     return info.uordblks + info.hblkhd;
 }
 
-static void setup(struct load *load, const struct settings *settings)
+static void create_client(struct load *load, const struct settings *settings)
 {
     struct aioduct_error error = {0};
     struct aioduct_client_options options = AIODUCT_CLIENT_OPTIONS_INIT;
     int many = settings->at_once;
+    const char *connect_to[] = {"::127.0.0.1:", NULL};
     options.workers = settings->workers;
     options.connections_per_origin_max = many;
     options.idle_per_origin_max = options.idle_total_max = many;
-    if (settings->idle) {
-        options.h2_connections_per_origin_max = many;
-    } else {
-        options.h2_connections_per_origin_max = 1;
-    }
+    options.h2_connections_per_origin_max = 1;
+    options.connect_to = connect_to;
     options.tls.ca_file = settings->ca_file;
+    if (settings->idle) {
+        options.connect_timeout_ms = AIODUCT_NO_LIMIT; /* thousands at once keep a server busy */
+        options.idle_timeout_ms = AIODUCT_NO_LIMIT;
+    }
     if (aioduct_client_create(&options, &load->client, &error) < 0) {
         die("client", &error);
     }
-    if (aioduct_request_create("GET", settings->url, &load->request, &error) < 0) {
-        die(settings->url, &error);
+}
+
+static struct aioduct_request *create_request(const struct settings *settings, const char *url)
+{
+    struct aioduct_error error = {0};
+    struct aioduct_request *request;
+    if (aioduct_request_create("GET", url, &request, &error) < 0) {
+        die(url, &error);
     }
-    aioduct_request_version(load->request, settings->version);
+    aioduct_request_version(request, settings->version);
     if (settings->fresh) {
-        aioduct_request_header_set(load->request, "Connection", "close");
+        aioduct_request_header_set(request, "Connection", "close");
+    }
+    return request;
+}
+
+/* HTTP/2 shares a connection, so each gets a host of its own: the URL's, with a number in front. */
+static void create_lanes(struct load *load, const struct settings *settings)
+{
+    const char *host = strstr(settings->url, "//");
+    bool apart = settings->idle && settings->version != AIODUCT_HTTP_1_1 && host != NULL;
+    load->lane_count = settings->at_once;
+    load->lanes =
+        aligned_alloc(_Alignof(struct lane), (size_t)load->lane_count * sizeof *load->lanes);
+    if (load->lanes == NULL) {
+        exit(1);
+    }
+    struct aioduct_request *shared = apart ? NULL : create_request(settings, settings->url);
+    for (int i = 0; i < load->lane_count; i++) {
+        struct aioduct_request *request = shared;
+        if (apart) {
+            char url[512];
+            snprintf(url, sizeof url, "%.*sh%d.%s", (int)(host + 2 - settings->url), settings->url,
+                     i, host + 2);
+            request = create_request(settings, url);
+        }
+        load->lanes[i] = (struct lane){.load = load, .request = request};
     }
 }
 
-/* All connections are opened by one burst and go idle; what the heap grew by is theirs. */
+static void destroy_lanes(struct load *load)
+{
+    for (int i = 0; i < load->lane_count; i++) {
+        if (i == 0 || load->lanes[i].request != load->lanes[0].request) {
+            aioduct_request_destroy(load->lanes[i].request);
+        }
+    }
+    free(load->lanes);
+}
+
+/* All connections are opened by one burst and go idle; what the heap grew by is theirs. What the
+ * first one brings (trust store, buffers of the loop) is not. */
 static void measure_idle(struct load *load, const struct settings *settings)
 {
-    atomic_store(&load->left, 1); /* what the first connection brings is not a connection's cost */
-    run(load, settings);
+    run(load, settings, 1);
     size_t before = heap_bytes();
-    atomic_store(&load->left, settings->at_once);
-    run(load, settings);
+    run(load, settings, settings->at_once);
     for (int i = 0; i < 50; i++) {
         aioduct_client_turn(load->client, 20);
     }
@@ -174,21 +240,24 @@ static void measure_idle(struct load *load, const struct settings *settings)
     aioduct_client_stats(load->client, &stats);
     size_t idle = stats.connections_idle;
     printf("{\"runtime\":\"%s\",\"idle\":%zu,\"failed\":%ld,\"bytes_each\":%.1f}\n",
-           aioduct_client_runtime(load->client), idle, atomic_load(&load->failed),
+           aioduct_client_runtime(load->client), idle, failures(load),
            (double)(heap_bytes() - before) / (double)(idle > 1 ? idle - 1 : 1));
 }
 
 static void measure_load(struct load *load, const struct settings *settings)
 {
-    atomic_store(&load->left, settings->requests);
     double wall = now(), used = cpu();
-    run(load, settings);
+    run(load, settings, settings->requests);
     wall = now() - wall;
     used = cpu() - used;
+    uint64_t body_bytes = 0;
+    for (int i = 0; i < load->lane_count; i++) {
+        body_bytes += load->lanes[i].body_bytes;
+    }
     printf("{\"runtime\":\"%s\",\"requests\":%ld,\"failed\":%ld,\"seconds\":%.6f,\"cpu\":%.6f,"
            "\"body_bytes\":%" PRIu64 "}\n",
-           aioduct_client_runtime(load->client), settings->requests, atomic_load(&load->failed),
-           wall, used, atomic_load(&load->body_bytes));
+           aioduct_client_runtime(load->client), settings->requests, failures(load), wall, used,
+           body_bytes);
 }
 
 static int usage(void)
@@ -240,13 +309,15 @@ int main(int argc, char **argv)
         return usage();
     }
     settings.url = argv[optind];
-    setup(&load, &settings);
+    create_client(&load, &settings);
+    create_lanes(&load, &settings);
     if (settings.idle) {
         measure_idle(&load, &settings);
     } else {
         measure_load(&load, &settings);
     }
-    aioduct_request_destroy(load.request);
+    int failed = failures(&load) != 0;
+    destroy_lanes(&load);
     aioduct_client_destroy(load.client);
-    return atomic_load(&load.failed) == 0 ? 0 : 1;
+    return failed;
 }
