@@ -90,11 +90,19 @@ int output_close(struct output *out)
     return -out->error;
 }
 
+/* A C1 control in UTF-8: some terminals obey those too. */
+static bool is_c1(const char *bytes, size_t left)
+{
+    return left >= 2 && (unsigned char)bytes[0] == 0xc2 && ((unsigned char)bytes[1] & 0xe0) == 0x80;
+}
+
 void print_escaped(FILE *to, const char *bytes, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         unsigned char c = (unsigned char)bytes[i];
-        if ((c < 0x20 && c != '\t') || c == 0x7f) {
+        if (is_c1(bytes + i, count - i)) {
+            fprintf(to, "\\xc2\\x%02x", (unsigned char)bytes[++i]);
+        } else if ((c < 0x20 && c != '\t') || c == 0x7f) {
             fprintf(to, "\\x%02x", c);
         } else {
             fputc(c, to);

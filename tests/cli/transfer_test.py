@@ -146,6 +146,9 @@ def v_escapes_control_bytes_of_the_server(w):
         code, _, err = w.run("-v", peer.url())
         assert "\x1b" not in err, err
         assert code in (0, 8), (code, err)
+    with Peer(answers("HTTP/1.1 200 OK\r\nX-A: \u009b31m \u00fc\r\nContent-Length: 0\r\n\r\n".encode())) as peer:
+        err = w.run("-v", peer.url())[2]
+        matches(err, r"< X-A: \\xc2\\x9b31m \u00fc\n")
 
 
 @case
