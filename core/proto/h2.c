@@ -177,6 +177,31 @@ static void on_rand(uint8_t *to, size_t count)
 }
 #endif
 
+/* nghttp2's memory goes through our door, so that it can fail in tests. */
+static void *mem_alloc(size_t bytes, void *user)
+{
+    (void)user;
+    return ad_alloc(bytes == 0 ? 1 : bytes);
+}
+
+static void mem_free(void *p, void *user)
+{
+    (void)user;
+    ad_free(p);
+}
+
+static void *mem_zalloc(size_t count, size_t bytes, void *user)
+{
+    (void)user;
+    return bytes != 0 && count > SIZE_MAX / bytes ? NULL : ad_zalloc(count * bytes);
+}
+
+static void *mem_realloc(void *old, size_t bytes, void *user)
+{
+    (void)user;
+    return ad_realloc(old, bytes == 0 ? 1 : bytes);
+}
+
 static int new_session(struct ad_h2 *h2)
 {
     nghttp2_session_callbacks *callbacks = NULL;
@@ -196,7 +221,8 @@ static int new_session(struct ad_h2 *h2)
 #endif
         /* Spaces around a value are cut off, as in HTTP/1; servers do send them. */
         nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(option, 1);
-        if (nghttp2_session_client_new2(&h2->session, callbacks, h2, option) == 0) {
+        nghttp2_mem mem = {NULL, mem_alloc, mem_free, mem_zalloc, mem_realloc};
+        if (nghttp2_session_client_new3(&h2->session, callbacks, h2, option, &mem) == 0) {
             code = 0;
         }
     }
