@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define GOODBYE_BYTES 16384 /* control frames: nobody has a body to send any more */
+
 static struct aioduct_exchange *exchange_of(struct ad_list *node)
 {
     return AD_CONTAINER_OF(node, struct aioduct_exchange, h2.node);
@@ -98,7 +100,9 @@ static void h2_feed(struct ad_conn *conn, const uint8_t *bytes, size_t count)
 {
     struct aioduct_error error;
     ad_conn_h2_ping_received(conn);
+    conn->h2->working = true;
     int code = ad_h2_feed(conn->h2->h2, bytes, count, &error);
+    conn->h2->working = false;
     if (code < 0 && conn->state != AD_CONN_CLOSING) {
         ad_conn_h2_fail(conn, &error, AD_CONN_H2_WORDS);
         return;
@@ -110,7 +114,9 @@ static void h2_produce(struct ad_conn *conn, struct ad_buf *out, size_t room)
 {
     struct aioduct_error error;
     size_t before = ad_buf_bytes(out);
+    conn->h2->working = true;
     int code = ad_h2_produce(conn->h2->h2, out, room, &error);
+    conn->h2->working = false;
     if (conn->state == AD_CONN_CLOSING) {
         return;
     }
@@ -124,8 +130,10 @@ static void h2_produce(struct ad_conn *conn, struct ad_buf *out, size_t room)
 static void h2_goodbye(struct ad_conn *conn, struct ad_buf *out)
 {
     struct aioduct_error error;
-    ad_h2_leave(conn->h2->h2);
-    (void)ad_h2_produce(conn->h2->h2, out, SIZE_MAX / 2, &error);
+    if (!conn->h2->working) { /* else it goes without a word */
+        ad_h2_leave(conn->h2->h2);
+        (void)ad_h2_produce(conn->h2->h2, out, GOODBYE_BYTES, &error);
+    }
 }
 
 /* ---- life ---- */

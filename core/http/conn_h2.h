@@ -20,6 +20,7 @@ struct ad_h2_side {
     struct ad_list unflushed; /* by h2.flush_node */
     unsigned exchange_count;  /* without places that only a ping's answer frees */
     uint32_t goaway_code;
+    bool working; /* the codec is on the stack */
     bool goaway;
 
     /* conn_h2_ping.c */

@@ -60,6 +60,10 @@ void ad_conn_h2_submit(struct ad_conn *conn, struct aioduct_exchange *ex)
     ad_h2_submit(side->h2, &ex->h2.stream, head->fields, head->count,
                  ad_request_has_content(ex->request));
     add_extra(conn, ex);
+    if (ex->request->wants_close) {
+        conn->retired = true; /* HTTP/2 has no field to say so */
+        ad_conn_room_changed(conn);
+    }
     ad_conn_h2_flush(conn);
 }
 

@@ -63,6 +63,7 @@ static void test_wire(void **state)
     assert_code(0, aioduct_request_trailer_add(q, "X-Sum", "42"));
     assert_code(0, aioduct_request_body_copy(q, "hello", 5));
     assert_answer(tester_perform(t, q), 200);
+    assert_int_equal(get(t)->info.reused, 0); /* Connection: close was heeded all the same */
     char *wanted = test_format("HEADERS 1 | :method: POST | :scheme: %s | :authority: localhost:%d"
                                " | :path: /a?b=c | accept: */* | trailer: x-sum | x-mixed: Value"
                                " | te: trailers | cookie: a=b | user-agent: test/1\n",
