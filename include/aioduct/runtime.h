@@ -101,7 +101,7 @@ typedef void (*aioduct_log_fn)(int level, const char *message, void *user);
  * only AIODUCT_LOG=LEVEL[:FILE] in the environment makes it write (to standard error without FILE),
  * beside what @log gets. A level: error, warn, notice, info, debug, trace. Messages are one line of
  * UTF-8 without control bytes. Credentials, cookies, userinfo and queries are left out, unless
- * AIODUCT_LOG_SECRETS=1.
+ * AIODUCT_LOG_SECRETS=1. An AIODUCT_LOG that cannot be followed fails the creation of clients.
  * Thread:  any. @log may be called from any thread, inside any call into the library, until another
  * is set and every client created before is gone; it calls nothing of the library.
  */
