@@ -268,7 +268,7 @@ static void test_close_after_goaway(void **state)
     client(t);
     h2peer_start(t, &(struct h2peer_options){
                         .scripts = {"< SETTINGS\n? HEADERS 5\n< HEADERS 3 | :status: 200\n"
-                                    "< DATA 3 part\n< GOAWAY 3 0\nclose\n",
+                                    "< DATA 3 part\n< GOAWAY 3 0\nhalf-close\n",
                                     "< SETTINGS\nserve\n"}});
     struct result *processed = submit(t, "POST");
     struct result *cut = submit(t, "GET");

@@ -233,6 +233,8 @@ static bool step(struct h2play *play, const char *line)
         serve(play);
     } else if (strcmp(line, "close") == 0) {
         peer_close(play->conn);
+    } else if (strcmp(line, "half-close") == 0) {
+        peer_half_close(play->conn);
     } else if (strcmp(line, "cut") == 0) {
         peer_cut(play->conn);
     } else if (strcmp(line, "reset") == 0) {

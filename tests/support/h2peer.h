@@ -9,7 +9,7 @@
  *     gate N       wait until the test opens that gate; "open N" opens one
  *     serve        answer every request with 200 and "ok", until the client ends
  *     mute         from now on, answer no PING
- *     close, cut, reset
+ *     close, half-close, cut, reset
  *
  * A client's SETTINGS and PINGs are answered by themselves while frames are read. When a script is
  * over, frames are read until the client ends. Every frame of a client is in the log of its
