@@ -2,11 +2,11 @@
 /* Worker threads: each opens its own loop, drives it until the client ends, and closes it. */
 #include "base/assert.h"
 #include "base/error.h"
+#include "base/thread.h"
 #include "http/client.h"
 #include "http/event.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -123,19 +123,11 @@ static void *worker_main(void *arg)
     return NULL;
 }
 
-/* With every signal blocked: the program's handlers run on the program's threads. */
 static int start_thread(struct ad_worker *worker)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    int code = pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (code != 0) {
-        return -code;
-    }
-    code = pthread_create(&worker->thread, NULL, worker_main, worker);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int code = ad_thread_start(&worker->thread, worker_main, worker);
     worker->started = code == 0;
-    return -code;
+    return code;
 }
 
 static int wait_started(struct aioduct_client *client, unsigned count)

@@ -15,6 +15,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "base/slice.h"
+#include "base/thread.h"
 #include "net/answer.h"
 #include "runtime/loop.h"
 
@@ -22,7 +23,6 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stddef.h>
 #include <string.h>
 #include <unistd.h>
@@ -300,14 +300,10 @@ static int need_worker(struct system *s)
         return -ENOMEM;
     }
     w->system = s;
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the application's, not ours */
-    int code = pthread_create(&w->thread, NULL, run_worker, w);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (code != 0) {
+    int code = ad_thread_start(&w->thread, run_worker, w);
+    if (code < 0) {
         ad_free(w);
-        return -code;
+        return code;
     }
     pthread_setname_np(w->thread, "aioduct-dns");
     ad_list_push_back(&s->workers, &w->node);

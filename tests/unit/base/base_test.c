@@ -7,10 +7,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/slice.h"
+#include "base/thread.h"
 
 #include <tap.h>
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 static void a_buffer_keeps_bytes_in_order_while_it_moves_and_grows(void **state)
@@ -203,6 +205,32 @@ static void messages_above_the_level_are_not_made(void **state)
     assert_int_equal(seen[AD_LOG_INFO], 0);
 }
 
+static void *note_mask(void *mask)
+{
+    pthread_sigmask(SIG_SETMASK, NULL, mask);
+    return NULL;
+}
+
+static void a_thread_leaves_signals_to_the_program_and_faults_to_its_handlers(void **state)
+{
+    static const int not_ours[] = {SIGINT, SIGTERM, SIGCHLD, SIGALRM, SIGPIPE, SIGUSR1};
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+    sigset_t before, in_thread, after;
+    pthread_t thread;
+    (void)state;
+    pthread_sigmask(SIG_SETMASK, NULL, &before);
+    assert_int_equal(ad_thread_start(&thread, note_mask, &in_thread), 0);
+    pthread_join(thread, NULL);
+    pthread_sigmask(SIG_SETMASK, NULL, &after);
+    for (size_t i = 0; i < sizeof not_ours / sizeof not_ours[0]; i++) {
+        assert_int_equal(sigismember(&in_thread, not_ours[i]), 1);
+        assert_int_equal(sigismember(&after, not_ours[i]), sigismember(&before, not_ours[i]));
+    }
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        assert_int_equal(sigismember(&in_thread, faults[i]), 0);
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -216,6 +244,7 @@ int main(void)
         cmocka_unit_test(what_strangers_wrote_is_escaped),
         cmocka_unit_test(messages_and_hints_escape_too),
         cmocka_unit_test(messages_above_the_level_are_not_made),
+        cmocka_unit_test(a_thread_leaves_signals_to_the_program_and_faults_to_its_handlers),
     };
     return TAP_RUN(tests, NULL, NULL);
 }
