@@ -235,6 +235,53 @@ static void test_idle_cap(void **state)
     assert_int_equal(peer_wait_ended(t->peer, surplus), surplus);
 }
 
+/* ---- resends switched off ---- */
+
+static void play_misdirected(struct peer_conn *conn, int index, void *user)
+{
+    (void)index;
+    (void)user;
+    while (peer_read_request(conn)) {
+        peer_answer(conn, 421, "", "not here");
+    }
+}
+
+static void test_off_421(void **state)
+{
+    struct tester *t = *state;
+    t->options.replays_max = AIODUCT_OFF;
+    tester_client(t);
+    tester_peer(t, play_misdirected, NULL);
+    struct result *r = tester_get(t, peer_url(t->peer, "/"));
+    assert_answer(r, 421);
+    assert_string_equal(r->body, "not here");
+    assert_int_equal(peer_requests(t->peer), 1);
+}
+
+static void play_go_at_second(struct peer_conn *conn, int index, void *user)
+{
+    (void)index;
+    (void)user;
+    peer_read_request(conn);
+    peer_answer(conn, 200, "", "x");
+    peer_read_request(conn);
+    peer_reset(conn);
+}
+
+static void test_off_stale(void **state)
+{
+    struct tester *t = *state;
+    t->options.replays_max = AIODUCT_OFF;
+    tester_client(t);
+    tester_peer(t, play_go_at_second, NULL);
+    assert_answer(tester_get(t, peer_url(t->peer, "/")), 200);
+    struct result *r = tester_get(t, peer_url(t->peer, "/"));
+    assert_true(r->code < 0);
+    assert_int_equal(r->error.safe_to_retry, 0);
+    assert_int_equal(peer_requests(t->peer), 2);
+    assert_int_equal(peer_connections(t->peer), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest cases[] = {
@@ -250,6 +297,8 @@ int main(void)
         HTTP_CASE("C16: Keep-Alive: timeout=2 leaves no idle time", test_keep_alive_hint_zero),
         HTTP_CASE("a connection over its age takes no new request", test_connection_age),
         HTTP_CASE("idle connections over the cap are closed", test_idle_cap),
+        HTTP_CASES("C31: with resends off the first 421 goes to the caller", test_off_421),
+        HTTP_CASES("C22: with resends off a lost GET is an error", test_off_stale),
     };
     return TAP_RUN(cases, suite_begin, suite_end);
 }
