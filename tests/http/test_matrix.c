@@ -3,17 +3,18 @@
  * and by a worker. Each cell is one exchange with a body up and down, an interim answer and
  * trailers, beside another one; in one callback the action is done. Whatever it is, each exchange
  * completes once, with the right code, and nothing is left behind. */
+#include "h2requests.h"
 #include "tester.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define CELL_SECONDS 20
+#define CELL_SECONDS 10
 #define PIECE 1000
 #define PIECES 3
 
-enum gate { GO };
+enum gate { GO, REFUSED };
 
 /* ---- the axes ---- */
 
@@ -62,13 +63,16 @@ static const char *const action_names[ACTION_COUNT] = {
 };
 
 static void play_http1(struct peer_conn *conn, int index, void *user);
+static void play_http2(struct peer_conn *conn, int index, void *user);
 
 static const struct protocol {
     const char *name;
-    int version; /* asked for */
+    int version;      /* asked for */
+    const char *alpn; /* the server's */
     peer_play_fn play;
 } protocols[] = {
-    {"HTTP/1.1", AIODUCT_HTTP_1_1, play_http1},
+    {"HTTP/1.1", AIODUCT_HTTP_1_1, "http/1.1", play_http1},
+    {"HTTP/2", AIODUCT_HTTP_2_PRIOR_KNOWLEDGE, "h2", play_http2},
 };
 
 #define PROTOCOL_COUNT (sizeof protocols / sizeof protocols[0])
@@ -102,8 +106,38 @@ static void play_http1(struct peer_conn *conn, int index, void *user)
         peer_send(conn, "HTTP/1.1 103 Early Hints\r\n\r\n"
                         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
                         "5\r\nhello\r\n");
-        peer_send(conn, "6\r\n world\r\n0\r\nX-Sum: 1\r\n\r\n");
+        peer_send(conn, "6\r\n-world\r\n0\r\nx-sum: 1\r\n\r\n");
     }
+}
+
+static void answer_http2(struct h2_requests *h2, uint32_t stream)
+{
+    h2_requests_send(h2, "HEADERS %u | :status: 103", stream);
+    h2_requests_send(h2, "HEADERS %u | :status: 200", stream);
+    h2_requests_send(h2, "DATA %u hello", stream);
+    h2_requests_send(h2, "DATA %u -world", stream);
+    h2_requests_send(h2, "HEADERS %u end | x-sum: 1", stream);
+}
+
+/* The same over one connection: /again is refused once. */
+static void play_http2(struct peer_conn *conn, int index, void *user)
+{
+    struct h2_requests *h2 = h2_requests_begin(conn, "SETTINGS 3=100");
+    struct h2_request request;
+    (void)index;
+    (void)user;
+    while (h2_requests_next(h2, &request)) {
+        if (strcmp(request.path, "/hang") == 0) {
+            continue;
+        }
+        if (strcmp(request.path, "/again") == 0 && !peer_is_open(peer_of(conn), REFUSED)) {
+            peer_open(peer_of(conn), REFUSED);
+            h2_requests_send(h2, "RST_STREAM %u 7", request.stream);
+        } else {
+            answer_http2(h2, request.stream);
+        }
+    }
+    h2_requests_end(h2);
 }
 
 /* ---- the scene of one cell ---- */
@@ -115,9 +149,9 @@ struct scene {
     struct aioduct_request *request;
     struct aioduct_request *plain; /* for a third one */
     struct result *result, *other, *third;
-    int pieces;   /* read from the source */
-    bool started; /* the exchange is with its loop */
-    int acted;    /* atomic */
+    int pieces; /* read from the source */
+    int both;   /* atomic: both are submitted */
+    int acted;  /* atomic */
     int codes[3];
     size_t order_then; /* callbacks until then */
     uint64_t bytes_then;
@@ -223,19 +257,31 @@ static void on_finished(void *user)
     at(scene, SOURCE_FINISHED, scene->result->exchange);
 }
 
+/* No connection is opened before the second exchange is there too. */
+static void hold_worker(const struct scene *scene)
+{
+    for (int ms = 0; ms < 5000 && scene->cell->workers > 0 &&
+                     __atomic_load_n(&scene->both, __ATOMIC_ACQUIRE) == 0;
+         ms++) {
+        test_pause_ms(1);
+    }
+}
+
 static void on_event(const struct aioduct_event *event, void *user)
 {
     struct scene *scene = user;
+    if (event->kind == AIODUCT_EVENT_STARTED && event->user == scene->other) {
+        hold_worker(scene);
+    }
     if (event->exchange != NULL && event->user != scene->result) {
         return;
     }
     switch (event->kind) {
     case AIODUCT_EVENT_STARTED:
-        scene->started = true;
         at(scene, EVENT_STARTED, event->exchange);
         break;
     case AIODUCT_EVENT_OPENED:
-        if (scene->started) { /* of any connection, with both exchanges under way */
+        if (__atomic_load_n(&scene->both, __ATOMIC_ACQUIRE) != 0) { /* of any connection */
             at(scene, EVENT_OPENED, scene->result->exchange);
         }
         break;
@@ -313,8 +359,8 @@ static void assert_everything(const struct result *r)
 {
     assert_answer(r, 200);
     assert_string_equal(r->order, "IHBTD");
-    assert_string_equal(r->body, "hello world");
-    assert_string_equal(r->trailers, "X-Sum: 1\n");
+    assert_string_equal(r->body, "hello-world");
+    assert_string_equal(r->trailers, "x-sum: 1\n");
 }
 
 /* The end was known before, or may have been: then an action cannot take it back. */
@@ -435,15 +481,17 @@ static void test_cell(void **state)
         t->options.event_user = scene;
     }
     tester_client(t);
-    tester_peer(t, cell->protocol->play, NULL);
+    tester_peer_with(
+        t, &(struct peer_options){.play = cell->protocol->play, .alpn = cell->protocol->alpn});
     scene->client = t->client;
     make_request(scene);
     scene->plain = get_request(scene, "/");
     scene->other = tester_result(t);
-    struct aioduct_request *beside = get_request(
-        scene, cell->action == CANCEL_OTHER                                    ? "/hang"
-               : cell->moment == SOURCE_REWIND || cell->moment == EVENT_OPENED ? "/gated"
-                                                                               : "/other");
+    /* Over HTTP/1.1 the other may have to keep a connection busy. */
+    bool busy = cell->protocol->version == AIODUCT_HTTP_1_1 &&
+                (cell->moment == SOURCE_REWIND || cell->moment == EVENT_OPENED);
+    const char *path = cell->action == CANCEL_OTHER ? "/hang" : busy ? "/gated" : "/other";
+    struct aioduct_request *beside = get_request(scene, path);
     scene->result->on_event = on_result_event;
     scene->result->user = scene;
     scene->result->hold_body = cell->action == RELEASE;
@@ -455,6 +503,7 @@ static void test_cell(void **state)
     if (cell->action == DESTROY) {
         t->client = NULL; /* the callback's to end */
     }
+    __atomic_store_n(&scene->both, 1, __ATOMIC_RELEASE);
     settle(scene);
     aioduct_request_destroy(scene->request);
     assert_int_equal(scene->acted, 1);
