@@ -109,3 +109,17 @@ const char *aioduct_head_find(const struct aioduct_head *head, const char *name,
     }
     return NULL;
 }
+
+int aioduct_head_retry_after(const struct aioduct_head *head, int64_t now_s, int64_t *out_s)
+{
+    struct ad_slice after = {0}, date = {0};
+    uint32_t after_bytes = 0, date_bytes = 0;
+    if (head == NULL || out_s == NULL) {
+        return -EINVAL;
+    }
+    after.p = aioduct_head_find(head, "Retry-After", &after_bytes);
+    after.bytes = after_bytes;
+    date.p = aioduct_head_find(head, "Date", &date_bytes);
+    date.bytes = date_bytes;
+    return after.p == NULL ? -ENOENT : ad_exchange_retry_after(after, date, now_s, out_s);
+}

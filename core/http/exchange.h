@@ -254,4 +254,9 @@ void ad_exchange_ask(struct aioduct_exchange *ex, unsigned op);
 /* 0 | AIODUCT_E_THREAD (another thread drives its loop) | AIODUCT_E_FORKED */
 int ad_exchange_info(struct aioduct_exchange *ex, struct aioduct_exchange_info *info);
 
+/* @after is the field's value; @date that of Date (p NULL: none), so that the server's clock need
+ * not be ours. 0 | -EINVAL */
+int ad_exchange_retry_after(struct ad_slice after, struct ad_slice date, int64_t now_s,
+                            int64_t *out_s);
+
 #endif

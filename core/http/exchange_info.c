@@ -5,6 +5,7 @@
 #include "http/engine.h"
 #include "http/exchange.h"
 #include "http/request.h"
+#include "proto/date.h"
 
 #include <string.h>
 
@@ -90,4 +91,14 @@ int ad_exchange_info(struct aioduct_exchange *ex, struct aioduct_exchange_info *
     all.received_bytes = ex->received_bytes;
     memcpy(info, &all, info->size < sizeof all ? info->size : sizeof all);
     return 0;
+}
+
+int ad_exchange_retry_after(struct ad_slice after, struct ad_slice date, int64_t now_s,
+                            int64_t *out_s)
+{
+    int64_t date_s;
+    if (date.p != NULL && ad_date_parse(ad_slice_trim(date), now_s, &date_s) == 0) {
+        now_s = date_s;
+    }
+    return ad_date_retry_after(after, now_s, out_s);
 }

@@ -47,6 +47,16 @@ struct aioduct_head {
 AIODUCT_API const char *aioduct_head_find(const struct aioduct_head *head, const char *name,
                                           uint32_t *out_bytes);
 
+/**
+ * How long a 408, 429 or 503 asks to wait: Retry-After, in seconds or as a date of any form (RFC
+ * 9110 sections 10.2.3 and 5.6.7). A date counts from the response's own Date, or from @now_s (Unix
+ * seconds) if it has none. Nothing is sent again because of it: that is for the caller to do.
+ * Thread:  any
+ * Returns: 0 with seconds in *@out_s, at most 366 days | -ENOENT (no such field) | -EINVAL
+ */
+AIODUCT_API int aioduct_head_retry_after(const struct aioduct_head *head, int64_t now_s,
+                                         int64_t *out_s);
+
 /* Nanoseconds since the exchange's loop took it, never falling from one line to the next; 0: that
  * phase did not happen (a reused connection resolves nothing). Of a request that was sent again,
  * those of the last time. */

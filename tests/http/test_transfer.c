@@ -447,6 +447,28 @@ static void test_get_without_client(void **state)
     assert_null(response);
 }
 
+static void test_retry_after(void **state)
+{
+    struct aioduct_header headers[] = {
+        {"date", "Tue, 14 Nov 2023 22:13:20 GMT", 4, 29},
+        {"retry-after", "Tue, 14 Nov 2023 22:14:20 GMT", 11, 29},
+    };
+    struct aioduct_head head = {.size = sizeof head, .status = 503, .headers = headers};
+    int64_t seconds = -1;
+    (void)state;
+    assert_int_equal(aioduct_head_retry_after(&head, 0, &seconds), -ENOENT);
+    head.header_count = 2;
+    assert_int_equal(aioduct_head_retry_after(&head, 0, &seconds), 0);
+    assert_int_equal(seconds, 60); /* whatever our own clock says */
+    head.headers++;
+    head.header_count = 1;
+    assert_int_equal(aioduct_head_retry_after(&head, 1699999900, &seconds), 0);
+    assert_int_equal(seconds, 160);
+    headers[1].value_bytes = 3;
+    assert_int_equal(aioduct_head_retry_after(&head, 0, &seconds), -EINVAL);
+    assert_int_equal(aioduct_head_retry_after(NULL, 0, &seconds), -EINVAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest cases[] = {
@@ -470,6 +492,7 @@ int main(void)
         HTTP_CASES("an IPv6 address in the URL works", test_ip6),
         HTTP_CASES("fetch gathers the response", test_fetch),
         HTTP_CASES("fetch stops at collect_bytes_max", test_fetch_limit),
+        HTTP_CASE("C25: Retry-After counts from the server's own Date", test_retry_after),
         HTTP_CASE("aioduct_get needs no client", test_get_without_client),
     };
     return TAP_RUN(cases, begin, suite_end);
