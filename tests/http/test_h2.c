@@ -199,7 +199,7 @@ static void test_put_wait(void **state)
     /* Others are not kept from going on. */
     assert_h2(tester_get(t, url_of(t, "/status/204")), 204);
     int reads = source->reads;
-    aioduct_client_turn(t->client, 20);
+    tester_turn(t, 20);
     assert_int_equal(source->reads, reads); /* nobody asks in vain */
     assert_code(0, aioduct_exchange_body_ready(r->exchange));
     tester_run(t);
@@ -331,7 +331,7 @@ static void test_release_in_pieces(void **state)
                 break;
             }
         }
-        assert_true(aioduct_client_turn(t->client, 50) >= 0);
+        tester_turn(t, 5);
     }
     assert_h2(r, 200);
     assert_string_equal(r->sha256, hex);
@@ -348,10 +348,10 @@ static void test_pause(void **state)
     tester_turn_until(t, has_body, r);
     assert_code(0, aioduct_exchange_pause(r->exchange));
     for (int i = 0; i < 20; i++) {
-        assert_true(aioduct_client_turn(t->client, 10) >= 0);
+        tester_turn(t, 10);
     }
     uint64_t seen = r->body_bytes;
-    assert_true(aioduct_client_turn(t->client, 10) >= 0);
+    tester_turn(t, 10);
     assert_int_equal(r->body_bytes, seen);
     assert_true(seen < 3000000);
     assert_code(0, aioduct_exchange_resume(r->exchange));

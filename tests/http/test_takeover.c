@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Workers serve each other: a request goes to the loop that has a free connection for it, rather
  * than to a new connection. */
+#include "h2requests.h"
 #include "tester.h"
 
 #include <pthread.h>
@@ -49,6 +50,41 @@ static void test_one_connection_is_enough(void **state)
     struct aioduct_request *request = tester_request(t, "GET", peer_url(t->peer, "/"));
     for (int i = 0; i < 30; i++) {
         assert_fine(tester_perform(t, request));
+    }
+    assert_int_equal(peer_connections(t->peer), 1);
+}
+
+static void play_http2(struct peer_conn *conn, int index, void *user)
+{
+    struct h2_requests *h2 = h2_requests_begin(conn, "SETTINGS 3=100");
+    struct h2_request request;
+    (void)index;
+    (void)user;
+    while (h2_requests_next(h2, &request)) {
+        h2_requests_send(h2, "HEADERS %u | :status: 200", request.stream);
+        h2_requests_send(h2, "DATA %u end answer", request.stream);
+    }
+    h2_requests_end(h2);
+}
+
+/* What has room is not counted twice: requests on their way are. */
+static void test_one_http2_connection_is_enough(void **state)
+{
+    struct tester *t = *state;
+    struct result *results[60];
+    t->options.workers = 3;
+    t->options.version = AIODUCT_HTTP_2_PRIOR_KNOWLEDGE;
+    tester_client(t);
+    tester_peer_with(t, &(struct peer_options){.play = play_http2, .alpn = "h2"});
+    struct aioduct_request *request = tester_request(t, "GET", peer_url(t->peer, "/"));
+    assert_fine(tester_perform(t, request));
+    for (int i = 0; i < 60; i++) {
+        results[i] = tester_submit(t, request);
+    }
+    wait_done(t);
+    for (int i = 0; i < 60; i++) {
+        assert_fine(results[i]);
+        assert_string_equal(results[i]->protocol, "h2");
     }
     assert_int_equal(peer_connections(t->peer), 1);
 }
@@ -309,6 +345,8 @@ int main(void)
     const struct CMUnitTest cases[] = {
         HTTP_CASES("one connection serves request after request, with three workers",
                    test_one_connection_is_enough),
+        HTTP_CASES("one HTTP/2 connection serves the requests of three workers",
+                   test_one_http2_connection_is_enough),
         HTTP_CASES("a callback's request uses the connection of another worker",
                    test_a_callback_uses_the_connection_of_another_worker),
         HTTP_CASE("C76: requests are cancelled on their way between workers",
