@@ -12,6 +12,7 @@
 #define ODD_FRAME 256                   /* the price of a frame that carries nothing */
 #define BUDGET_FULL (10000 * ODD_FRAME) /* enough for hours of pings on a silent connection */
 #define REQUEST_EARNS (100 * ODD_FRAME) /* heads, interim responses, resets, window updates */
+#define DATA_EARNS (4 * ODD_FRAME)      /* at least, if there is anything in it */
 #define CONTINUATIONS_MAX 8             /* a head of the size allowed needs four */
 
 void ad_h2_frames_init(struct ad_h2_frames *frames)
@@ -30,9 +31,10 @@ void ad_h2_frames_earn_request(struct ad_h2_frames *frames)
     earn(frames, REQUEST_EARNS);
 }
 
+/* Streams of small messages have a ping or two and window updates for each. */
 void ad_h2_frames_earn(struct ad_h2_frames *frames, size_t bytes)
 {
-    earn(frames, bytes);
+    earn(frames, bytes < DATA_EARNS ? DATA_EARNS : bytes);
 }
 
 static bool refuse(struct ad_h2_offence *offence, uint32_t code, const char *text)
@@ -90,7 +92,7 @@ static bool check(struct ad_h2_frames *frames, struct ad_h2_offence *offence)
         return refuse(offence, NGHTTP2_ENHANCE_YOUR_CALM, flood_of(type));
     }
     if (type == NGHTTP2_DATA && length > 0) {
-        earn(frames, length);
+        ad_h2_frames_earn(frames, length);
         return true;
     }
     if (type == NGHTTP2_DATA && (head[4] & NGHTTP2_FLAG_END_STREAM) != 0) {

@@ -33,7 +33,7 @@ struct ad_h2_offence {
 };
 
 void ad_h2_frames_init(struct ad_h2_frames *frames);
-/* A request went out, or @bytes of a body: the peer may answer that with odd frames. */
+/* A request went out, or a DATA frame: the peer may answer that with odd frames. */
 void ad_h2_frames_earn_request(struct ad_h2_frames *frames);
 void ad_h2_frames_earn(struct ad_h2_frames *frames, size_t bytes);
 /* How many of these bytes come before the header of the first offending frame. */

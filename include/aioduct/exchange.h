@@ -79,7 +79,7 @@ struct aioduct_exchange_info {
     size_t size;
     int reused; /* 1: on a connection that had served before */
     int tls_resumed;
-    const char *protocol;     /* "http/1.1"; "" before a connection was picked */
+    const char *protocol;     /* "http/1.1" or "h2"; "" before a connection was picked */
     const char *tls_version;  /* "TLS1.3"; "" without TLS */
     const char *tls_cipher;   /* "" without TLS */
     const char *peer_address; /* numeric; "" if unknown */

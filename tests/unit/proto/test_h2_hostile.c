@@ -261,6 +261,24 @@ static void test_budget_is_earned(void **state)
     h2_bytes_fini(&script);
 }
 
+static void test_small_messages(void **state)
+{
+    (void)state;
+    struct h2_bytes script = {0};
+    static const char begin[] = "get\nproduce\n" SERVER "< HEADERS 1 | :status: 200\n";
+    static const char round[] =
+        "< DATA 1 x\n< WINDOW_UPDATE 1 1\n< WINDOW_UPDATE 0 1\n< PRIORITY 1\n";
+    h2_bytes_add(&script, begin, strlen(begin));
+    for (unsigned i = 0; i < 12000; i++) {
+        h2_bytes_add(&script, round, strlen(round));
+    }
+    h2_bytes_add(&script, "", 1);
+    char *got = h2_play((const char *)script.p);
+    assert_null(strstr(got, "failed"));
+    free(got);
+    h2_bytes_fini(&script);
+}
+
 int main(void)
 {
     static const struct CMUnitTest cases[] = {
@@ -276,6 +294,7 @@ int main(void)
         {"C43: frames that carry nothing are a flood", test_floods, NULL, NULL, NULL},
         {"C43: frames that want an answer are a flood", test_ack_floods, NULL, NULL, NULL},
         {"C43: CONTINUATION without an end is a flood", test_continuations, NULL, NULL, NULL},
+        {"C43: a stream of small messages is no flood", test_small_messages, NULL, NULL, NULL},
         {"C43: requests and bodies make up for odd frames", test_budget_is_earned, NULL, NULL,
          NULL},
     };
