@@ -556,6 +556,30 @@ static void test_silence(void **state)
     assert_code(0, r->error.code);
 }
 
+static void play_late(struct peer_conn *conn, int index, void *user)
+{
+    (void)index;
+    (void)user;
+    if (peer_read_request(conn) && peer_send(conn, SWITCHING)) {
+        test_pause_ms(300);
+        peer_send(conn, "late");
+        peer_close(conn);
+    }
+}
+
+static void test_silence_without_body(void **state)
+{
+    struct tester *t = *state;
+    t->options.read_gap_timeout_ms = t->options.head_timeout_ms = 100;
+    tester_client(t);
+    tester_peer(t, play_late, NULL);
+    struct raw *r = raw_new(t);
+    submit(t, upgrade(t), r);
+    tester_run(t);
+    assert_code(0, r->error.code);
+    assert_string_equal(r->text, "late");
+}
+
 /* ---- what is refused ---- */
 
 static void test_setters(void **state)
@@ -610,6 +634,7 @@ int main(void)
         HTTP_CASES("C74: raw bytes keep to the window", test_window),
         HTTP_CASES("C74: an end behind the 101 waits for the caller", test_paused_end),
         HTTP_CASE("C74: silence is not timed behind a 101", test_silence),
+        HTTP_CASE("C74: nor is it for those who only receive", test_silence_without_body),
         HTTP_CASE("C17, C74: what cannot be asked for is refused", test_setters),
     };
     return TAP_RUN(cases, suite_begin, suite_end);
