@@ -295,6 +295,132 @@ static void test_frozen(void **state)
     ad_request_unref(r);
 }
 
+/* ---- what follows the head ---- */
+
+static void test_trailers(void **state)
+{
+    struct aioduct_request *request = make("POST", "http://h/");
+    (void)state;
+    assert_int_equal(ad_request_body_memory(request, "hello", 5, false), 0);
+    assert_int_equal(ad_request_trailer_add(request, "X-A", "1"), 0);
+    assert_int_equal(ad_request_trailer_add(request, "x-b", "2"), 0);
+    assert_int_equal(ad_request_trailer_add(request, "Content-Length", "5"), -EINVAL);
+    assert_head(request, "POST / HTTP/1.1\r\n"
+                         "Host: h\r\n" AGENT "Accept: */*\r\n"
+                         "Transfer-Encoding: chunked\r\n"
+                         "Trailer: X-A, x-b\r\n"
+                         "\r\n");
+}
+
+static void test_upgrade(void **state)
+{
+    struct aioduct_request *request = make("GET", "http://h/");
+    (void)state;
+    assert_int_equal(ad_request_upgrade(request, "h2c"), -EINVAL);
+    assert_int_equal(ad_request_upgrade(request, "chat"), 0);
+    assert_int_equal(ad_request_upgrade(request, "websocket"), 0); /* the last one counts */
+    assert_int_equal(ad_request_body_push(request, AIODUCT_LENGTH_UNKNOWN), 0);
+    assert_head(request, "GET / HTTP/1.1\r\n"
+                         "Host: h\r\n" AGENT "Accept: */*\r\n"
+                         "Upgrade: websocket\r\n"
+                         "Connection: upgrade\r\n"
+                         "\r\n");
+}
+
+static void test_connect(void **state)
+{
+    struct aioduct_request *request = make("CONNECT", "http://proxy:3128/");
+    (void)state;
+    assert_int_equal(ad_request_freeze(request), -EINVAL); /* to where? */
+    assert_int_equal(ad_request_tunnel(request, "[2001:DB8::1]:443"), 0);
+    assert_head(request, "CONNECT [2001:db8::1]:443 HTTP/1.1\r\n"
+                         "Host: [2001:db8::1]:443\r\n" AGENT "Accept: */*\r\n"
+                         "\r\n");
+}
+
+static void test_authority(void **state)
+{
+    struct aioduct_request *request = make("GET", "https://h/");
+    (void)state;
+    assert_int_equal(ad_request_authority_set(request, "a/b"), -EINVAL);
+    assert_int_equal(ad_request_authority_set(request, "Virtual:443"), 0);
+    assert_int_equal(ad_request_field_add(request, "Host", "h"), -EINVAL);
+    assert_head(request, "GET / HTTP/1.1\r\n"
+                         "Host: virtual\r\n" AGENT "Accept: */*\r\n"
+                         "\r\n");
+}
+
+/* Expect stands in the gap with the agent: a resend may leave it out. */
+static void test_expect(void **state)
+{
+    struct aioduct_request *request = make("PUT", "http://h/");
+    struct ad_buf out = {0};
+    (void)state;
+    assert_int_equal(ad_request_body_memory(request, "x", 1, false), 0);
+    assert_int_equal(ad_request_freeze(request), 0);
+    assert_int_equal(ad_request_head_write(request, ad_slice_of(""), true, &out), 0);
+    assert_int_equal(ad_buf_append(&out, "", 1), 0);
+    assert_string_equal((const char *)ad_buf_data(&out), "PUT / HTTP/1.1\r\n"
+                                                         "Host: h\r\n"
+                                                         "Expect: 100-continue\r\n"
+                                                         "Accept: */*\r\n"
+                                                         "Content-Length: 1\r\n"
+                                                         "\r\n");
+    ad_buf_fini(&out);
+    ad_request_unref(request);
+}
+
+/* ---- no memory ---- */
+
+static int build_all(struct aioduct_request **out)
+{
+    int code = ad_request_create("CONNECT", "http://proxy:3128/", out, NULL);
+    if (code == 0) {
+        code = ad_request_authority_set(*out, "virtual:1");
+    }
+    if (code == 0) {
+        code = ad_request_tunnel(*out, "h:1");
+    }
+    return code == 0 ? ad_request_freeze(*out) : code;
+}
+
+static int build_trailers(struct aioduct_request **out)
+{
+    int code = ad_request_create("POST", "http://h/", out, NULL);
+    if (code == 0) {
+        code = ad_request_trailer_add(*out, "X-A", "1");
+    }
+    return code == 0 ? ad_request_freeze(*out) : code;
+}
+
+static int build_upgrade(struct aioduct_request **out)
+{
+    int code = ad_request_create("GET", "http://h/", out, NULL);
+    if (code == 0) {
+        code = ad_request_upgrade(*out, "websocket");
+    }
+    return code == 0 ? ad_request_freeze(*out) : code;
+}
+
+static void test_more_out_of_memory(void **state)
+{
+    static int (*const builds[])(struct aioduct_request **) = {build_all, build_trailers,
+                                                               build_upgrade};
+    (void)state;
+    for (size_t i = 0; i < sizeof builds / sizeof builds[0]; i++) {
+        int code = -ENOMEM;
+        for (unsigned nth = 1; code != 0 && nth < 100; nth++) {
+            struct aioduct_request *request = NULL;
+            ad_mem_fail_nth(nth);
+            code = builds[i](&request);
+            ad_mem_fail_nth(0);
+            ad_request_unref(request);
+            assert_true(code == 0 || code == -ENOMEM);
+        }
+        assert_int_equal(code, 0);
+    }
+}
+
 static void test_out_of_memory(void **state)
 {
     (void)state;
@@ -345,7 +471,14 @@ static const struct CMUnitTest cases[] = {
     {"userinfo of the URL becomes Basic", test_userinfo_becomes_basic, NULL, NULL, NULL},
     {"Basic credentials replace those of the URL", test_basic_replaces, NULL, NULL, NULL},
     {"a frozen request refuses changes", test_frozen, NULL, NULL, NULL},
+    {"C7: trailers are announced, and the body is chunked", test_trailers, NULL, NULL, NULL},
+    {"an upgrade is asked for, and has no body", test_upgrade, NULL, NULL, NULL},
+    {"C17: CONNECT has host and port", test_connect, NULL, NULL, NULL},
+    {"C19: another authority is in Host", test_authority, NULL, NULL, NULL},
+    {"C21: Expect stands with the agent", test_expect, NULL, NULL, NULL},
     {"C80: each allocation may fail", test_out_of_memory, NULL, NULL, NULL},
+    {"C80: each allocation may fail, in what else can be asked for", test_more_out_of_memory, NULL,
+     NULL, NULL},
 };
 
 int main(void)
