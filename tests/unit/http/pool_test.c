@@ -123,6 +123,27 @@ static void play_hint(struct peer_conn *conn, int index, void *user)
     }
 }
 
+/* Twice the limit would be within a second of a short one. */
+static void test_idle_deadline(void **state)
+{
+    struct scene s;
+    (void)state;
+    scene_begin(&s, scene_play_ok);
+    s.options.idle_timeout_ms = 60000;
+    scene_open_client(&s);
+    const struct ad_engine *engine = &s.client->workers[0].engine;
+    struct aioduct_request *request = scene_request(&s, "GET", "/");
+    for (int i = 0; i < 2; i++) { /* used again, it has the whole limit again */
+        scene_get(&s, request);
+        struct ad_conn *conn = AD_CONTAINER_OF(engine->conns.next, struct ad_conn, node);
+        uint64_t left_ns = conn->deadline.at_ns - ad_loop_now_ns(engine->loop);
+        assert_in_range(left_ns, 40000000000u, 60000000000u);
+    }
+    assert_int_equal(peer_connections(s.peer), 1);
+    aioduct_request_destroy(request);
+    scene_end(&s);
+}
+
 static void test_idle_hint(void **state)
 {
     struct scene s;
@@ -226,6 +247,7 @@ static const struct CMUnitTest cases[] = {
      NULL, NULL, NULL},
     {"more than waiters_max is refused by name", test_too_many_waiters, NULL, NULL, NULL},
     {"an origin that holds nothing is forgotten", test_origins_go, NULL, NULL, NULL},
+    {"C108: idleness ends at its limit, no later", test_idle_deadline, NULL, NULL, NULL},
     {"C16: the server's Keep-Alive hint shortens idleness by two seconds", test_idle_hint, NULL,
      NULL, NULL},
     {"a connection takes no requests beyond its age", test_age, NULL, NULL, NULL},
