@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** Dates in fields, and Retry-After, which may be one. Pure text: what time it is, the caller says. */
+/** Dates in fields, and Retry-After, which may be one. What time it is, the caller says. */
 #ifndef AD_PROTO_DATE_H
 #define AD_PROTO_DATE_H
 
