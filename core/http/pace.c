@@ -23,9 +23,16 @@ static uint64_t time_of(uint64_t bytes, uint64_t rate)
     return bytes / rate * NS_PER_S + bytes % rate * NS_PER_S / rate;
 }
 
+/* The bucket holds a byte at least. */
+static uint64_t burst_ns(uint64_t rate)
+{
+    uint64_t byte_ns = time_of(1, rate) + 1;
+    return byte_ns > BURST_NS ? byte_ns : BURST_NS;
+}
+
 static size_t room(uint64_t now_ns, uint64_t *empty_ns, uint64_t rate, size_t count)
 {
-    uint64_t full_ns = now_ns > BURST_NS ? now_ns - BURST_NS : 1;
+    uint64_t full_ns = now_ns > burst_ns(rate) ? now_ns - burst_ns(rate) : 1;
     if (*empty_ns < full_ns) {
         *empty_ns = full_ns;
     }

@@ -119,7 +119,8 @@ struct aioduct_body_source {
     /* Start again from the first byte, for a safe resend -> 0 or negative. NULL: the body cannot be
      * sent again. */
     int (*rewind)(void *user);
-    /* The exchange is done with the source. NULL: not told. Once for each submit. */
+    /* The exchange is done with the source. NULL: not told. Once for each submit: before on_done,
+     * and before on_head already if the answer refuses the body. */
     void (*finished)(void *user);
     void *user;
 };
