@@ -245,6 +245,7 @@ void ad_readiness_ready(struct ad_watch *watch, unsigned events)
 {
     struct ad_readiness *loop = watch->loop;
     bool alone = enter(loop) == 0; /* the application runs this loop */
+    ad_tasks_awake(&loop->tasks);  /* what is woken from here on runs before the next wait */
     note_time(loop);
     watch->ready(watch, events);
     if (alone) {

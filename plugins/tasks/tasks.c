@@ -107,7 +107,9 @@ bool ad_tasks_may_wait(struct ad_tasks *tasks)
 
 void ad_tasks_awake(struct ad_tasks *tasks)
 {
-    atomic_store(&tasks->shared.waiting, false);
+    if (atomic_load_explicit(&tasks->shared.waiting, memory_order_relaxed)) {
+        atomic_store(&tasks->shared.waiting, false);
+    }
 }
 
 int ad_tasks_enter(struct ad_tasks *tasks)
