@@ -84,11 +84,11 @@ bool h1_input(struct conn *conn, const uint8_t *bytes, size_t count)
     struct h1_state *h1 = &conn->u.h1;
     while (count > 0) {
         const char *text = (const char *)bytes;
+        const char *end = h1->head_bytes == 0 ? head_end(text, count) : NULL;
         size_t used;
         if (h1->answer_after_upload) {
             used = eat_upload(conn, count);
-        } else if (h1->head_bytes == 0 && head_end(text, count) != NULL) {
-            const char *end = head_end(text, count);
+        } else if (end != NULL) {
             used = (size_t)(end - text);
             request(conn, text, end);
         } else {
