@@ -323,6 +323,25 @@ static void on_pong(void *owner)
     ad_conn_h2_ping_answered(conn_of(owner));
 }
 
+/* What was given to it before the peer said how much it takes, and is too much, waits in the pool
+ * like the others, with a deadline. The last ones first, so that their order stays. */
+static void put_back_surplus(struct ad_conn *conn)
+{
+    struct ad_h2_side *side = conn->h2;
+    struct ad_list *it = side->exchanges.prev;
+    unsigned count = ad_h2_surplus(side->h2);
+    while (count > 0 && it != &side->exchanges) {
+        struct aioduct_exchange *ex = AD_CONTAINER_OF(it, struct aioduct_exchange, h2.node);
+        it = it->prev;
+        if (ad_h2_is_queued(&ex->h2.stream)) {
+            ad_h2_cancel(side->h2, &ex->h2.stream, AD_H2_CANCEL);
+            ad_conn_h2_leave(conn, ex);
+            ad_exchange_put_back(ex);
+            count--;
+        }
+    }
+}
+
 static void on_room(void *owner)
 {
     struct ad_conn *conn = conn_of(owner);
@@ -331,6 +350,7 @@ static void on_room(void *owner)
         conn->retired = true;
         ad_conn_blame(conn, AIODUCT_CLOSE_LIMIT); /* of stream ids, if not by a GOAWAY */
     }
+    put_back_surplus(conn);
     ad_conn_h2_recount(conn);
 }
 

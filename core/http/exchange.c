@@ -381,6 +381,21 @@ static bool may_resend(const struct aioduct_exchange *ex)
            ex->kept && (!ex->written || ex->request->idempotent) && ad_upload_replayable(ex);
 }
 
+/* Off its connection, as if it had not been on one. */
+static void leave_conn(struct aioduct_exchange *ex)
+{
+    ad_deadline_clear(&ex->read_deadline);
+    ad_deadline_clear(&ex->write_deadline);
+    ad_conn_unref(ex->conn);
+    ex->conn = NULL;
+    ex->again = true;
+    ex->written = ex->reused = ex->kept = ex->connect_started = false;
+    ex->sent_ns = ex->sent_bytes = ex->received_bytes = 0;
+    ad_exchange_set_send(ex, AD_SEND_IDLE);
+    ad_exchange_set_recv(ex, AD_RECV_IDLE);
+    ad_exchange_set_place(ex, AD_PLACE_NEW);
+}
+
 /* Back to the pool, as if nothing had been sent; @error says why. */
 static void resend(struct aioduct_exchange *ex, const struct aioduct_error *error)
 {
@@ -393,19 +408,10 @@ static void resend(struct aioduct_exchange *ex, const struct aioduct_error *erro
                           "the body source could not be rewound: %s", aioduct_error_text(code));
         return;
     }
-    ad_deadline_clear(&ex->read_deadline);
-    ad_deadline_clear(&ex->write_deadline);
     ex->replays++;
     ad_event_exchange(ex, AIODUCT_EVENT_REPLAY, 0, error);
-    ad_conn_unref(ex->conn);
-    ex->conn = NULL;
     ad_stats_add(&ex->engine->stats, AD_STAT_REPLAYS, 1);
-    ex->again = true;
-    ex->written = ex->reused = ex->kept = ex->connect_started = false;
-    ex->sent_ns = ex->sent_bytes = ex->received_bytes = 0;
-    ad_exchange_set_send(ex, AD_SEND_IDLE);
-    ad_exchange_set_recv(ex, AD_RECV_IDLE);
-    ad_exchange_set_place(ex, AD_PLACE_NEW);
+    leave_conn(ex);
     ad_pool_acquire(ex);
 }
 
@@ -419,6 +425,13 @@ void ad_exchange_lost(struct aioduct_exchange *ex, const struct aioduct_error *e
     ex->lost_ns = ad_loop_now_ns(ex->engine->loop);
     ex->written_before = ex->written_before || ex->written;
     resend(ex, error);
+}
+
+void ad_exchange_put_back(struct aioduct_exchange *ex)
+{
+    AD_ASSERT(ex->place == AD_PLACE_CONN && !ex->written && ex->send == AD_SEND_HEAD);
+    leave_conn(ex);
+    ad_pool_acquire(ex);
 }
 
 void ad_exchange_refused(struct aioduct_exchange *ex, const struct aioduct_error *error)

@@ -175,7 +175,9 @@ void ad_exchange_lost(struct aioduct_exchange *ex, const struct aioduct_error *e
  * most replays_max times, else fail with safe_to_retry. It is off the connection already, which has
  * no room for it or may refuse it again. */
 void ad_exchange_refused(struct aioduct_exchange *ex, const struct aioduct_error *error);
-/* The same, over HTTP/1.1 and once: the server will not have it over HTTP/2 (C40). */
+/* The connection has no room for it after all, and nothing of it was written: back to the pool. */
+void ad_exchange_put_back(struct aioduct_exchange *ex);
+/* Refused, and again over HTTP/1.1 and once: the server will not have it over HTTP/2 (C40). */
 void ad_exchange_refused_h2(struct aioduct_exchange *ex, const struct aioduct_error *error);
 
 /* Leave the connection in the middle of an answer that is dropped, and queue again; the codec's

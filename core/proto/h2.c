@@ -316,6 +316,25 @@ unsigned ad_h2_streams_max(const struct ad_h2 *h2)
     return max < h2->limits->streams_max ? max : h2->limits->streams_max;
 }
 
+static uint32_t used_by(const struct ad_h2 *h2)
+{
+    return h2->queued_count + h2->open_count + h2->resets_waiting + h2->resets_covered;
+}
+
+bool ad_h2_is_queued(const struct ad_h2_stream *s)
+{
+    return s->state == AD_H2_STREAM_QUEUED;
+}
+
+unsigned ad_h2_surplus(const struct ad_h2 *h2)
+{
+    uint32_t max =
+        nghttp2_session_get_remote_settings(h2->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+    uint32_t used = used_by(h2);
+    uint32_t surplus = used > max ? used - max : 0;
+    return surplus < h2->queued_count ? surplus : h2->queued_count;
+}
+
 unsigned ad_h2_room(const struct ad_h2 *h2)
 {
     uint32_t next_id = nghttp2_session_get_next_stream_id(h2->session);
@@ -325,7 +344,7 @@ unsigned ad_h2_room(const struct ad_h2 *h2)
         return 0;
     }
     uint32_t ids_left = (INT32_MAX - next_id) / 2 + 1;
-    uint32_t used = h2->queued_count + h2->open_count + h2->resets_waiting + h2->resets_covered;
+    uint32_t used = used_by(h2);
     max = max < h2->limits->streams_max ? max : h2->limits->streams_max;
     uint32_t room = max > used ? max - used : 0;
     ids_left = ids_left > h2->queued_count ? ids_left - h2->queued_count : 0;

@@ -122,6 +122,10 @@ unsigned ad_h2_room(const struct ad_h2 *h2);
 unsigned ad_h2_resets(const struct ad_h2 *h2);
 /* How many the peer takes at a time; 0: it has not said that yet. */
 unsigned ad_h2_streams_max(const struct ad_h2 *h2);
+/* How many of those submitted are too many, now that the peer has said what it takes, and were not
+ * begun: cancelled, they leave no trace. */
+unsigned ad_h2_surplus(const struct ad_h2 *h2);
+bool ad_h2_is_queued(const struct ad_h2_stream *s); /* submitted and not begun */
 /* Will there never be room again? */
 bool ad_h2_is_final(const struct ad_h2 *h2);
 /* A request: pseudo-header fields first, then the others, all borrowed until the stream's end. What
