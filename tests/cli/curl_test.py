@@ -12,6 +12,9 @@ import sys
 from harness import ClosedPort, Peer, Skip, answers, case, equal, main
 
 CURL = shutil.which("curl")
+CURL_MAJOR = int(re.search(r"curl (\d+)", subprocess.run([CURL, "--version"], stdout=subprocess.PIPE, text=True,
+                                                         check=True).stdout).group(1)) if CURL else 0
+NEWER = {"time_posttransfer"}  # members of json that curl 8 added
 VALUES = ("http_code", "size_download", "size_header", "size_request", "size_upload", "num_connects", "num_headers",
           "num_redirects", "content_type", "method", "http_version", "exitcode", "redirect_url", "response_code",
           "http_connect", "ssl_verify_result", "urlnum", "remote_port", "remote_ip", "url", "url_effective", "referer")
@@ -127,7 +130,7 @@ def the_members_of_json_have_the_same_values(w):
     for name in VALUES:
         equal(ours[name], curls[name], name)
     for name in curls:
-        if name.startswith(("time_", "speed_")):
+        if name.startswith(("time_", "speed_")) and name not in NEWER:
             equal(type(ours[name] + 0.0), float, name)
     texts = [run([*p, "-sS", "-A", "same/1"], ["-o", "/dev/null", "-w", "%{header_json}", w.nginx.url("/hello.txt")], w.folder)[1]
              for p in ([CURL, "-q"], [w.aioduct])]
@@ -144,8 +147,10 @@ def exit_codes_are_the_same(w):
         both(w, refused)
         both(w, "-o", "1", "-o", "2", refused, good)
         both(w, "-o", "1", "-o", "2", "--fail-early", refused, good)
-        for urls in (refused, good), (good, refused), (good, good), (missing, good), (good, missing):
-            both(w, "-Z", "-f", "-o", "1", "-o", "2", *urls)
+        both(w, "-Z", "-f", "-o", "1", "-o", "2", good, good)
+        if CURL_MAJOR == 7:  # later ones forget a failure that came before a success
+            for urls in (refused, good), (good, refused), (missing, good), (good, missing):
+                both(w, "-Z", "-f", "-o", "1", "-o", "2", *urls)
         for options in ("--limit-rate", "0"), ("-m", "0"), ("--max-filesize", "0"), ("--parallel-max", "0"), ("-y", "1"):
             both(w, *options, good)
     for args in (["http://name.invalid/"], ["ftp-x://a/"], ["http://a:99999/"], ["-f", w.nginx.url("/status/404")],
