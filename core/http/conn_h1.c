@@ -349,11 +349,16 @@ static void at_end(struct ad_conn *conn, int code)
 {
     struct ad_h1_side *side = &conn->h1;
     struct aioduct_error error = {0};
+    bool by_close = !side->raw && side->ex->recv == AD_RECV_BODY && ad_h1_close_delimited(side->h1);
+    /* The system tells a reset once. Where only the end says that all has come, it was no end. */
+    bool was_reset = side->send_code == -ECONNRESET && !conn->origin->key.tls;
+    if (code == 0 && was_reset && (side->raw || by_close)) {
+        code = -ECONNRESET;
+    }
     if (side->raw) {
         ad_conn_h1_raw_end(conn, code);
         return;
     }
-    bool by_close = side->ex->recv == AD_RECV_BODY && ad_h1_close_delimited(side->h1);
     bool truncated = code == AIODUCT_E_TRUNCATED && by_close;
     bool allowed = conn->engine->settings->tls.flags & AIODUCT_TLS_ALLOW_TRUNCATION;
     if (truncated && !allowed) {

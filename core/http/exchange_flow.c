@@ -164,10 +164,10 @@ static bool becomes_raw(const struct aioduct_exchange *ex, const struct aioduct_
     return ex->request->upgrade != NULL && (head->version == 20 ? accepted : head->status == 101);
 }
 
-/* What follows the request's head and the answer's. */
+/* What follows the request's head and the answer's; nothing does where the way out is gone. */
 static void begin_raw(struct aioduct_exchange *ex)
 {
-    if (ex->raw && ex->request->body_kind != AD_BODY_NONE) {
+    if (ex->raw && ex->request->body_kind != AD_BODY_NONE && ex->send != AD_SEND_STOPPED) {
         ad_exchange_set_send(ex, AD_SEND_BODY);
         ad_exchange_kick(ex);
     } else if (!ex->raw && ad_request_is_raw(ex->request)) {

@@ -430,6 +430,43 @@ static void test_no_sigpipe(void **state)
     assert_ptr_equal(after.sa_handler, before.sa_handler);
 }
 
+/* The system tells a reset once: to the sender here, and the reader sees an end. */
+static void play_cut_short(struct peer_conn *conn, int index, void *user)
+{
+    (void)index;
+    (void)user;
+    if (peer_read_head(conn) && peer_read(conn, 500) &&
+        peer_send(conn, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\npart") &&
+        peer_wait_gate(conn, GO)) {
+        peer_reset(conn);
+    }
+}
+
+static void on_part(struct result *r, struct aioduct_exchange *exchange, char event)
+{
+    if (event == 'B') {
+        peer_open(r->tester->peer, GO);
+        assert_int_equal(peer_wait_ended(r->tester->peer, 1), 1);
+        assert_code(0, aioduct_exchange_body_ready(exchange));
+    }
+}
+
+static void test_reset_told_to_the_sender(void **state)
+{
+    struct tester *t = *state;
+    tester_client(t);
+    tester_peer(t, play_cut_short, NULL);
+    struct source *source = source_new(t, 1000);
+    source->wait_at = 500;
+    source->piecewise = true;
+    struct result *r = tester_result(t);
+    r->on_event = on_part;
+    tester_submit_into(t, source_request(t, "POST", source, 1000), r);
+    tester_run(t);
+    assert_error(r, -ECONNRESET, AIODUCT_PHASE_BODY);
+    assert_string_equal(r->body, "part");
+}
+
 int main(void)
 {
     const struct CMUnitTest cases[] = {
@@ -454,6 +491,8 @@ int main(void)
                    test_no_half_close_by_us),
         HTTP_CASES("a reset in the middle of the upload fails and is not tried again",
                    test_reset_in_upload),
+        HTTP_CASE("C15: a reset that the sender is told of is no end of a body",
+                  test_reset_told_to_the_sender),
         HTTP_CASES("C63: a write to a reset connection raises no SIGPIPE", test_no_sigpipe),
     };
     return TAP_RUN(cases, suite_begin, suite_end);

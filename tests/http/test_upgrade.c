@@ -413,6 +413,45 @@ static void test_reset(void **state)
     assert_code(-ECONNRESET, cut(*state, true)->error.code);
 }
 
+/* The answer lies there before the request goes out, and the way out is gone: nothing is sent behind
+ * the 101, and what came is delivered. */
+static void play_before_asked(struct peer_conn *conn, int index, void *user)
+{
+    (void)index;
+    (void)user;
+    if (peer_read_request(conn) && peer_answer(conn, 200, "", "") && peer_wait_gate(conn, GO) &&
+        peer_send(conn, SWITCHING "early")) {
+        peer_reset(conn);
+    }
+}
+
+static void on_first_event(struct result *first, struct aioduct_exchange *exchange, char event)
+{
+    struct tester *t = first->tester;
+    (void)exchange;
+    if (event == 'D') {
+        peer_open(t->peer, GO);
+        assert_int_equal(peer_wait_ended(t->peer, 1), 1);
+        submit(t, pushed_upgrade(t), first->user);
+    }
+}
+
+static void test_answered_and_reset_before(void **state)
+{
+    struct tester *t = *state;
+    tester_client(t);
+    tester_peer(t, play_before_asked, NULL);
+    struct raw *r = raw_new(t);
+    struct result *first = tester_result(t);
+    first->on_event = on_first_event;
+    first->user = r;
+    tester_submit_into(t, tester_request(t, "GET", peer_url(t->peer, "/")), first);
+    tester_run(t);
+    assert_answer(first, 200);
+    assert_int_equal(r->done_count, 1);
+    assert_code(-ECONNRESET, r->error.code);
+}
+
 static void test_cut_tls(void **state)
 {
     assert_code(AIODUCT_E_TRUNCATED, cut(*state, false)->error.code);
@@ -627,6 +666,8 @@ int main(void)
         HTTP_CASE("C74: the peer's end leaves our direction open", test_peer_ends_first),
         HTTPS_CASE("C125: the peer's close_notify ends both directions", test_peer_ends_tls),
         HTTP_CASES("C74: a reset behind the 101 is an error", test_reset),
+        HTTP_CASE("C74: a 101 and a reset before the request went out",
+                  test_answered_and_reset_before),
         HTTPS_CASE("C125: an end without close_notify is an error", test_cut_tls),
         HTTP_CASES("C74: cancel closes", test_cancel),
         HTTP_CASES("C74: cancel at the 101 closes", test_cancel_at_head),
