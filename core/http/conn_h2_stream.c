@@ -153,6 +153,9 @@ static int64_t on_source(void *owner, struct ad_h2_stream *s, struct ad_buf *out
     }
     ad_exchange_uploaded(ex, step);
     if (step == AD_UPLOAD_WAIT) {
+        if (ad_list_empty(&ex->h2.flush_node)) {
+            ad_exchange_sent(ex); /* all that came before is with the system already */
+        }
         return AD_H2_LATER;
     }
     note_output(conn_of(owner), ex);

@@ -318,6 +318,75 @@ static void test_authority(void **state)
     assert_null(strstr(h2peer_log(h2, 0), " host: "));
 }
 
+struct unready {
+    struct result *result;
+    uint64_t given, first; /* so many bytes, then nothing until it is ready, then the end */
+    bool waits, ready;
+};
+
+static int64_t read_unready(void *user, void *buffer, size_t capacity)
+{
+    struct unready *u = user;
+    uint64_t left = u->first - u->given;
+    if (left > 0) {
+        size_t count = left < capacity ? (size_t)left : capacity;
+        memset(buffer, 'x', count);
+        u->given += count;
+        return (int64_t)count;
+    }
+    u->waits = true;
+    return u->ready ? 0 : AIODUCT_BODY_WAIT;
+}
+
+static bool is_waiting(void *user)
+{
+    const struct unready *u = user;
+    return u->waits || u->result->done_count > 0;
+}
+
+/* The gap is the network's: a source that has nothing to send is waited for. */
+static void unready(struct tester *t, uint64_t first, bool expect)
+{
+    struct unready *u = tester_alloc(t, sizeof *u);
+    u->first = first;
+    struct aioduct_request *request = tester_request(t, "POST", peer_url(t->peer, "/"));
+    struct aioduct_body_source pull = {.size = sizeof pull, .read = read_unready, .user = u};
+    assert_code(0, aioduct_request_body_pull(request, &pull, AIODUCT_LENGTH_UNKNOWN));
+    assert_code(0, aioduct_request_expect_continue(request, expect));
+    u->result = tester_submit(t, request);
+    tester_turn_until(t, is_waiting, u);
+    for (uint64_t until = test_now_ms() + 900; test_now_ms() < until;) {
+        assert_true(aioduct_client_turn(t->client, 20) >= 0);
+    }
+    assert_code(0, u->result->code);
+    assert_int_equal(u->result->done_count, 0);
+    u->ready = true;
+    assert_code(0, aioduct_exchange_body_ready(u->result->exchange));
+    tester_run(t);
+    assert_answer(u->result, 200);
+}
+
+static void test_write_gap_after_100(void **state)
+{
+    struct tester *t = *state;
+    t->options.write_gap_timeout_ms = 300;
+    client(t);
+    h2peer_script(t, "< SETTINGS\n? HEADERS 1\n< HEADERS 1 | :status: 100\n? DATA 1 end\n"
+                     "< HEADERS 1 end | :status: 200\n");
+    unready(t, 0, true);
+}
+
+static void test_write_gap_at_window(void **state)
+{
+    struct tester *t = *state;
+    t->options.write_gap_timeout_ms = 300;
+    client(t);
+    h2peer_script(t, "< SETTINGS\n? DATA 1 16383\n< WINDOW_UPDATE 1 100\n"
+                     "< WINDOW_UPDATE 0 100\n? DATA 1 end\n"
+                     "< HEADERS 1 end | :status: 200\n");
+    unready(t, 65535, false);
+}
+
 static void test_low_speed(void **state)
 {
     struct tester *t = *state;
@@ -343,6 +412,9 @@ int main(void)
         HTTP_CASES("C21: no body goes after a final answer over HTTP/2", test_expect_refused),
         HTTP_CASE("C14: an early answer may be silent while the body goes up",
                   test_silent_answer_in_upload),
+        HTTP_CASE("a source that is not ready at the 100 is waited for", test_write_gap_after_100),
+        HTTP_CASE("a source that is not ready when the window opens is waited for",
+                  test_write_gap_at_window),
         HTTP_CASES("C7: trailers that are known behind the last byte, over HTTP/2", test_trailers),
         HTTP_CASE("C19: another authority over HTTP/2", test_authority),
         HTTP_CASE("a stream below the low speed fails", test_low_speed),
