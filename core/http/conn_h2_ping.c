@@ -61,6 +61,9 @@ static void on_expired(struct ad_deadline *deadline)
             set_deadline(conn, next_interval(conn));
         } else {
             ask(conn);
+            if (!side->pinged) { /* no answer is waited for */
+                set_deadline(conn, now_of(conn) + conn->engine->settings->ping_interval_ns);
+            }
         }
         return;
     }

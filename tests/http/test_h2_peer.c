@@ -473,6 +473,19 @@ static void test_regular_pings(void **state)
     assert_true(h2peer_count(h2, 0, "PING") >= 3);
 }
 
+static void test_pings_without_deadline(void **state)
+{
+    struct tester *t = *state;
+    t->options.ping_interval_ms = 50;
+    t->options.ping_timeout_ms = AIODUCT_NO_LIMIT;
+    t->options.total_timeout_ms = 5000;
+    client(t);
+    struct h2peer *h2 =
+        h2peer_script(t, "< SETTINGS\n? HEADERS 1\n? PING\n? PING\n? PING\n" OK(1) "serve\n");
+    assert_answer(get(t), 200);
+    assert_true(h2peer_count(h2, 0, "PING") >= 3);
+}
+
 /* ---- floods ---- */
 
 static void flood_with(struct tester *t, const char *frames, int code)
@@ -624,6 +637,7 @@ int main(void)
         HTTP_CASES("C42: a connection that answers no ping is given up", test_dead_connection),
         HTTP_CASE("C42: a slow server that answers pings is kept", test_slow_but_alive),
         HTTP_CASE("C42: regular pings, if they are wanted", test_regular_pings),
+        HTTP_CASE("C42: regular pings whose answers nobody times", test_pings_without_deadline),
         HTTP_CASES("C43: a flood of PING", test_flood_pings),
         HTTP_CASE("C43: a flood of SETTINGS", test_flood_settings),
         HTTP_CASE("C43: a flood of WINDOW_UPDATE", test_flood_window_updates),
