@@ -27,14 +27,14 @@ static void end_exchange(struct aioduct_exchange *ex, const struct aioduct_error
     if (ex->recv == AD_RECV_BODY && truncated) {
         ad_error_set(&own, AIODUCT_E_TRUNCATED, AIODUCT_PHASE_BODY,
                      "the peer closed the connection after %llu body bytes, before the end",
-                     (unsigned long long)ex->body_bytes);
+                     (unsigned long long)(ex->body_bytes + ad_buf_bytes(&ex->stash)));
     } else if (own.phase == AIODUCT_PHASE_NONE) {
         own.phase = ad_exchange_phase(ex);
     }
     if (unanswered) {
         ad_exchange_lost(ex, &own);
     } else {
-        ad_exchange_fail(ex, &own);
+        ad_exchange_break(ex, &own);
     }
 }
 

@@ -299,7 +299,7 @@ static void on_closed(void *owner, struct ad_h2_stream *s, const struct ad_h2_en
         ad_exchange_refused(ex, end->error);
     } else {
         ex->written = ex->written && !end->refused;
-        ad_exchange_fail(ex, end->error);
+        ad_exchange_break(ex, end->error);
     }
 }
 

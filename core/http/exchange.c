@@ -287,15 +287,17 @@ void ad_exchange_complete(struct aioduct_exchange *ex)
     if (ex->kept_trailers != NULL && !ad_exchange_unstash_trailers(ex)) {
         return;
     }
+    if (ex->error != NULL) {
+        ex->error->partial = ex->body_bytes > 0; /* more has been delivered since it was kept */
+    }
     end(ex);
     ad_exchange_finish(ex);
 }
 
-void ad_exchange_fail(struct aioduct_exchange *ex, const struct aioduct_error *error)
+/* What on_done will tell. */
+static void set_result(struct aioduct_exchange *ex, const struct aioduct_error *error)
 {
-    if (ex->place >= AD_PLACE_ENDED) {
-        return;
-    }
+    ad_free(ex->error); /* of an answer that broke off, if the caller was still reading it */
     ex->code = error->code;
     ex->error = ad_alloc(sizeof *ex->error);
     if (ex->error != NULL) {
@@ -304,6 +306,14 @@ void ad_exchange_fail(struct aioduct_exchange *ex, const struct aioduct_error *e
         ex->error->partial = ex->body_bytes > 0;
     }
     ex->end_ns = ad_loop_now_ns(ex->engine->loop);
+}
+
+void ad_exchange_fail(struct aioduct_exchange *ex, const struct aioduct_error *error)
+{
+    if (ex->place >= AD_PLACE_ENDED) {
+        return;
+    }
+    set_result(ex, error);
     if (ex->place == AD_PLACE_WAITING) {
         ad_pool_leave(ex);
     } else if (ex->place == AD_PLACE_CONN) {
@@ -311,6 +321,19 @@ void ad_exchange_fail(struct aioduct_exchange *ex, const struct aioduct_error *e
     }
     end(ex);
     ad_engine_kick(ex->engine);
+}
+
+void ad_exchange_break(struct aioduct_exchange *ex, const struct aioduct_error *error)
+{
+    if (ex->place != AD_PLACE_CONN || ad_buf_bytes(&ex->stash) == 0) {
+        ad_exchange_fail(ex, error);
+        return;
+    }
+    ad_deadline_clear(&ex->read_deadline);
+    ad_deadline_clear(&ex->write_deadline);
+    set_result(ex, error);
+    ad_exchange_set_recv(ex, AD_RECV_END);
+    ad_exchange_set_place(ex, AD_PLACE_HELD);
 }
 
 void ad_exchange_failf(struct aioduct_exchange *ex, int code, enum aioduct_phase phase,

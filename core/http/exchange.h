@@ -34,7 +34,7 @@ enum ad_place {
     AD_PLACE_NEW = 0, /* not started: perhaps on its way to the loop */
     AD_PLACE_WAITING, /* queued in the pool for a connection */
     AD_PLACE_CONN,    /* on a connection */
-    AD_PLACE_HELD,    /* the response is complete, but the caller has paused */
+    AD_PLACE_HELD,    /* the response is complete, or broke off, but the caller has paused */
     AD_PLACE_ENDED,   /* the result is known; on_done comes in this turn */
     AD_PLACE_GONE     /* on_done has returned */
 };
@@ -56,7 +56,7 @@ enum ad_recv_state {
     AD_RECV_IDLE = 0, /* no connection yet */
     AD_RECV_HEAD,     /* the final head is expected */
     AD_RECV_BODY,     /* the head was delivered */
-    AD_RECV_END       /* complete */
+    AD_RECV_END       /* complete, or nothing more will come */
 };
 
 /* Operations that are asked for from outside its loop; bits of `ops`. With the last one it is over,
@@ -163,6 +163,9 @@ void ad_exchange_complete(struct aioduct_exchange *ex);
 /* End with @error (copied); the first result stands. Leaves pool or connection; on_done comes at
  * the end of the turn. */
 void ad_exchange_fail(struct aioduct_exchange *ex, const struct aioduct_error *error);
+/* The same by an end of the answer that is not its own, when the connection is rid of it: bytes
+ * that the caller holds back are delivered first. */
+void ad_exchange_break(struct aioduct_exchange *ex, const struct aioduct_error *error);
 __attribute__((format(printf, 4, 5))) void ad_exchange_failf(struct aioduct_exchange *ex, int code,
                                                              enum aioduct_phase phase,
                                                              const char *format, ...);

@@ -162,6 +162,99 @@ static void test_trailers_at_full_window(void **state)
     assert_string_equal(r->trailers, "x-sum: 1\n");
 }
 
+/* ---- an answer that breaks off while the caller has paused ---- */
+
+static void on_body_pause(struct result *r, struct aioduct_exchange *exchange, char event)
+{
+    (void)r;
+    if (event == 'B') {
+        aioduct_exchange_pause(exchange);
+    }
+}
+
+static bool has_body(void *result)
+{
+    return ((struct result *)result)->body_bytes > 0;
+}
+
+/* The first slice is delivered, the next ones wait; then comes @end. */
+static struct result *broken_while_paused(struct tester *t, const char *end)
+{
+    client(t);
+    char *script =
+        test_format("< SETTINGS\n? HEADERS 1\n< HEADERS 1 | :status: 200\n< DATA 1 one\ngate 0\n"
+                    "< DATA 1 two\n< DATA 1 three\n%s\n",
+                    end);
+    h2peer_script(t, script);
+    struct result *r = tester_result(t);
+    r->on_event = on_body_pause;
+    tester_submit_into(t, request(t, "GET"), r);
+    tester_turn_until(t, has_body, r);
+    peer_open(t->peer, GO);
+    turn_for(t, 60);
+    free(script);
+    assert_int_equal(r->done_count, 0);
+    assert_string_equal(r->body, "one");
+    r->on_event = NULL;
+    return r;
+}
+
+static void broken(struct tester *t, const char *end, int code)
+{
+    struct result *r = broken_while_paused(t, end);
+    aioduct_exchange_resume(r->exchange);
+    tester_run(t);
+    assert_error(r, code, AIODUCT_PHASE_BODY);
+    assert_string_equal(r->body, "onetwothree");
+    assert_string_equal(r->order, "HBD");
+    assert_int_equal(r->error.partial, 1);
+    assert_int_equal(r->info.body_bytes, 11);
+}
+
+static void test_broken_stream(void **state)
+{
+    broken(*state, "< RST_STREAM 1 2", AIODUCT_E_STREAM);
+}
+
+static void test_broken_connection(void **state)
+{
+    broken(*state, "half-close", AIODUCT_E_TRUNCATED);
+}
+
+static void test_broken_and_cancelled(void **state)
+{
+    struct tester *t = *state;
+    struct result *r = broken_while_paused(t, "< RST_STREAM 1 2");
+    aioduct_exchange_cancel(r->exchange);
+    tester_run(t);
+    assert_error(r, -ECANCELED, AIODUCT_PHASE_BODY);
+    assert_string_equal(r->body, "one");
+}
+
+static void test_broken_and_destroyed(void **state)
+{
+    struct tester *t = *state;
+    struct result *r = broken_while_paused(t, "< RST_STREAM 1 2");
+    tester_destroy(t);
+    assert_int_equal(r->done_count, 1);
+    assert_code(AIODUCT_E_CLIENT_CLOSED, r->code);
+}
+
+/* What was paused again behind the last byte hears of the end when it goes on. */
+static void test_broken_and_paused_again(void **state)
+{
+    struct tester *t = *state;
+    struct result *r = broken_while_paused(t, "< RST_STREAM 1 2");
+    r->on_event = on_body_pause;
+    aioduct_exchange_resume(r->exchange);
+    turn_for(t, 30);
+    assert_string_equal(r->body, "onetwothree");
+    assert_int_equal(r->done_count, 0);
+    aioduct_exchange_resume(r->exchange);
+    tester_run(t);
+    assert_error(r, AIODUCT_E_STREAM, AIODUCT_PHASE_BODY);
+}
+
 static void test_head_limit(void **state)
 {
     struct tester *t = *state;
@@ -235,6 +328,12 @@ int main(void)
         HTTP_CASE("C48: a push ends the connection", test_push),
         HTTP_CASE("C7: trailers wait behind a paused body", test_trailers_behind_pause),
         HTTP_CASE("C7: trailers come at a full window", test_trailers_at_full_window),
+        HTTP_CASES("C8: what came before a reset is delivered, then the error", test_broken_stream),
+        HTTP_CASES("C8: what came before the connection's end is delivered, then the error",
+                   test_broken_connection),
+        HTTP_CASE("C8: an answer that broke off can be cancelled", test_broken_and_cancelled),
+        HTTP_CASE("C8: an answer that broke off ends with its client", test_broken_and_destroyed),
+        HTTP_CASE("C8: a pause keeps the error back, too", test_broken_and_paused_again),
         HTTP_CASE("C9: a head over head_bytes_max costs its request alone", test_head_limit),
         HTTPS_CASE("C51: a cipher suite that HTTP/2 prohibits is refused", test_prohibited_suite),
         HTTP_CASES("C52: hosts share no connection", test_no_coalescing),
