@@ -112,7 +112,12 @@ void options_help(void)
     puts("usage: aioduct [options] URL...      transfer\n"
          "       aioduct plugins [--json] [--runtime NAME]\n"
          "                                     which event runtimes there are, and which one is "
-         "chosen");
+         "chosen\n"
+         "       aioduct plugins inspect NAME|PATH\n"
+         "                                     what a plugin file says of itself and what is wrong "
+         "with it\n"
+         "       aioduct plugins which [NAME|LIST]\n"
+         "                                     which one is chosen and why");
     for (const struct option_entry *e = option_entries; e->name != NULL; e++) {
         char left[64];
         if (e->group != NULL) {

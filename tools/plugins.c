@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *status_name(enum aioduct_runtime_status status)
+const char *plugins_status(enum aioduct_runtime_status status)
 {
     return status == AIODUCT_RUNTIME_OK ? "ok" : status == AIODUCT_RUNTIME_SKIP ? "skip" : "error";
 }
@@ -24,7 +24,7 @@ static const char *or_dash(const char *text)
 static int show_row(const struct aioduct_runtime_info *info, void *user)
 {
     (void)user;
-    printf("%-10s %-7s %-17s %-5s %-9s %s\n", info->name, status_name(info->status),
+    printf("%-10s %-7s %-17s %-5s %-9s %s\n", info->name, plugins_status(info->status),
            or_dash(info->capabilities), or_dash(info->abi), or_dash(info->version), info->origin);
     if (info->status != AIODUCT_RUNTIME_OK) {
         printf("           reason: %s\n", or_dash(info->reason));
@@ -35,7 +35,7 @@ static int show_row(const struct aioduct_runtime_info *info, void *user)
     return 0;
 }
 
-static void complain(const struct aioduct_error *error)
+void plugins_complain(const struct aioduct_error *error)
 {
     fprintf(stderr, "aioduct: %s\n",
             error->message[0] != '\0' ? error->message : aioduct_error_text(error->code));
@@ -50,13 +50,13 @@ static int show_table(const char *wanted)
     struct aioduct_runtime_selection chosen = {.size = sizeof chosen};
     printf("%-10s %-7s %-17s %-5s %-9s %s\n", "NAME", "STATUS", "CAPS", "ABI", "VERSION", "FROM");
     if (aioduct_runtime_list(1, show_row, NULL, &error) < 0) {
-        complain(&error);
+        plugins_complain(&error);
         return EXIT_USAGE;
     }
     if (aioduct_runtime_select(wanted, &chosen, &error) < 0) {
         printf("selected: none\n");
         fflush(stdout);
-        complain(&error);
+        plugins_complain(&error);
         return EXIT_USAGE;
     }
     printf("selected: %s (%s)\n", chosen.name, chosen.source);
@@ -81,7 +81,7 @@ static int json_row(const struct aioduct_runtime_info *info, void *user)
     int *count = user;
     fputs((*count)++ > 0 ? ",\n    {" : "\n    {", stdout);
     json_member("name", info->name, ", ");
-    json_member("status", status_name(info->status), ", ");
+    json_member("status", plugins_status(info->status), ", ");
     json_member("capabilities", info->capabilities, ", ");
     json_member("abi", info->abi, ", ");
     json_member("version", info->version, ", ");
@@ -116,23 +116,48 @@ static int show_json(const char *wanted)
     return 0;
 }
 
-int plugins_main(int argc, char **argv)
+/* ---- the command line ---- */
+
+static int usage(const char *what, const char *argument)
+{
+    fprintf(stderr,
+            "aioduct plugins: %s '%s'\n"
+            "usage: aioduct plugins [--json] [--runtime NAME]\n"
+            "       aioduct plugins inspect NAME|PATH\n"
+            "       aioduct plugins which [NAME|LIST]\n",
+            what, argument);
+    return EXIT_USAGE;
+}
+
+static int list_main(int argc, char **argv)
 {
     bool json = false;
     const char *wanted = NULL;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--json") == 0) {
             json = true;
-        } else if (strcmp(argv[i], "--runtime") == 0 && i + 1 < argc) {
-            wanted = argv[++i];
+        } else if (strcmp(argv[i], "--runtime") != 0) {
+            return usage("unknown argument", argv[i]);
+        } else if (i + 1 == argc) {
+            return usage("no value after", argv[i]);
         } else {
-            fprintf(stderr,
-                    "aioduct plugins: %s '%s'\n"
-                    "usage: aioduct plugins [--json] [--runtime NAME]\n",
-                    strcmp(argv[i], "--runtime") == 0 ? "no value after" : "unknown argument",
-                    argv[i]);
-            return EXIT_USAGE;
+            wanted = argv[++i];
         }
     }
     return json ? show_json(wanted) : show_table(wanted);
+}
+
+int plugins_main(int argc, char **argv)
+{
+    const char *verb = argc > 1 ? argv[1] : "";
+    if (strcmp(verb, "inspect") == 0) {
+        return argc == 3  ? plugins_inspect(argv[2])
+               : argc < 3 ? usage("no name or path after", verb)
+                          : usage("unknown argument", argv[3]);
+    }
+    if (strcmp(verb, "which") == 0) {
+        return argc <= 3 ? plugins_which(argc == 3 ? argv[2] : NULL)
+                         : usage("unknown argument", argv[3]);
+    }
+    return list_main(argc, argv);
 }

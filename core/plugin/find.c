@@ -58,7 +58,7 @@ static void list_known(const struct ad_places *places, char *out, size_t capacit
     }
 }
 
-static int not_found(const struct ad_places *places, const char *name, struct aioduct_error *error)
+int ad_find_missing(const struct ad_places *places, const char *name, struct aioduct_error *error)
 {
     char tried[360], known[80], path[PATH_MAX];
     struct ad_text text;
@@ -103,7 +103,15 @@ int ad_find_by_name(const struct ad_places *places, const char *name, unsigned n
             return code; /* the first file decides, also when it fails */
         }
     }
-    return not_found(places, name, error);
+    return ad_find_missing(places, name, error);
+}
+
+int ad_find_missing_file(const char *path, struct aioduct_error *error)
+{
+    ad_plugin_fail(error, AIODUCT_E_PLUGIN_NOT_FOUND, "runtime plugin %s not found: no such file",
+                   path);
+    ad_error_hint(error, "Check the path.");
+    return AIODUCT_E_PLUGIN_NOT_FOUND;
 }
 
 int ad_find_by_path(const char *path, bool named, unsigned need, const struct ad_plugin **out,
@@ -118,10 +126,5 @@ int ad_find_by_path(const char *path, bool named, unsigned need, const struct ad
         return AIODUCT_E_PLUGIN_NOT_FOUND;
     }
     int code = ad_load_file(path, named, need, out, error);
-    if (code == -ENOENT) {
-        code = ad_plugin_fail(error, AIODUCT_E_PLUGIN_NOT_FOUND,
-                              "runtime plugin %s not found: no such file", path);
-        ad_error_hint(error, "Check the path.");
-    }
-    return code;
+    return code == -ENOENT ? ad_find_missing_file(path, error) : code;
 }

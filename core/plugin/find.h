@@ -19,5 +19,8 @@ int ad_find_by_name(const struct ad_places *places, const char *name, unsigned n
 /* @named: the program itself gave the path; see ad_place_check. */
 int ad_find_by_path(const char *path, bool named, unsigned need, const struct ad_plugin **out,
                     struct aioduct_error *error);
+/* -> AIODUCT_E_PLUGIN_NOT_FOUND, @error saying where it was looked for, or that it is not there */
+int ad_find_missing(const struct ad_places *places, const char *name, struct aioduct_error *error);
+int ad_find_missing_file(const char *path, struct aioduct_error *error);
 
 #endif

@@ -60,7 +60,7 @@ static int check_file_name(const char *path, const char *name, struct aioduct_er
     return AIODUCT_E_PLUGIN_INVALID;
 }
 
-static int inspect(const char *path, struct ad_note *note, struct aioduct_error *error)
+int ad_load_read(const char *path, struct ad_note *note, struct aioduct_error *error)
 {
     int code = ad_elf_read(path, note, error);
     if (code < 0) {
@@ -82,7 +82,7 @@ int ad_load_inspect(const char *path, bool named, struct ad_note *out_note,
 {
     struct stat st;
     int code = ad_place_check(path, named, &st, error);
-    return code < 0 ? code : inspect(path, out_note, error);
+    return code < 0 ? code : ad_load_read(path, out_note, error);
 }
 
 /* ---- dlopen ---- */
@@ -202,7 +202,7 @@ int ad_load_file(const char *path, bool named, unsigned need, const struct ad_pl
         *out = &known->plugin;
         return check_file_name(path, known->plugin.name, error);
     }
-    code = inspect(path, &note, error);
+    code = ad_load_read(path, &note, error);
     code = code < 0 ? code : ad_tables_check_need(note.caps, need, note.name, error);
     return code < 0 ? code : load(path, &st, &note, out, error);
 }

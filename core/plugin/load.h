@@ -17,6 +17,10 @@
 int ad_load_inspect(const char *path, bool named, struct ad_note *out_note,
                     struct aioduct_error *error);
 
+/* The part of that which the file's bytes tell, whoever could have written them. *@note is filled
+ * as far as it was understood, also after an error. -> 0 | AIODUCT_E_PLUGIN_* | -ENOMEM */
+int ad_load_read(const char *path, struct ad_note *note, struct aioduct_error *error);
+
 /**
  * Inspect, then load and check everything but whether it can run here. A second call for the same
  * file, by whatever path, gives the same record.

@@ -48,7 +48,16 @@ struct ad_selection {
     const struct ad_config *config; /* the configuration file; NULL: none */
     unsigned need; /* AD_CAP_* that the client cannot do without, beside RUNTIME and CONNECTOR */
     const char *foreign; /* kind of the application's loop that is to be adopted; NULL: none */
+    /* Hears what became of each candidate; NULL: nobody does. @plugin as far as it was loaded. */
+    void (*on_tried)(const char *candidate, const struct ad_plugin *plugin, int code,
+                     const struct aioduct_error *why, void *user);
+    void *user;
 };
+
+enum { AD_WORD_COUNT = 4 };
+/* The words on which runtime to use: option, variable, file, automatic. The first one there is
+ * decides. -> NULL if that one says nothing, else the word, with whose it is in @source */
+const char *ad_runtime_word(const struct ad_selection *want, unsigned rank, char source[512]);
 
 /**
  * Choose, load, check and probe a runtime: option, AIODUCT_RUNTIME, config, automatic.

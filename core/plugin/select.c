@@ -39,9 +39,9 @@ static int check_adopts(const struct search *s, const struct ad_plugin *plugin,
     return AIODUCT_E_PLUGIN_CAPABILITY;
 }
 
-/* @name NULL: the path of the choice. */
-static int try(const struct search *s, const char *name, const struct ad_plugin **out,
-               struct aioduct_error *error)
+/* @name NULL: the path of the choice. *@out is set as soon as it is loaded. */
+static int try_silently(const struct search *s, const char *name, const struct ad_plugin **out,
+                        struct aioduct_error *error)
 {
     unsigned need = s->want->need;
     int code = name == NULL ? ad_find_by_path(s->choice.path, s->named, need, out, error)
@@ -49,6 +49,17 @@ static int try(const struct search *s, const char *name, const struct ad_plugin 
     code = code < 0 ? code : ad_tables_check_need((*out)->caps, need, (*out)->name, error);
     code = code < 0 ? code : check_adopts(s, *out, error);
     return code < 0 ? code : ad_probe_check(*out, s->want->config, error);
+}
+
+static int try(const struct search *s, const char *name, const struct ad_plugin **out,
+               struct aioduct_error *error)
+{
+    *out = NULL;
+    int code = try_silently(s, name, out, error);
+    if (s->want->on_tried != NULL) {
+        s->want->on_tried(name == NULL ? s->choice.path : name, *out, code, error, s->want->user);
+    }
+    return code;
 }
 
 /* ---- a list of them ---- */
@@ -180,28 +191,39 @@ static const char *word_of_loop(const struct ad_selection *want, char source[512
     return name;
 }
 
-static const char *whose_word(const struct ad_selection *want, char source[512])
+const char *ad_runtime_word(const struct ad_selection *want, unsigned rank, char source[512])
 {
-    const char *word = ad_env_get("AIODUCT_RUNTIME");
+    const char *word;
     unsigned line = 0;
-    if (want->option != NULL) {
+    switch (rank) {
+    case 0:
         snprintf(source, 512, "option");
         return want->option;
-    }
-    if (want->foreign != NULL) {
-        return word_of_loop(want, source);
-    }
-    if (word != NULL && word[0] != '\0') { /* empty is how a shell unsets one for a command */
+    case 1:
+        word = ad_env_get("AIODUCT_RUNTIME");
         snprintf(source, 512, "AIODUCT_RUNTIME");
-        return word;
-    }
-    word = ad_config_runtime(want->config, &line);
-    if (word != NULL) {
+        /* empty is how a shell unsets one for a command */
+        return word != NULL && word[0] != '\0' ? word : NULL;
+    case 2:
+        word = ad_config_runtime(want->config, &line);
         snprintf(source, 512, "%.490s:%u", ad_config_path(want->config), line);
         return word;
+    default:
+        snprintf(source, 512, "automatic");
+        return "auto";
     }
-    snprintf(source, 512, "automatic");
-    return "auto";
+}
+
+static const char *whose_word(const struct ad_selection *want, char source[512])
+{
+    const char *word = NULL;
+    if (want->option == NULL && want->foreign != NULL) {
+        return word_of_loop(want, source);
+    }
+    for (unsigned rank = 0; word == NULL && rank < AD_WORD_COUNT; rank++) {
+        word = ad_runtime_word(want, rank, source);
+    }
+    return word;
 }
 
 static void fill_report(struct aioduct_runtime_selection *report, const struct ad_plugin *plugin,
@@ -266,32 +288,6 @@ int ad_runtime_choose(const struct ad_selection *want, const struct ad_plugin **
     }
     if (code == 0 && report != NULL) {
         *report = made;
-    }
-    return code;
-}
-
-int aioduct_runtime_select(const char *value, struct aioduct_runtime_selection *out,
-                           struct aioduct_error *error)
-{
-    struct aioduct_runtime_selection made;
-    struct ad_config *config = NULL;
-    const struct ad_plugin *plugin;
-    if (out == NULL || out->size <= offsetof(struct aioduct_runtime_selection, name)) {
-        return ad_plugin_fail(error, -EINVAL,
-                              "the selection's size is not sizeof(struct "
-                              "aioduct_runtime_selection)");
-    }
-    int code = ad_config_read(NULL, &config, error);
-    if (code < 0) {
-        return code;
-    }
-    struct ad_selection want = {.option = value, .config = config};
-    code = ad_runtime_choose(&want, &plugin, &made, error);
-    ad_config_destroy(config);
-    if (code == 0) {
-        size_t size = out->size < sizeof made ? out->size : sizeof made;
-        memcpy(out, &made, size);
-        out->size = size;
     }
     return code;
 }

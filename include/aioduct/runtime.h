@@ -70,6 +70,54 @@ struct aioduct_runtime_selection {
 AIODUCT_API int aioduct_runtime_select(const char *value, struct aioduct_runtime_selection *out,
                                        struct aioduct_error *error);
 
+/* What aioduct_runtime_explain tells; NULL members are not called. */
+struct aioduct_runtime_explainer {
+    size_t size;
+    /* Each word there is on which runtime to use, the one that decides first: @source as in a
+     * selection. */
+    void (*on_word)(const char *source, const char *word, void *user);
+    /* Each candidate of that word which was tried, in order; only the last can be OK. */
+    void (*on_candidate)(const struct aioduct_runtime_info *info, void *user);
+};
+
+/**
+ * As aioduct_runtime_select, and tell on the way whose words there are and what became of each
+ * candidate.
+ * Thread:  any. Loads and probes the candidates.
+ * Calls:   @explainer's members inside this call; what they are given is borrowed for that call
+ * Returns: as aioduct_runtime_select; -EINVAL also if the explainer has no size
+ */
+AIODUCT_API int aioduct_runtime_explain(const char *value,
+                                        const struct aioduct_runtime_explainer *explainer,
+                                        void *user, struct aioduct_runtime_selection *out,
+                                        struct aioduct_error *error);
+
+/* What can be known of a plugin without running it. Strings are inline: nothing to free. */
+struct aioduct_plugin_inspection {
+    size_t size;
+    char origin[4096];            /* absolute path, "built in" or "registered" */
+    char name[40];                /* as its note has it; empty if unknown, as the next three */
+    char abi[16];                 /* "1.0": built with */
+    char abi_needed[16];          /* "1.0": does with */
+    char capabilities[64];        /* "runtime,poll,connector" */
+    char version[40];             /* of what is linked in; a file's note does not say */
+    struct aioduct_error place;   /* code 0, or why others could have written it; then it is loaded
+                                     only if the program itself names its path */
+    struct aioduct_error content; /* code 0, or why it cannot be loaded */
+};
+
+/**
+ * Look at the plugin that @what means: the name of a runtime, which is looked for as a selection
+ * does, or the absolute path of a file. Of a file nothing is run: its owner, its mode and its ELF
+ * note are read. So this tells neither whether the libraries that it needs are there nor whether it
+ * can run here.
+ * Thread:  any
+ * Returns: 0 with @out filled, also if something is wrong with it | -EINVAL (size) | -ENOMEM |
+ * AIODUCT_E_PLUGIN_NOT_FOUND | AIODUCT_E_PLUGIN_NAME | AIODUCT_E_CONFIG; then @out is untouched
+ */
+AIODUCT_API int aioduct_plugin_inspect(const char *what, struct aioduct_plugin_inspection *out,
+                                       struct aioduct_error *error);
+
 /**
  * Add a directory, searched before all others; an absolute path, copied.
  * Thread:  any, before the first client is created

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""aioduct plugins, --version, and what is said when a runtime cannot be had."""
+"""aioduct plugins, inspect and which, --version, and what is said when a runtime cannot be had."""
 import json
 import os
 import re
+import shutil
 import sys
 import tempfile
 
@@ -132,6 +133,165 @@ def without_any_plugin_file_epoll_serves(w):
                 raise Skip(f"installed where this build looks too: {found['from']}")
         out = w.ok("-w", "%{runtime}", w.nginx.url("/hello.txt"), env=env)
         equal(out, b"hello, world\nepoll")
+
+
+# ---- inspect ----
+
+
+def a_plugin_file():
+    """-> (name, path) of a runtime that is a file of its own in this build."""
+    for folder in os.environ["AIODUCT_PLUGIN_PATH"].split(":"):
+        for name in os.environ["AIODUCT_TEST_RUNTIMES"].split(","):
+            path = os.path.join(folder, f"libaioduct-rt-{name}.so")
+            if os.path.exists(path):
+                return name, path
+    raise Skip("this build has no plugin files")
+
+
+def a_copy(folder, change=lambda data: data):
+    name, path = a_plugin_file()
+    with open(path, "rb") as f:
+        data = f.read()
+    copy = os.path.join(folder, os.path.basename(path))
+    changed = change(data)
+    with open(copy, "wb") as f:
+        f.write(changed)
+    os.chmod(folder, 0o755)
+    os.chmod(copy, 0o644)
+    return name, copy
+
+
+@case
+def inspect_says_what_the_note_of_a_file_says(w):
+    name, path = a_plugin_file()
+    real = os.stat(path)
+    for what in (name, path, os.path.relpath(path)):
+        out = w.ok("plugins", "inspect", what, env=NONE).decode()
+        matches(out, rf"(?m)^name +{name}$")
+        matches(out, r"(?m)^version +not in the note$")
+        matches(out, r"(?m)^abi +1\.\d+, needs 1\.0$")
+        matches(out, r"(?m)^kind +runtime and connector$")
+        matches(out, r"(?m)^interfaces +aioduct\.runtime/1, aioduct\.runtime\.(poll|local)/1.*, aioduct\.connector/1$")
+        matches(out, rf"(?m)^from +/.*libaioduct-rt-{name}\.so$")
+        matches(out, rf"(?m)^owner +{real.st_uid}( \(.*\))?$")
+        matches(out, rf"(?m)^mode +0*{real.st_mode & 0o7777:o}$")
+        matches(out, r"(?m)^problem +none found$")
+
+
+@case
+def inspect_tells_of_what_is_linked_in(w):
+    out = w.ok("plugins", "inspect", "epoll", env=NONE).decode()
+    matches(out, r"(?m)^version +\d+\.\d+\.\d+$")
+    matches(out, r"(?m)^from +built in$")
+    assert "owner" not in out, out
+
+
+@case
+def inspect_loads_nothing(w):
+    name, _ = a_plugin_file()
+    env = {**NONE, "AIODUCT_LOG": "debug", "AIODUCT_DEBUG": "plugins"}
+    _, _, err = w.run("plugins", "inspect", name, env=env)
+    matches(err, "plugins: .*note abi=1")
+    assert "dlopen" not in err, err
+    _, _, err = w.run("plugins", "which", name, env=env)
+    matches(err, "plugins: .*dlopen")  # so that is how it would be seen
+
+
+@case
+def inspect_has_the_loaders_words_for_what_is_wrong(w):
+    with tempfile.TemporaryDirectory() as folder:
+        for change, said in (
+                (lambda d: d.replace(b"abi=1.", b"abi=2."), r"AIODUCT_E_PLUGIN_ABI: .*ABI 2;"),
+                (lambda d: d.replace(b";name=", b";nome="), r"AIODUCT_E_PLUGIN_INVALID: .*abi, needs, name and caps"),
+                (lambda d: d[:100], r"AIODUCT_E_PLUGIN_INVALID: .*truncated"),
+                (lambda d: b"#!/bin/sh\n" * 20, r"AIODUCT_E_PLUGIN_INVALID: .*is not an aioduct plugin")):
+            _, copy = a_copy(folder, change)
+            out, err = w.fails(2, "plugins", "inspect", copy, env=NONE)
+            matches(out.decode(), rf"(?m)^problem +{said}")
+            equal(err, "")
+            _, loaders = w.fails(2, "--runtime", copy, w.nginx.url("/hello.txt"), env=NONE)
+            problem = re.search(r"(?m)^problem +\w+: (.*)$", out.decode()).group(1)
+            assert problem in loaders, (problem, loaders)
+
+
+@case
+def inspect_tells_of_an_unsafe_place_and_of_the_content(w):
+    with tempfile.TemporaryDirectory() as folder:
+        name, copy = a_copy(folder)
+        os.chmod(copy, 0o666)
+        out = w.fails(2, "plugins", "inspect", copy, env=NONE)[0].decode()
+        matches(out, rf"(?m)^name +{name}$")
+        matches(out, r"(?m)^mode +0666$")
+        matches(out, rf"(?m)^problem +AIODUCT_E_PLUGIN_UNSAFE: refusing {copy}: world-writable$")
+        matches(out, r"(?m)^hint +Make it owned by root")
+        equal(out.count("problem"), 1)
+        with open(copy, "wb") as f:
+            f.write(b"nothing")
+        out = w.fails(2, "plugins", "inspect", copy, env=NONE)[0].decode()
+        equal(re.findall(r"(?m)^problem +(\w+)", out), ["AIODUCT_E_PLUGIN_UNSAFE", "AIODUCT_E_PLUGIN_INVALID"])
+
+
+@case
+def inspect_refuses_what_is_no_plugin_and_no_name(w):
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        fifo = os.path.join(folder, "libaioduct-rt-fifo.so")
+        os.mkfifo(fifo, 0o644)
+        out = w.fails(2, "plugins", "inspect", fifo, env=NONE)[0].decode()
+        matches(out, r"problem +AIODUCT_E_PLUGIN_INVALID: .* is a FIFO, not a plugin file")
+        _, err = w.fails(2, "plugins", "inspect", folder + "/libaioduct-rt-none.so", env=NONE)
+        matches(err, "not found: no such file")
+    for what, said in (("nonesuch", r"runtime 'nonesuch' not found\. Tried: .*libaioduct-rt-nonesuch\.so"),
+                       ("epoll,libev", "'epoll,libev' is not one runtime"), ("auto", "'auto' is not one runtime"),
+                       ("Nonesuch", "is not the name of a runtime"), ("/etc/passwd", "is not the path of a file called")):
+        _, err = w.fails(2, "plugins", "inspect", what, env=NONE)
+        matches(err, said)
+    for args, said in ((["inspect"], "no name or path after 'inspect'"), (["inspect", "a", "b"], "unknown argument 'b'"),
+                       (["which", "a", "b"], "unknown argument 'b'"), (["frobnicate"], "unknown argument 'frobnicate'")):
+        _, err = w.fails(2, "plugins", *args, env=NONE)
+        matches(err, said)
+        matches(err, r"usage: aioduct plugins .*\n +aioduct plugins inspect .*\n +aioduct plugins which ")
+
+
+# ---- which ----
+
+
+@case
+def which_says_whose_word_decides_and_whose_does_not(w):
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "c.conf")
+        with open(path, "w", encoding="ascii") as f:
+            f.write("\nruntime = nonesuch\n")
+        os.chmod(path, 0o644)
+        all_of_them = {"AIODUCT_RUNTIME": "nonesuch,epoll", "AIODUCT_CONFIG": path}
+        out = w.ok("plugins", "which", "epoll", env=all_of_them).decode()
+        equal(out, "decides   option: epoll\nunheeded  AIODUCT_RUNTIME: nonesuch,epoll\n"
+                   f"unheeded  {path}:2: nonesuch\nunheeded  automatic: auto\n"
+                   "tried     epoll: ok, built in\nselected  epoll\n")
+        out = w.ok("plugins", "which", env=all_of_them).decode()
+        matches(out, r"^decides   AIODUCT_RUNTIME: nonesuch,epoll\n")
+        matches(out, r"\ntried     nonesuch: error\n +reason: runtime 'nonesuch' not found.*\n(.*\n)?tried     epoll: ok")
+        out, err = w.fails(2, "plugins", "which", env={**all_of_them, "AIODUCT_RUNTIME": None})
+        matches(out.decode(), rf"^decides   {path}:2: nonesuch\nunheeded  automatic: auto\ntried     nonesuch: error\n")
+        matches(out.decode(), r"\nselected  none\n$")
+        matches(err, "runtime 'nonesuch' not found")
+    out = w.ok("plugins", "which", env=NONE).decode()
+    matches(out, r"^decides   automatic: auto\ntried     uring: ")
+    chosen = re.search(r"(?m)^selected  (\w+)$", out).group(1)
+    equal(re.findall(r"(?m)^tried +(\w+): ok", out), [chosen])
+    matches(out, rf"\ntried     {chosen}: ok, .*\nselected  {chosen}\n$")
+
+
+@case
+def which_takes_a_path_that_the_program_names(w):
+    name, path = a_plugin_file()
+    code, out, err = w.run("plugins", "which", path, env=NONE)
+    matches(out.decode(), rf"^decides   option: {path}\n(.*\n)*tried     {name}: (ok|skip), {path}\n")
+    assert code == (0 if f"{name}: ok" in out.decode() else 2), err
+    with tempfile.TemporaryDirectory() as folder:
+        _, copy = a_copy(folder, lambda d: d.replace(b"abi=1.", b"abi=2."))
+        out = w.fails(2, "plugins", "which", copy, env=NONE)[0].decode()
+        matches(out, rf"tried     {copy}: error\n +reason: .*ABI 2;")
 
 
 @case
