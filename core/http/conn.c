@@ -54,8 +54,9 @@ void ad_conn_unref(struct ad_conn *conn)
 
 void ad_conn_wire_fill(struct ad_conn *conn)
 {
-    if (conn->transport != NULL) {
-        ad_transport_wire_bytes(conn->transport, &conn->wire_sent, &conn->wire_received);
+    if (conn->transport != NULL && conn->info != NULL) {
+        ad_transport_wire_bytes(conn->transport, &conn->info->wire_sent,
+                                &conn->info->wire_received);
     }
 }
 
@@ -89,7 +90,7 @@ static void tell_opened(struct ad_conn *conn)
     if (!ad_event_wanted(conn->engine)) {
         return;
     }
-    if (conn->times.secured_ns != 0) {
+    if (ad_transport_times(t)->secured_ns != 0) {
         struct aioduct_event tls = {.tls_version = ad_transport_tls_version(t),
                                     .tls_cipher = ad_transport_tls_cipher(t),
                                     .tls_resumed = ad_transport_tls_resumed(t)};
@@ -153,7 +154,6 @@ static void on_open(struct ad_transport *t, int code)
     }
     conn->codec = codec;
     conn->opened_ns = ad_loop_now_ns(conn->engine->loop);
-    conn->times = *ad_transport_times(t);
     int opened = codec->open(conn);
     if (opened == AIODUCT_E_TLS) {
         open_failed(conn, AIODUCT_E_TLS, AIODUCT_PHASE_TLS,

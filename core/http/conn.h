@@ -24,7 +24,7 @@
 
 struct ad_conn;
 struct ad_engine;
-struct ad_h1;
+struct ad_h1_side;
 struct ad_h2_side;
 struct ad_origin;
 struct aioduct_exchange;
@@ -70,30 +70,14 @@ enum ad_conn_state {
     AD_CONN_CLOSING      /* no more events; the transport is on its way out */
 };
 
-struct ad_h1_side {
-    struct ad_h1 *h1;
-    struct aioduct_exchange *ex; /* the one outstanding */
-    /* Came while the caller held back, and is not fed yet; or, of a request whose exchange is over,
-     * what is still to be written. */
-    struct ad_buf kept;
-    int eof_code;
-    int send_code;           /* why sending failed; 0: it did not */
-    bool feeding;            /* the parser is on the stack */
-    bool stopped;            /* ad_h1_hold is in force */
-    bool paused;             /* the transport is */
-    bool raw;                /* no more HTTP: bytes go through as they are */
-    bool finishing;          /* the answer is complete, the rest of the request goes out */
-    bool complete, reusable; /* the response has ended; framing allows another */
-    bool eof_kept;           /* the end came while the caller held back */
-    bool no_reuse;           /* for good: sending failed, or the server does not keep it */
-};
-
 /* What few ask for, and an idle connection need not carry. */
 struct ad_conn_info {
     bool tls_resumed;
     char tls_version[16], tls_cipher[64];
     char peer_address[INET6_ADDRSTRLEN], local_address[INET6_ADDRSTRLEN];
     int peer_port, local_port;
+    struct ad_transport_times times;   /* when it was opened */
+    uint64_t wire_sent, wire_received; /* as of ad_conn_wire_fill */
 };
 
 struct ad_conn {
@@ -101,8 +85,10 @@ struct ad_conn {
     struct ad_origin *origin; /* until it closes */
     struct ad_transport *transport;
     const struct ad_codec *codec; /* NULL while opening */
-    struct ad_h1_side h1;
-    struct ad_h2_side *h2; /* the HTTP/2 codec's own */
+    union {                       /* the codec's own */
+        struct ad_h1_side *h1;    /* of an exchange; an idle connection has none */
+        struct ad_h2_side *h2;
+    };
 
     enum ad_conn_state state;
     unsigned refs;
@@ -127,9 +113,6 @@ struct ad_conn {
     bool was_idle;            /* lay in the pool: the server may have closed it before it knew */
     size_t idle_bytes;        /* received since it lies there */
     unsigned streams_counted; /* of exchange_count, in the statistics */
-
-    struct ad_transport_times times;   /* when it was opened */
-    uint64_t wire_sent, wire_received; /* as of ad_conn_wire_fill */
 
     struct ad_conn_info *info; /* made when it is first asked for; NULL: not yet, or no memory */
 };
@@ -162,7 +145,7 @@ void ad_conn_info_fill(struct ad_conn *conn);
 /* A sockaddr of @count bytes as text, INET6_ADDRSTRLEN bytes of it; unchanged if it is neither
  * family. */
 void ad_conn_address_text(const uint8_t *bytes, uint32_t count, char *text, int *port);
-/* The same for the bytes that it has moved so far. */
+/* The bytes that it has moved so far, if anybody has asked about it before. */
 void ad_conn_wire_fill(struct ad_conn *conn);
 
 #endif

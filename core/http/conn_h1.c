@@ -48,13 +48,13 @@ static void note_head(struct ad_conn *conn, struct aioduct_exchange *ex)
     if (ex->first_byte_ns == 0) {
         ex->first_byte_ns = now_ns;
     }
-    ex->head_bytes = ad_h1_head_bytes(conn->h1.h1);
+    ex->head_bytes = ad_h1_head_bytes(conn->h1->h1);
 }
 
 static void on_interim(void *owner, const struct aioduct_head *head)
 {
     struct ad_conn *conn = conn_of(owner);
-    struct aioduct_exchange *ex = conn->h1.ex;
+    struct aioduct_exchange *ex = conn->h1->ex;
     if (ex != NULL) {
         note_head(conn, ex);
         ad_exchange_interim(ex, head);
@@ -90,29 +90,29 @@ static bool take_idle_hint(struct ad_conn *conn, const struct aioduct_head *head
 static void on_head(void *owner, const struct aioduct_head *head)
 {
     struct ad_conn *conn = conn_of(owner);
-    struct aioduct_exchange *ex = conn->h1.ex;
+    struct aioduct_exchange *ex = conn->h1->ex;
     if (ex == NULL) {
         return;
     }
     note_head(conn, ex);
     if (!take_idle_hint(conn, head)) {
-        conn->h1.no_reuse = true;
+        conn->h1->no_reuse = true;
     }
     ad_exchange_head(ex, head);
 }
 
 void ad_conn_h1_stop(struct ad_conn *conn)
 {
-    if (!conn->h1.stopped) {
-        conn->h1.stopped = true;
-        ad_h1_hold(conn->h1.h1);
+    if (!conn->h1->stopped) {
+        conn->h1->stopped = true;
+        ad_h1_hold(conn->h1->h1);
     }
 }
 
 static void on_body(void *owner, const uint8_t *bytes, size_t count)
 {
     struct ad_conn *conn = conn_of(owner);
-    struct aioduct_exchange *ex = conn->h1.ex;
+    struct aioduct_exchange *ex = conn->h1->ex;
     if (ex != NULL && ad_exchange_body(ex, bytes, count) && ad_buf_bytes(&ex->stash) > 0) {
         ad_conn_h1_stop(conn);
     }
@@ -121,14 +121,14 @@ static void on_body(void *owner, const uint8_t *bytes, size_t count)
 static void on_trailers(void *owner, const struct aioduct_head *trailers)
 {
     struct ad_conn *conn = conn_of(owner);
-    if (conn->h1.ex != NULL) {
-        ad_dispatch_trailers(conn->h1.ex, trailers);
+    if (conn->h1->ex != NULL) {
+        ad_dispatch_trailers(conn->h1->ex, trailers);
     }
 }
 
 static void on_complete(void *owner, bool reusable)
 {
-    struct ad_h1_side *side = &conn_of(owner)->h1;
+    struct ad_h1_side *side = conn_of(owner)->h1;
     side->raw = side->ex != NULL && side->ex->raw;
     side->complete = !side->raw;
     side->reusable = reusable;
@@ -147,8 +147,8 @@ static const struct ad_h1_events h1_events = {
 /* The transport goes on bringing bytes. */
 static void resume(struct ad_conn *conn)
 {
-    if (conn->h1.paused) {
-        conn->h1.paused = false;
+    if (conn->h1->paused) {
+        conn->h1->paused = false;
         ad_transport_resume(conn->transport);
     }
 }
@@ -156,29 +156,16 @@ static void resume(struct ad_conn *conn)
 /* The request, too, is written to its end, or will be. */
 static bool is_sent(struct ad_conn *conn, bool reusable)
 {
-    const struct aioduct_exchange *ex = conn->h1.ex;
+    const struct aioduct_exchange *ex = conn->h1->ex;
     return ex == NULL || ex->send == AD_SEND_FLUSH || ex->send == AD_SEND_SENT ||
            (reusable && ad_conn_h1_finish_request(conn));
-}
-
-/* An idle connection needs none. */
-static void give_parser_back(struct ad_conn *conn)
-{
-    struct ad_engine *engine = conn->engine;
-    if (engine->spare_parser_count <
-        sizeof engine->spare_parsers / sizeof engine->spare_parsers[0]) {
-        engine->spare_parsers[engine->spare_parser_count++] = conn->h1.h1;
-    } else {
-        ad_h1_destroy(conn->h1.h1);
-    }
-    conn->h1.h1 = NULL;
 }
 
 /* The response is complete. Back to the pool first, so that a submit inside on_done finds the
  * connection; but one that closes stays open until on_done has seen its addresses. */
 void ad_conn_h1_finish(struct ad_conn *conn, bool surplus)
 {
-    struct ad_h1_side *side = &conn->h1;
+    struct ad_h1_side *side = conn->h1;
     struct aioduct_exchange *ex = side->ex;
     bool reusable = side->reusable && !side->no_reuse && !surplus && !side->eof_kept &&
                     ad_buf_bytes(&side->kept) == 0 && (ex == NULL || !ex->request->wants_close);
@@ -190,10 +177,10 @@ void ad_conn_h1_finish(struct ad_conn *conn, bool surplus)
     conn->served++;
     reusable = reusable && sent;
     if (reusable) {
-        give_parser_back(conn);
         resume(conn); /* an idle connection is listened to */
     }
     if (reusable && !side->finishing) {
+        ad_conn_h1_give_side(conn);
         ad_conn_release(conn);
     }
     if (ex != NULL) {
@@ -208,11 +195,11 @@ void ad_conn_h1_finish(struct ad_conn *conn, bool surplus)
 /* The exchange ends with @error, and the connection with it. */
 static void fail(struct ad_conn *conn, const struct aioduct_error *error)
 {
-    struct aioduct_exchange *ex = conn->h1.ex;
+    struct aioduct_exchange *ex = conn->h1->ex;
     bool unanswered =
-        ex != NULL && ex->recv == AD_RECV_HEAD && (!ex->written || !ad_h1_got_bytes(conn->h1.h1));
+        ex != NULL && ex->recv == AD_RECV_HEAD && (!ex->written || !ad_h1_got_bytes(conn->h1->h1));
     ad_conn_info_fill(conn);
-    reset(&conn->h1);
+    reset(conn->h1);
     ad_conn_blame(conn, AIODUCT_CLOSE_ERROR);
     ad_conn_close(conn, false);
     if (ex == NULL) {
@@ -237,9 +224,9 @@ static void out_of_memory(struct ad_conn *conn)
 /* Keep what cannot be parsed now; the transport is to bring no more. */
 static void keep(struct ad_conn *conn, const uint8_t *bytes, size_t count)
 {
-    conn->h1.paused = true;
+    conn->h1->paused = true;
     ad_transport_pause(conn->transport);
-    if (count > 0 && ad_buf_append(&conn->h1.kept, bytes, count) < 0) {
+    if (count > 0 && ad_buf_append(&conn->h1->kept, bytes, count) < 0) {
         out_of_memory(conn);
     }
 }
@@ -247,7 +234,7 @@ static void keep(struct ad_conn *conn, const uint8_t *bytes, size_t count)
 /* Parse. -> bytes used, or -1 when the connection is no longer with this exchange. */
 static int64_t parse(struct ad_conn *conn, const uint8_t *bytes, size_t count)
 {
-    struct ad_h1_side *side = &conn->h1;
+    struct ad_h1_side *side = conn->h1;
     struct aioduct_error error = {0};
     side->feeding = true;
     int64_t used = ad_h1_feed(side->h1, bytes, count, &error);
@@ -280,12 +267,12 @@ static int64_t parse(struct ad_conn *conn, const uint8_t *bytes, size_t count)
 /* Use what came, if anybody can. Results as of parse. */
 static int64_t take(struct ad_conn *conn, const uint8_t *bytes, size_t count)
 {
-    return conn->h1.raw ? ad_conn_h1_raw_take(conn, bytes, count) : parse(conn, bytes, count);
+    return conn->h1->raw ? ad_conn_h1_raw_take(conn, bytes, count) : parse(conn, bytes, count);
 }
 
 static void h1_feed(struct ad_conn *conn, const uint8_t *bytes, size_t count)
 {
-    struct ad_h1_side *side = &conn->h1;
+    struct ad_h1_side *side = conn->h1;
     if (side->ex != NULL && side->ex->send == AD_SEND_HEAD) {
         /* Bytes before the request (C13): it was not answered, and nothing of it was sent. */
         struct aioduct_exchange *ex = side->ex;
@@ -298,11 +285,6 @@ static void h1_feed(struct ad_conn *conn, const uint8_t *bytes, size_t count)
         return;
     }
     if (side->finishing) { /* an answer to nobody's request, as on an idle connection (C12) */
-        ad_conn_close(conn, false);
-        return;
-    }
-    if (side->h1 == NULL) { /* the answer has ended, only the request's rest is on its way */
-        ad_conn_blame(conn, AIODUCT_CLOSE_UNASKED);
         ad_conn_close(conn, false);
         return;
     }
@@ -320,7 +302,7 @@ static void h1_feed(struct ad_conn *conn, const uint8_t *bytes, size_t count)
 
 void ad_conn_h1_lost(struct ad_conn *conn, int code, const struct aioduct_error *parsed)
 {
-    struct ad_h1_side *side = &conn->h1;
+    struct ad_h1_side *side = conn->h1;
     struct aioduct_exchange *ex = side->ex;
     struct aioduct_error error;
     bool in_body = ex != NULL && ex->recv == AD_RECV_BODY;
@@ -347,7 +329,7 @@ void ad_conn_h1_lost(struct ad_conn *conn, int code, const struct aioduct_error 
 
 static void at_end(struct ad_conn *conn, int code)
 {
-    struct ad_h1_side *side = &conn->h1;
+    struct ad_h1_side *side = conn->h1;
     struct aioduct_error error = {0};
     bool by_close = !side->raw && side->ex->recv == AD_RECV_BODY && ad_h1_close_delimited(side->h1);
     /* The system tells a reset once. Where only the end says that all has come, it was no end. */
@@ -372,7 +354,7 @@ static void at_end(struct ad_conn *conn, int code)
         return;
     }
     side->feeding = true;
-    int result = side->h1 == NULL ? 0 : ad_h1_eof(side->h1, &error);
+    int result = ad_h1_eof(side->h1, &error);
     side->feeding = false;
     if (conn->state == AD_CONN_CLOSING) {
         return;
@@ -394,7 +376,7 @@ static void at_end(struct ad_conn *conn, int code)
 
 static void h1_eof(struct ad_conn *conn, int code)
 {
-    struct ad_h1_side *side = &conn->h1;
+    struct ad_h1_side *side = conn->h1;
     if (side->ex == NULL) { /* the rest of a dropped body will not come */
         ad_conn_blame(conn, AIODUCT_CLOSE_PEER);
         ad_conn_close(conn, false);
@@ -420,7 +402,7 @@ static bool stash_empty(const struct aioduct_exchange *ex)
 
 static void feed_leftover(struct ad_conn *conn)
 {
-    struct ad_h1_side *side = &conn->h1;
+    struct ad_h1_side *side = conn->h1;
     struct ad_buf leftover = side->kept;
     side->kept = (struct ad_buf){0};
     int64_t used = take(conn, ad_buf_data(&leftover), ad_buf_bytes(&leftover));
@@ -434,8 +416,8 @@ static void feed_leftover(struct ad_conn *conn)
 
 static void h1_credit(struct ad_conn *conn, struct aioduct_exchange *ex)
 {
-    struct ad_h1_side *side = &conn->h1;
-    if (side->ex != ex) {
+    struct ad_h1_side *side = conn->h1;
+    if (side == NULL || side->ex != ex) {
         return;
     }
     if (ex->send == AD_SEND_BODY) {
@@ -449,7 +431,8 @@ static void h1_credit(struct ad_conn *conn, struct aioduct_exchange *ex)
         side->stopped = false;
         ad_h1_unhold(side->h1);
         feed_leftover(conn);
-        if (conn->state == AD_CONN_BUSY && side->ex == ex && !side->stopped) {
+        side = conn->h1;
+        if (conn->state == AD_CONN_BUSY && side != NULL && side->ex == ex && !side->stopped) {
             if (side->eof_kept) {
                 side->eof_kept = false;
                 at_end(conn, side->eof_code);
@@ -470,41 +453,66 @@ static int h1_open(struct ad_conn *conn)
     return 0;
 }
 
-int ad_conn_h1_take_parser(struct ad_conn *conn)
+int ad_conn_h1_take_side(struct ad_conn *conn)
 {
     struct ad_engine *engine = conn->engine;
-    AD_ASSERT(conn->h1.h1 == NULL);
-    if (engine->spare_parser_count > 0) {
-        conn->h1.h1 = engine->spare_parsers[--engine->spare_parser_count];
+    struct ad_h1_side *side = NULL;
+    AD_ASSERT(conn->h1 == NULL);
+    if (engine->spare_h1_count > 0) {
+        side = engine->spare_h1[--engine->spare_h1_count];
     } else {
-        int code = ad_h1_create(&engine->settings->h1, &h1_events, conn, &conn->h1.h1);
+        side = ad_zalloc(sizeof *side);
+        if (side == NULL) {
+            return -ENOMEM;
+        }
+        int code = ad_h1_create(&engine->settings->h1, &h1_events, conn, &side->h1);
         if (code < 0) {
+            ad_free(side);
             return code;
         }
     }
-    ad_h1_renew(conn->h1.h1, conn, conn->served == 0);
+    ad_h1_renew(side->h1, conn, conn->served == 0);
+    conn->h1 = side;
     return 0;
+}
+
+void ad_conn_h1_give_side(struct ad_conn *conn)
+{
+    struct ad_engine *engine = conn->engine;
+    struct ad_h1_side *side = conn->h1;
+    conn->h1 = NULL;
+    if (engine->spare_h1_count == sizeof engine->spare_h1 / sizeof engine->spare_h1[0]) {
+        ad_conn_h1_side_destroy(side);
+        return;
+    }
+    AD_ASSERT(side->kept.block == NULL && !side->feeding);
+    *side = (struct ad_h1_side){.h1 = side->h1};
+    engine->spare_h1[engine->spare_h1_count++] = side;
+}
+
+void ad_conn_h1_side_destroy(struct ad_h1_side *side)
+{
+    ad_h1_destroy(side->h1);
+    ad_buf_fini(&side->kept);
+    ad_free(side);
 }
 
 /* Is the rest of the response short, known and under way? Then it is read and dropped, and the
  * connection is kept (C90). */
 static bool worth_draining(const struct ad_conn *conn, const struct aioduct_exchange *ex)
 {
-    if (conn->h1.h1 == NULL) { /* not even the request was written */
-        return false;
-    }
-    int64_t left = ad_h1_body_left(conn->h1.h1);
+    int64_t left = ad_h1_body_left(conn->h1->h1);
     bool unwanted = ex->code == 0 || ex->code == -ECANCELED || ex->code == AIODUCT_E_SINK;
-    return unwanted && ad_h1_got_head(conn->h1.h1) && ex->send == AD_SEND_SENT &&
-           !conn->h1.stopped && !conn->h1.no_reuse && !conn->h1.eof_kept &&
+    return unwanted && ad_h1_got_head(conn->h1->h1) && ex->send == AD_SEND_SENT &&
+           !conn->h1->stopped && !conn->h1->no_reuse && !conn->h1->eof_kept &&
            !ex->request->wants_close && left >= 0 &&
            left <= (int64_t)conn->engine->settings->drain_bytes_max && !conn->engine->closing;
 }
 
 static void h1_cancel(struct ad_conn *conn, struct aioduct_exchange *ex)
 {
-    struct ad_h1_side *side = &conn->h1;
-    if (side->ex != ex) {
+    struct ad_h1_side *side = conn->h1;
+    if (side == NULL || side->ex != ex) {
         return;
     }
     uint64_t until_ns = ad_loop_now_ns(conn->engine->loop) + AD_H1_DRAIN_NS;
@@ -524,9 +532,10 @@ static void h1_cancel(struct ad_conn *conn, struct aioduct_exchange *ex)
 
 static void h1_fini(struct ad_conn *conn)
 {
-    AD_ASSERT(!conn->h1.feeding);
-    ad_h1_destroy(conn->h1.h1);
-    ad_buf_fini(&conn->h1.kept);
+    if (conn->h1 != NULL) {
+        AD_ASSERT(!conn->h1->feeding);
+        ad_conn_h1_side_destroy(conn->h1);
+    }
 }
 
 const struct ad_codec ad_codec_h1 = {

@@ -5,12 +5,36 @@
 #define AD_HTTP_CONN_H1_H
 
 #include "http/conn.h"
+#include "proto/h1.h"
 
 /* The rest of a dropped message is on its way already, or it is not worth a connection's wait. */
 #define AD_H1_DRAIN_NS 1000000000u
 
-/* The parser that the coming answer needs. 0 | -ENOMEM */
-int ad_conn_h1_take_parser(struct ad_conn *conn);
+/* What an exchange needs beside its own state, from submit until the connection is free again; then
+ * the engine keeps it for the next. */
+struct ad_h1_side {
+    struct ad_h1 *h1;            /* made once */
+    struct aioduct_exchange *ex; /* the one outstanding */
+    /* Came while the caller held back, and is not fed yet; or, of a request whose exchange is over,
+     * what is still to be written. */
+    struct ad_buf kept;
+    int eof_code;
+    int send_code;           /* why sending failed; 0: it did not */
+    bool feeding;            /* the parser is on the stack */
+    bool stopped;            /* ad_h1_hold is in force */
+    bool paused;             /* the transport is */
+    bool raw;                /* no more HTTP: bytes go through as they are */
+    bool finishing;          /* the answer is complete, the rest of the request goes out */
+    bool complete, reusable; /* the response has ended; framing allows another */
+    bool eof_kept;           /* the end came while the caller held back */
+    bool no_reuse;           /* for good: sending failed, or the server does not keep it */
+};
+
+/* 0, and conn->h1 is there | -ENOMEM */
+int ad_conn_h1_take_side(struct ad_conn *conn);
+/* To the engine: the connection is free. */
+void ad_conn_h1_give_side(struct ad_conn *conn);
+void ad_conn_h1_side_destroy(struct ad_h1_side *side);
 
 /* Members of ad_codec_h1. */
 void ad_conn_h1_submit(struct ad_conn *conn, struct aioduct_exchange *ex);

@@ -12,16 +12,16 @@
 
 int64_t ad_conn_h1_raw_take(struct ad_conn *conn, const uint8_t *bytes, size_t count)
 {
-    struct aioduct_exchange *ex = conn->h1.ex;
+    struct aioduct_exchange *ex = conn->h1->ex;
     if (count > 0 && ad_exchange_body(ex, bytes, count) && ad_buf_bytes(&ex->stash) > 0) {
         ad_conn_h1_stop(conn);
     }
-    return conn->state == AD_CONN_CLOSING || conn->h1.ex != ex ? -1 : (int64_t)count;
+    return conn->state == AD_CONN_CLOSING || conn->h1->ex != ex ? -1 : (int64_t)count;
 }
 
 void ad_conn_h1_raw_end(struct ad_conn *conn, int code)
 {
-    struct aioduct_exchange *ex = conn->h1.ex;
+    struct aioduct_exchange *ex = conn->h1->ex;
     struct aioduct_error error;
     bool allowed = code == AIODUCT_E_TRUNCATED &&
                    (conn->engine->settings->tls.flags & AIODUCT_TLS_ALLOW_TRUNCATION) != 0;
@@ -33,14 +33,14 @@ void ad_conn_h1_raw_end(struct ad_conn *conn, int code)
     }
     ex->truncated_ok = allowed;
     bool over = ad_exchange_peer_end(ex);
-    if (conn->h1.ex == ex && (over || ex->request->url.tls)) {
+    if (conn->h1->ex == ex && (over || ex->request->url.tls)) {
         ad_conn_h1_finish(conn, false);
     }
 }
 
 void ad_conn_h1_raw_sent(struct ad_conn *conn)
 {
-    struct aioduct_exchange *ex = conn->h1.ex;
+    struct aioduct_exchange *ex = conn->h1->ex;
     if (!ad_exchange_raw_sent(ex)) {
         return;
     }

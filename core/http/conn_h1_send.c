@@ -12,8 +12,12 @@
 
 void ad_conn_h1_submit(struct ad_conn *conn, struct aioduct_exchange *ex)
 {
-    AD_ASSERT(conn->h1.ex == NULL && !conn->h1.stopped);
-    conn->h1.ex = ex;
+    if (ad_conn_h1_take_side(conn) < 0) {
+        ad_exchange_failf(ex, -ENOMEM, AIODUCT_PHASE_SEND, "out of memory");
+        ad_conn_close(conn, false);
+        return;
+    }
+    conn->h1->ex = ex;
     ad_exchange_set_send(ex, AD_SEND_HEAD);
     ad_exchange_set_recv(ex, AD_RECV_HEAD);
     ad_transport_dirty(conn->transport);
@@ -22,22 +26,21 @@ void ad_conn_h1_submit(struct ad_conn *conn, struct aioduct_exchange *ex)
 static bool produce_head(struct ad_conn *conn, struct aioduct_exchange *ex, struct ad_buf *out)
 {
     const struct aioduct_request *request = ex->request;
-    if (ad_conn_h1_take_parser(conn) < 0 ||
-        ad_request_head_write(request, conn->engine->settings->agent, ad_exchange_expects(ex),
+    if (ad_request_head_write(request, conn->engine->settings->agent, ad_exchange_expects(ex),
                               out) < 0) {
         ad_exchange_failf(ex, -ENOMEM, AIODUCT_PHASE_SEND, "out of memory");
         return false;
     }
-    ad_h1_expect(conn->h1.h1, (request->is_head ? AD_H1_HEAD : 0u) |
-                                  (request->tunnel != NULL ? AD_H1_CONNECT : 0u) |
-                                  (request->upgrade != NULL ? AD_H1_UPGRADE : 0u));
+    ad_h1_expect(conn->h1->h1, (request->is_head ? AD_H1_HEAD : 0u) |
+                                   (request->tunnel != NULL ? AD_H1_CONNECT : 0u) |
+                                   (request->upgrade != NULL ? AD_H1_UPGRADE : 0u));
     ad_exchange_head_written(ex);
     return true;
 }
 
 bool ad_conn_h1_finish_request(struct ad_conn *conn)
 {
-    struct ad_h1_side *side = &conn->h1;
+    struct ad_h1_side *side = conn->h1;
     struct aioduct_exchange *ex = side->ex;
     int64_t left = ad_upload_left(ex);
     /* A caller's source is not asked for what nobody wants, and could fail. */
@@ -68,18 +71,18 @@ static void produce_rest(struct ad_h1_side *side, struct ad_buf *out, size_t roo
 
 static void rest_sent(struct ad_conn *conn)
 {
-    if (ad_buf_bytes(&conn->h1.kept) > 0) {
+    if (ad_buf_bytes(&conn->h1->kept) > 0) {
         ad_transport_dirty(conn->transport);
         return;
     }
-    ad_buf_fini(&conn->h1.kept);
-    conn->h1.finishing = false;
+    ad_buf_fini(&conn->h1->kept);
+    ad_conn_h1_give_side(conn);
     ad_conn_release(conn);
 }
 
 void ad_conn_h1_produce(struct ad_conn *conn, struct ad_buf *out, size_t room)
 {
-    struct ad_h1_side *side = &conn->h1;
+    struct ad_h1_side *side = conn->h1;
     struct aioduct_exchange *ex = side->ex;
     size_t before = ad_buf_bytes(out);
     if (side->finishing) {
@@ -106,8 +109,8 @@ void ad_conn_h1_produce(struct ad_conn *conn, struct ad_buf *out, size_t room)
 
 void ad_conn_h1_sent(struct ad_conn *conn)
 {
-    struct aioduct_exchange *ex = conn->h1.ex;
-    if (conn->h1.finishing) {
+    struct aioduct_exchange *ex = conn->h1->ex;
+    if (conn->h1->finishing) {
         rest_sent(conn);
         return;
     }
@@ -119,7 +122,7 @@ void ad_conn_h1_sent(struct ad_conn *conn)
         return;
     }
     ad_exchange_sent(ex);
-    if (conn->h1.raw) {
+    if (conn->h1->raw) {
         ad_conn_h1_raw_sent(conn);
     }
 }
@@ -128,9 +131,9 @@ void ad_conn_h1_sent(struct ad_conn *conn)
  * other reason is ours, and there is nothing to wait for. */
 void ad_conn_h1_send_failed(struct ad_conn *conn, int code)
 {
-    struct aioduct_exchange *ex = conn->h1.ex;
-    conn->h1.no_reuse = true;
-    if (conn->h1.finishing) {
+    struct aioduct_exchange *ex = conn->h1->ex;
+    conn->h1->no_reuse = true;
+    if (conn->h1->finishing) {
         ad_conn_close(conn, false);
         return;
     }
@@ -143,6 +146,6 @@ void ad_conn_h1_send_failed(struct ad_conn *conn, int code)
                           aioduct_error_text(code));
         return;
     }
-    conn->h1.send_code = code;
+    conn->h1->send_code = code;
     ad_exchange_stop_sending(ex);
 }

@@ -164,7 +164,12 @@ static int h2_open(struct ad_conn *conn)
     ad_list_init(&side->exchanges);
     ad_list_init(&side->unflushed);
     conn->h2 = side;
-    if (ad_h2_create(&conn->engine->settings->h2, &ad_conn_h2_events, conn, &side->h2) < 0) {
+    struct ad_engine *engine = conn->engine;
+    if (engine->h2_scratch == NULL) {
+        engine->h2_scratch = ad_h2_scratch_create();
+    }
+    if (engine->h2_scratch == NULL || ad_h2_create(&engine->settings->h2, &ad_conn_h2_events, conn,
+                                                   engine->h2_scratch, &side->h2) < 0) {
         return -ENOMEM; /* fini is called */
     }
     ad_conn_h2_ping_init(conn);

@@ -38,6 +38,7 @@ static void fill(struct ad_conn_info *info, struct ad_transport *transport)
     snprintf(info->tls_version, sizeof info->tls_version, "%s",
              ad_transport_tls_version(transport));
     snprintf(info->tls_cipher, sizeof info->tls_cipher, "%s", ad_transport_tls_cipher(transport));
+    info->times = *ad_transport_times(transport);
     info->tls_resumed = ad_transport_tls_resumed(transport);
 }
 

@@ -5,10 +5,10 @@
 #include "base/assert.h"
 #include "base/error.h"
 #include "base/mem.h"
-#include "http/conn.h"
+#include "http/conn_h1.h"
 #include "http/exchange.h"
 #include "http/request.h"
-#include "proto/h1.h"
+#include "proto/h2.h"
 
 #include <string.h>
 
@@ -111,9 +111,10 @@ void ad_engine_exchange_free(struct aioduct_exchange *ex)
 void ad_engine_fini(struct ad_engine *engine)
 {
     ad_list_remove(&engine->hook.node);
-    while (engine->spare_parser_count > 0) {
-        ad_h1_destroy(engine->spare_parsers[--engine->spare_parser_count]);
+    while (engine->spare_h1_count > 0) {
+        ad_conn_h1_side_destroy(engine->spare_h1[--engine->spare_h1_count]);
     }
+    ad_h2_scratch_destroy(engine->h2_scratch);
     while (engine->spare != NULL) {
         struct aioduct_exchange *ex = engine->spare;
         engine->spare = (struct aioduct_exchange *)(void *)ex->node.next;

@@ -22,7 +22,8 @@
 struct ad_codec;
 struct ad_binding;
 struct ad_completion;
-struct ad_h1;
+struct ad_h1_side;
+struct ad_h2_scratch;
 struct ad_resolver;
 struct ad_tls_context;
 
@@ -65,8 +66,9 @@ struct ad_engine {
     struct ad_turn_hook hook;
     struct aioduct_exchange *spare; /* exchanges for reuse */
     unsigned spare_count;
-    struct ad_h1 *spare_parsers[64]; /* an idle connection has none */
-    unsigned spare_parser_count;
+    struct ad_h1_side *spare_h1[64]; /* an idle connection has none */
+    unsigned spare_h1_count;
+    struct ad_h2_scratch *h2_scratch; /* made with the first HTTP/2 connection */
     enum ad_drain drain;
     struct ad_deadline drain_deadline;
     bool closing, in_callback;

@@ -21,9 +21,10 @@ static void fill_timings(const struct aioduct_exchange *ex, struct aioduct_timin
     /* A connection that had served, or was there before the submit, made nobody wait for this. */
     if (ex->conn != NULL && !ex->reused && ex->place != AD_PLACE_WAITING) {
         t->dialled_ns = since(ex, ex->conn->dial_ns);
-        t->resolved_ns = since(ex, ex->conn->times.resolved_ns);
-        t->connected_ns = since(ex, ex->conn->times.connected_ns);
-        t->secured_ns = since(ex, ex->conn->times.secured_ns);
+        const struct ad_conn_info *known = ex->conn->info;
+        t->resolved_ns = known == NULL ? 0 : since(ex, known->times.resolved_ns);
+        t->connected_ns = known == NULL ? 0 : since(ex, known->times.connected_ns);
+        t->secured_ns = known == NULL ? 0 : since(ex, known->times.secured_ns);
     }
     t->picked_ns = since(ex, ex->picked_ns);
     t->sent_ns = since(ex, ex->sent_ns);
@@ -41,6 +42,7 @@ static void fill_connection(const struct aioduct_exchange *ex, struct aioduct_ex
         return;
     }
     ad_conn_info_fill(conn);
+    ad_conn_wire_fill(conn);
     info->protocol = conn->codec->protocol;
     const struct ad_conn_info *known = conn->info;
     if (known != NULL) {
@@ -51,12 +53,11 @@ static void fill_connection(const struct aioduct_exchange *ex, struct aioduct_ex
         info->local_address = known->local_address;
         info->peer_port = known->peer_port;
         info->local_port = known->local_port;
+        info->wire_sent_bytes = known->wire_sent;
+        info->wire_received_bytes = known->wire_received;
     }
     info->reused = ex->reused;
     info->connection = conn->number;
-    ad_conn_wire_fill(conn);
-    info->wire_sent_bytes = conn->wire_sent;
-    info->wire_received_bytes = conn->wire_received;
 }
 
 static void fill_request_head(struct aioduct_exchange *ex, struct aioduct_exchange_info *info)

@@ -78,8 +78,8 @@ void ad_h1_destroy(struct ad_h1 *h1)
 void ad_h1_renew(struct ad_h1 *h1, void *owner, bool first)
 {
     AD_DEBUG_ASSERT(h1->gathered.block == NULL);
-    *h1 = (struct ad_h1){
-        .limits = h1->limits, .events = h1->events, .owner = owner, .fresh = first};
+    *h1 =
+        (struct ad_h1){.limits = h1->limits, .events = h1->events, .owner = owner, .fresh = first};
 }
 
 static void begin_head(struct ad_h1 *h1)

@@ -24,7 +24,7 @@ const char *ad_h2_code_name(uint32_t code)
 
 int ad_h2_fail(struct ad_h2 *h2, int code, uint32_t h2_code, const char *format, ...)
 {
-    char text[sizeof h2->error.message];
+    char text[sizeof h2->error->message];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
@@ -32,9 +32,21 @@ int ad_h2_fail(struct ad_h2 *h2, int code, uint32_t h2_code, const char *format,
     if (!h2->failed) {
         h2->failed = h2->goaway_due = true;
         h2->goaway_code = h2_code;
-        ad_error_set(&h2->error, code, AIODUCT_PHASE_NONE, "%s", text);
+        h2->error = ad_zalloc(sizeof *h2->error);
+        if (h2->error != NULL) {
+            ad_error_set(h2->error, code, AIODUCT_PHASE_NONE, "%s", text);
+        }
     }
     return code;
+}
+
+int ad_h2_failure(const struct ad_h2 *h2, struct aioduct_error *error)
+{
+    if (h2->error == NULL) {
+        return ad_error_set(error, -ENOMEM, AIODUCT_PHASE_NONE, "out of memory");
+    }
+    *error = *h2->error;
+    return error->code;
 }
 
 int ad_h2_fail_memory(struct ad_h2 *h2)
@@ -177,32 +189,15 @@ static void on_rand(uint8_t *to, size_t count)
 }
 #endif
 
-/* nghttp2's memory goes through our door, so that it can fail in tests. */
-static void *mem_alloc(size_t bytes, void *user)
+/* It lies in what sessions share. */
+static int take_preface(struct ad_h2 *h2)
 {
-    (void)user;
-    return ad_alloc(bytes == 0 ? 1 : bytes);
+    const uint8_t *bytes;
+    ad_ng_ssize count = ad_ng_mem_send(h2->session, &bytes);
+    return count > 0 ? ad_buf_append(&h2->spill, bytes, (size_t)count) : -ENOMEM;
 }
 
-static void mem_free(void *p, void *user)
-{
-    (void)user;
-    ad_free(p);
-}
-
-static void *mem_zalloc(size_t count, size_t bytes, void *user)
-{
-    (void)user;
-    return bytes != 0 && count > SIZE_MAX / bytes ? NULL : ad_zalloc(count * bytes);
-}
-
-static void *mem_realloc(void *old, size_t bytes, void *user)
-{
-    (void)user;
-    return ad_realloc(old, bytes == 0 ? 1 : bytes);
-}
-
-static int new_session(struct ad_h2 *h2)
+static int new_session(struct ad_h2 *h2, struct ad_h2_scratch *scratch)
 {
     nghttp2_session_callbacks *callbacks = NULL;
     nghttp2_option *option = NULL;
@@ -221,9 +216,8 @@ static int new_session(struct ad_h2 *h2)
 #endif
         /* Spaces around a value are cut off, as in HTTP/1; servers do send them. */
         nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(option, 1);
-        nghttp2_mem mem = {NULL, mem_alloc, mem_free, mem_zalloc, mem_realloc};
-        if (nghttp2_session_client_new3(&h2->session, callbacks, h2, option, &mem) == 0) {
-            code = 0;
+        if (ad_h2_scratch_session(scratch, &h2->session, callbacks, h2, option) == 0) {
+            code = take_preface(h2);
         }
     }
     nghttp2_session_callbacks_del(callbacks);
@@ -254,7 +248,7 @@ static int announce(struct ad_h2 *h2)
 }
 
 int ad_h2_create(const struct ad_h2_limits *limits, const struct ad_h2_events *events, void *owner,
-                 struct ad_h2 **out)
+                 struct ad_h2_scratch *scratch, struct ad_h2 **out)
 {
     struct ad_h2 *h2 = ad_zalloc(sizeof *h2);
     if (h2 == NULL) {
@@ -265,7 +259,7 @@ int ad_h2_create(const struct ad_h2_limits *limits, const struct ad_h2_events *e
     h2->owner = owner;
     ad_list_init(&h2->queued);
     ad_h2_frames_init(&h2->frames);
-    if (new_session(h2) < 0 || announce(h2) < 0) {
+    if (new_session(h2, scratch) < 0 || announce(h2) < 0) {
         ad_h2_destroy(h2);
         return -ENOMEM;
     }
@@ -282,6 +276,7 @@ void ad_h2_destroy(struct ad_h2 *h2)
     ad_h2_block_fini(&h2->block);
     ad_buf_fini(&h2->spill);
     ad_free(h2->nv);
+    ad_free(h2->error);
     ad_free(h2);
 }
 

@@ -102,10 +102,16 @@ struct ad_h2_events {
                                     uint32_t room);
 };
 
+/* Memory that codecs share while they are on the stack. All that were made with one are used by one
+ * thread at a time, and end before it does. */
+struct ad_h2_scratch;
+struct ad_h2_scratch *ad_h2_scratch_create(void);          /* NULL: out of memory */
+void ad_h2_scratch_destroy(struct ad_h2_scratch *scratch); /* NULL does nothing */
+
 struct ad_h2;
-/* @limits and @events borrowed for the codec's life. 0 | -ENOMEM */
+/* @limits, @events and @scratch (NULL: none) borrowed for the codec's life. 0 | -ENOMEM */
 int ad_h2_create(const struct ad_h2_limits *limits, const struct ad_h2_events *events, void *owner,
-                 struct ad_h2 **out);
+                 struct ad_h2_scratch *scratch, struct ad_h2 **out);
 void ad_h2_destroy(struct ad_h2 *h2); /* NULL does nothing */
 
 /* All bytes are taken. 0, or negative with @error filled when the connection is done for:

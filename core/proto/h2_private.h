@@ -5,6 +5,7 @@
  *   h2_frames.c   frame headers, read beside nghttp2: the first frame, floods, what is forbidden
  *   h2_block.c    a header block -> a head, within the limits
  *   h2_receive.c  nghttp2's callbacks for what came
+ *   h2_scratch.c  the memory of sessions, as far as they share it
  *   h2_send.c     requests, bodies and resets on their way out
  *   h2.c          life, feeding, ends
  */
@@ -66,6 +67,14 @@ void ad_h2_block_head(struct ad_h2_block *block, bool trailers, struct aioduct_h
 void ad_h2_block_end(struct ad_h2_block *block);
 void ad_h2_block_fini(struct ad_h2_block *block);
 
+/* ---- sessions ---- */
+
+/* As nghttp2_session_client_new2. What it has to send at first must be taken before another
+ * session is used. */
+int ad_h2_scratch_session(struct ad_h2_scratch *scratch, nghttp2_session **out,
+                          const nghttp2_session_callbacks *callbacks, void *user,
+                          const nghttp2_option *option);
+
 /* ---- the codec ---- */
 
 enum { AD_H2_STREAM_IDLE = 0, AD_H2_STREAM_QUEUED, AD_H2_STREAM_OPEN };
@@ -91,7 +100,7 @@ struct ad_h2 {
 
     struct ad_buf *out;  /* during produce */
     size_t out_end;      /* where it is full */
-    struct ad_buf spill; /* made during feed */
+    struct ad_buf spill; /* the preface, and what was made during feed */
     char reason[160];    /* nghttp2's last complaint */
     bool began;          /* the preface is out */
     int32_t reset_id;    /* the stream that the peer has just reset */
@@ -99,13 +108,15 @@ struct ad_h2 {
     bool has_settings;   /* the peer's came */
     bool failed, goaway_due;
     uint32_t goaway_code;
-    struct aioduct_error error; /* of failed */
+    struct aioduct_error *error; /* of failed; NULL: out of memory */
 };
 
 /* The connection is done for; @h2_code is told to the peer. -> @code */
 __attribute__((format(printf, 4, 5))) int ad_h2_fail(struct ad_h2 *h2, int code, uint32_t h2_code,
                                                      const char *format, ...);
 int ad_h2_fail_memory(struct ad_h2 *h2);
+/* Why it has failed. -> the code */
+int ad_h2_failure(const struct ad_h2 *h2, struct aioduct_error *error);
 /* nghttp2 failed with @code and cannot go on. */
 int ad_h2_fail_library(struct ad_h2 *h2, int code);
 /* The owner has no more to do with @s. */

@@ -272,7 +272,8 @@ int ad_h2_produce(struct ad_h2 *h2, struct ad_buf *out, size_t room, struct aiod
 {
     size_t end = ad_buf_bytes(out) + room;
     if (ad_buf_bytes(&h2->spill) > 0) {
-        if (ad_buf_append(out, ad_buf_data(&h2->spill), ad_buf_bytes(&h2->spill)) < 0) {
+        if ((h2->began || !h2->failed) &&
+            ad_buf_append(out, ad_buf_data(&h2->spill), ad_buf_bytes(&h2->spill)) < 0) {
             ad_h2_fail_memory(h2);
         }
         ad_buf_fini(&h2->spill);
@@ -290,8 +291,7 @@ int ad_h2_produce(struct ad_h2 *h2, struct ad_buf *out, size_t room, struct aiod
     if (h2->goaway_due) {
         append_goaway(h2, out);
     }
-    *error = h2->error;
-    return h2->error.code;
+    return ad_h2_failure(h2, error);
 }
 
 int ad_h2_feed(struct ad_h2 *h2, const uint8_t *bytes, size_t count, struct aioduct_error *error)
@@ -314,8 +314,7 @@ int ad_h2_feed(struct ad_h2 *h2, const uint8_t *bytes, size_t count, struct aiod
         }
     }
     if (h2->failed) {
-        *error = h2->error;
-        return h2->error.code;
+        return ad_h2_failure(h2, error);
     }
     return 0;
 }

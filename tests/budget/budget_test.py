@@ -19,7 +19,8 @@ RUNTIME = os.environ['AIODUCT_RUNTIME']
 COMPILER = os.environ.get('BUDGET_COMPILER', '')  # name and major version; only optimised builds give it
 HERE = os.path.dirname(os.path.abspath(__file__))
 CONNECTIONS = 64
-IDLE_BYTES = {'epoll': 960, 'uring': 960, 'libev': 1056, 'libevent': 1088}  # the libraries' own too
+IDLE_BYTES = {'epoll': 880, 'uring': 880, 'libev': 960, 'libevent': 1024}  # the libraries' own too
+IDLE_H2_BYTES = 16384  # with nghttp2's, and an origin for each
 
 
 class Skip(Exception):
@@ -142,16 +143,24 @@ def instructions():
     at_most('instructions', difference(count_instructions, 2000, '-c', '16'), recorded * 1.02)
 
 
-def idle_memory():
+def idle_bytes(options, host, server=()):
     """The slope: what a loop has anyway, for any number of connections, is not theirs."""
     need(LOAD)
     grown = []
-    with Server() as url:
+    with Server(*server) as url:
         for many in 1000, 3000:
-            figures = run([LOAD, '-i', '-c', str(many), url])
+            figures = run([LOAD, '-i', '-c', str(many), *options, url.replace('127.0.0.1', host)])
             assert figures['idle'] == many, figures
             grown.append(figures['bytes_each'] * (many - 1))
-    at_most('bytes an idle connection', (grown[1] - grown[0]) / 2000, IDLE_BYTES[RUNTIME])
+    return (grown[1] - grown[0]) / 2000
+
+
+def idle_memory():
+    at_most('bytes an idle connection', idle_bytes([], '127.0.0.1'), IDLE_BYTES[RUNTIME])
+
+
+def idle_h2_memory():
+    at_most('bytes an idle connection', idle_bytes(['-H'], 'bench.test', ['-2']), IDLE_H2_BYTES)
 
 
 CASES = {
@@ -159,6 +168,7 @@ CASES = {
     'a warm request allocates nothing': allocations,
     'a warm request needs no more instructions than recorded': instructions,
     'an idle connection keeps within its memory': idle_memory,
+    'an idle HTTP/2 connection keeps within its memory': idle_h2_memory,
 }
 
 

@@ -212,7 +212,7 @@ static int run(struct seen *seen, uint8_t how, const uint8_t *data, size_t count
                unsigned seed)
 {
     *seen = (struct seen){.cancels = (how & 1) != 0};
-    if (ad_h2_create(&limits, &events, seen, &seen->h2) < 0) {
+    if (ad_h2_create(&limits, &events, seen, NULL, &seen->h2) < 0) {
         return 0;
     }
     for (unsigned i = 0; i < REQUESTS; i++) {

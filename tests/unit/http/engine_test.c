@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "engine_scene.h"
 #include "http/client.h"
-#include "http/conn.h"
+#include "http/conn_h1.h"
 #include "http/exchange.h"
 #include "http/pool.h"
 
@@ -190,7 +190,8 @@ static void test_window_bounds_what_is_kept(void **state)
         }
         assert_true(o.body_bytes - released <= 1000);
         size_t stash = ad_buf_bytes(&o.exchange->stash);
-        size_t left = o.exchange->conn != NULL ? ad_buf_bytes(&o.exchange->conn->h1.kept) : 0;
+        const struct ad_conn *conn = o.exchange->conn;
+        size_t left = conn != NULL && conn->h1 != NULL ? ad_buf_bytes(&conn->h1->kept) : 0;
         assert_true(stash + left <= 2 * SLICE_BYTES_MAX); /* one slice, and what was under way */
         assert_int_equal(aioduct_exchange_release(o.exchange, o.body_bytes - released + 1),
                          -EINVAL);

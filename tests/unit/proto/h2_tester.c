@@ -44,6 +44,7 @@ struct request {
 struct tester {
     FILE *out;
     struct ad_h2 *h2;
+    struct ad_h2_scratch *scratch; /* shared with another connection */
     struct h2_reader *reader;
     struct request *requests;
     unsigned request_count;
@@ -258,8 +259,38 @@ static void feed(struct tester *t)
     h2_bytes_fini(pending);
 }
 
+static void on_other(void *owner, struct ad_h2_stream *s)
+{
+    (void)owner;
+    (void)s;
+}
+
+/* Another connection of the same loop: it sends a head, in the memory that both use. */
+static void disturb(struct tester *t)
+{
+    const struct ad_h2_field fields[] = {
+        {.name = ad_slice_of(":method"), .value = ad_slice_of("GET")},
+        {.name = ad_slice_of(":scheme"), .value = ad_slice_of("http")},
+        {.name = ad_slice_of(":authority"), .value = ad_slice_of("other.test")},
+        {.name = ad_slice_of(":path"), .value = ad_slice_of("/other/other/other/other/other")},
+    };
+    static const struct ad_h2_limits limits = {.streams_max = 1};
+    struct ad_h2_events none = {.on_head_sent = on_other};
+    struct ad_h2_stream stream;
+    struct aioduct_error error;
+    struct ad_buf out = {0};
+    struct ad_h2 *other = NULL;
+    assert_int_equal(ad_h2_create(&limits, &none, NULL, t->scratch, &other), 0);
+    ad_h2_submit(other, &stream, fields, 4, false);
+    assert_int_equal(ad_h2_produce(other, &out, 4096, &error), 0);
+    assert_true(ad_buf_bytes(&out) > 24 && memcmp(ad_buf_data(&out), "PRI * HTTP/2.0", 14) == 0);
+    ad_h2_destroy(other);
+    ad_buf_fini(&out);
+}
+
 static void produce(struct tester *t, size_t room)
 {
+    disturb(t);
     struct ad_buf out = {0};
     struct aioduct_error error = {0};
     int code = ad_h2_produce(t->h2, &out, room, &error);
@@ -405,11 +436,14 @@ static char *run(const char *script, const struct ad_h2_limits *limits, unsigned
     char *text = NULL;
     size_t bytes = 0;
     struct tester t = {.out = open_memstream(&text, &bytes), .cut = cut};
+    t.scratch = ad_h2_scratch_create();
+    assert_non_null(t.scratch);
     t.requests = calloc(REQUESTS_MAX, sizeof *t.requests);
     t.reader = h2_reader_create(on_frame, &t);
-    assert_int_equal(ad_h2_create(limits, &events, &t, &t.h2), 0);
+    assert_int_equal(ad_h2_create(limits, &events, &t, t.scratch, &t.h2), 0);
     play(&t, script);
     ad_h2_destroy(t.h2);
+    ad_h2_scratch_destroy(t.scratch);
     h2_reader_destroy(t.reader);
     for (unsigned i = 0; i < t.request_count; i++) {
         free(t.requests[i].body);

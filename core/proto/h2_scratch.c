@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * nghttp2 makes every frame in a block of 16 KiB that a session has for life, more than all else an
+ * idle connection needs. Each call of mem_send begins a frame there and gives it away whole, so
+ * between calls nothing is in it but, at first, the preface, which is taken at once (h2.c): the
+ * sessions of one loop can share the block. A frame's further blocks, for CONTINUATION, are each
+ * session's own.
+ *
+ * That is how the versions below work, read one by one; any other gets a block of its own.
+ */
+#include "proto/h2_private.h"
+
+#include "base/mem.h"
+
+#include <string.h>
+
+#define VERSION_FIRST 0x013400 /* 1.52.0 */
+#define VERSION_LAST 0x0146ff  /* 1.70 */
+/* The largest frame that is made, its header, and a byte for padding. */
+#define FRAME_BLOCK_BYTES (9 + 1 + 16384)
+
+struct ad_h2_scratch {
+    bool wanted; /* a session is being made, and has not asked for its block yet */
+    uint8_t block[FRAME_BLOCK_BYTES];
+};
+
+struct ad_h2_scratch *ad_h2_scratch_create(void)
+{
+    return ad_zalloc(sizeof(struct ad_h2_scratch));
+}
+
+void ad_h2_scratch_destroy(struct ad_h2_scratch *scratch)
+{
+    ad_free(scratch);
+}
+
+/* ---- nghttp2's memory: through our door, so that it can fail in tests ---- */
+
+static bool is_shared(const struct ad_h2_scratch *scratch, const void *block)
+{
+    return scratch != NULL && block == scratch->block;
+}
+
+static void *on_malloc(size_t bytes, void *user)
+{
+    (void)user;
+    return ad_alloc(bytes == 0 ? 1 : bytes);
+}
+
+static void on_free(void *block, void *user)
+{
+    if (!is_shared(user, block)) {
+        ad_free(block);
+    }
+}
+
+static void *on_calloc(size_t count, size_t bytes, void *user)
+{
+    (void)user;
+    return bytes != 0 && count > SIZE_MAX / bytes ? NULL : ad_zalloc(count * bytes);
+}
+
+static void *on_realloc(void *block, size_t bytes, void *user)
+{
+    struct ad_h2_scratch *scratch = user;
+    if (block == NULL && bytes == FRAME_BLOCK_BYTES && scratch != NULL && scratch->wanted) {
+        scratch->wanted = false; /* this is how it is asked for */
+        return scratch->block;
+    }
+    if (!is_shared(scratch, block)) {
+        return ad_realloc(block, bytes == 0 ? 1 : bytes);
+    }
+    void *own = ad_alloc(bytes);
+    if (own != NULL) {
+        memcpy(own, block, bytes < sizeof scratch->block ? bytes : sizeof scratch->block);
+    }
+    return own;
+}
+
+/* ---- sessions ---- */
+
+static bool is_known(void)
+{
+    int version = nghttp2_version(0)->version_num;
+    return version >= VERSION_FIRST && version <= VERSION_LAST;
+}
+
+int ad_h2_scratch_session(struct ad_h2_scratch *scratch, nghttp2_session **out,
+                          const nghttp2_session_callbacks *callbacks, void *user,
+                          const nghttp2_option *option)
+{
+    nghttp2_mem mem = {scratch, on_malloc, on_free, on_calloc, on_realloc};
+    if (scratch != NULL) {
+        scratch->wanted = is_known();
+    }
+    int code = nghttp2_session_client_new3(out, callbacks, user, option, &mem);
+    if (scratch != NULL) {
+        scratch->wanted = false;
+    }
+    return code;
+}
