@@ -413,8 +413,8 @@ static void test_reset(void **state)
     assert_code(-ECONNRESET, cut(*state, true)->error.code);
 }
 
-/* The answer lies there before the request goes out, and the way out is gone: nothing is sent behind
- * the 101, and what came is delivered. */
+/* The answer lies there before the request goes out, and the way out is gone: nothing is sent
+ * behind the 101, and what came is delivered. */
 static void play_before_asked(struct peer_conn *conn, int index, void *user)
 {
     (void)index;
