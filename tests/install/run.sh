@@ -38,6 +38,13 @@ export PKG_CONFIG_PATH LD_LIBRARY_PATH
 unset AIODUCT_PLUGIN_PATH AIODUCT_RUNTIME
 export AIODUCT_CONFIG=/dev/null
 
+man_pages() {
+  for page in man1/aioduct.1 man1/aioduct-plugins.1 man3/libaioduct.3 man5/aioduct.conf.5 man7/aioduct-plugin.7; do
+    [ -n "$(find "$prefix" -path "*/man/$page*")" ] || { echo "no $page"; return 1; }
+  done
+}
+check 'the man pages are installed' man_pages
+
 compile_program() {
   # shellcheck disable=SC2046
   cc -std=c11 -Wall -Wextra -Werror "$here/data/program.c" -o "$work/program" \
