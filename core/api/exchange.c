@@ -98,9 +98,12 @@ const char *aioduct_head_find(const struct aioduct_head *head, const char *name,
         return NULL;
     }
     struct ad_slice wanted = ad_slice_of(name);
+    char first = ad_ascii_lower(name[0]);
     for (uint32_t i = 0; i < head->header_count; i++) {
         const struct aioduct_header *h = &head->headers[i];
-        if (ad_slice_case_equal((struct ad_slice){h->name, h->name_bytes}, wanted)) {
+        if (h->name_bytes == wanted.bytes && wanted.bytes > 0 &&
+            ad_ascii_lower(h->name[0]) == first &&
+            ad_slice_case_equal((struct ad_slice){h->name, h->name_bytes}, wanted)) {
             if (out_bytes != NULL) {
                 *out_bytes = h->value_bytes;
             }

@@ -3,12 +3,32 @@
 
 #include <errno.h>
 
+/* Eight bytes in lower case: a byte's seven low bits plus these overflow into its eighth from 'A',
+ * and from behind 'Z', on. */
+static uint64_t lower_of(const char *p)
+{
+    const uint64_t each = 0x0101010101010101u;
+    uint64_t bytes;
+    memcpy(&bytes, p, sizeof bytes);
+    uint64_t low = bytes & each * 0x7f;
+    uint64_t from_a = low + each * (0x80 - 'A');
+    uint64_t behind_z = low + each * (0x7f - 'Z');
+    uint64_t upper = from_a & ~behind_z & ~bytes & each * 0x80;
+    return bytes | upper >> 2;
+}
+
 bool ad_slice_case_equal(struct ad_slice a, struct ad_slice b)
 {
     if (a.bytes != b.bytes) {
         return false;
     }
-    for (size_t i = 0; i < a.bytes; i++) {
+    size_t i = 0;
+    for (; a.bytes - i >= sizeof(uint64_t); i += sizeof(uint64_t)) {
+        if (lower_of(a.p + i) != lower_of(b.p + i)) {
+            return false;
+        }
+    }
+    for (; i < a.bytes; i++) {
         if (ad_ascii_lower(a.p[i]) != ad_ascii_lower(b.p[i])) {
             return false;
         }

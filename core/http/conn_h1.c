@@ -235,7 +235,7 @@ static void keep(struct ad_conn *conn, const uint8_t *bytes, size_t count)
 static int64_t parse(struct ad_conn *conn, const uint8_t *bytes, size_t count)
 {
     struct ad_h1_side *side = conn->h1;
-    struct aioduct_error error = {0};
+    struct aioduct_error error; /* filled when used is negative */
     side->feeding = true;
     int64_t used = ad_h1_feed(side->h1, bytes, count, &error);
     side->feeding = false;

@@ -447,6 +447,9 @@ static void cover_or_dial(struct ad_origin *origin)
 
 void ad_pool_say_room(struct ad_origin *origin)
 {
+    if (origin->engine->loop_count < 2) {
+        return; /* to nobody */
+    }
     unsigned room = origin->idle_count + ad_pool_shared_room(origin);
     ad_pass_room(&origin->engine->pass, origin->key.hash, origin->room_said, room);
     origin->room_said = room;

@@ -166,6 +166,10 @@ static int check_start(struct ad_h1 *h1, const uint8_t *bytes, size_t count,
 {
     static const char wanted[] = "HTTP/1.? ";
     uint64_t at = h1->lines.bytes;
+    if (at == 0 && count >= sizeof wanted - 1 &&
+        memcmp(bytes, "HTTP/1.1 ", sizeof wanted - 1) == 0) {
+        return 0;
+    }
     for (size_t i = 0; i < count && at < sizeof wanted - 1; i++, at++) {
         bool fits = wanted[at] == '?' ? bytes[i] == '0' || bytes[i] == '1' : bytes[i] == wanted[at];
         if (!fits) {

@@ -24,7 +24,7 @@ static int on_header_field(llhttp_t *parser, const char *at, size_t bytes)
     if (out->count == out->room) {
         return -1;
     }
-    out->headers[out->count] = (struct aioduct_header){
+    out->headers[out->count++] = (struct aioduct_header){
         .name = at, .name_bytes = (uint32_t)bytes, .value = at + bytes, .value_bytes = 0};
     return 0;
 }
@@ -32,15 +32,9 @@ static int on_header_field(llhttp_t *parser, const char *at, size_t bytes)
 static int on_header_value(llhttp_t *parser, const char *at, size_t bytes)
 {
     struct ad_h1_fields *out = parser->data;
-    out->headers[out->count].value = at;
-    out->headers[out->count].value_bytes = (uint32_t)bytes;
-    return 0;
-}
-
-static int on_header_value_complete(llhttp_t *parser)
-{
-    struct ad_h1_fields *out = parser->data;
-    out->count++;
+    struct aioduct_header *field = &out->headers[out->count - 1];
+    field->value = at;
+    field->value_bytes = (uint32_t)bytes;
     return 0;
 }
 
@@ -55,7 +49,6 @@ static const llhttp_settings_t settings = {
     .on_status = on_status,
     .on_header_field = on_header_field,
     .on_header_value = on_header_value,
-    .on_header_value_complete = on_header_value_complete,
     .on_headers_complete = on_headers_complete,
 };
 

@@ -40,6 +40,25 @@ static enum ad_h1_lines_result take_line(struct ad_h1_lines *l, const uint8_t *b
     return AD_H1_LINES_MORE;
 }
 
+/* The usual case: lines that lie here from end to end, before the empty one. What is wrong is found
+ * by the others. -> how many bytes they have */
+static size_t take_whole_lines(struct ad_h1_lines *l, const uint8_t *bytes, size_t count,
+                               uint32_t lines_max)
+{
+    size_t used = 0;
+    while (used < count && l->lines < lines_max) {
+        const uint8_t *line = bytes + used;
+        const uint8_t *cr = memchr(line, '\r', count - used);
+        if (cr == NULL || cr == line || cr + 1 == bytes + count || cr[1] != '\n' ||
+            line[0] == ' ' || line[0] == '\t' || memchr(line, '\n', (size_t)(cr - line)) != NULL) {
+            break;
+        }
+        l->lines++;
+        used = (size_t)(cr - bytes) + 2;
+    }
+    return used;
+}
+
 enum ad_h1_lines_result ad_h1_lines_scan(struct ad_h1_lines *l, const uint8_t *bytes, size_t count,
                                          uint64_t bytes_max, uint32_t lines_max, size_t *out_used)
 {
@@ -47,6 +66,9 @@ enum ad_h1_lines_result ad_h1_lines_scan(struct ad_h1_lines *l, const uint8_t *b
     size_t looked_at = count < room ? count : (size_t)room;
     enum ad_h1_lines_result result = AD_H1_LINES_MORE;
     size_t used = 0;
+    if (!l->cr && l->line_bytes == 0) {
+        used = take_whole_lines(l, bytes, looked_at, lines_max);
+    }
     while (used < looked_at && result == AD_H1_LINES_MORE) {
         size_t taken = 1;
         if (l->cr) {

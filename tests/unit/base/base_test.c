@@ -82,6 +82,21 @@ static void tokens_are_found_in_lists_whatever_their_case(void **state)
     assert_false(ad_slice_list_has(ad_slice_of(""), "close"));
 }
 
+static void only_the_case_of_ascii_letters_is_ignored(void **state)
+{
+    (void)state;
+    for (int c = 0; c < 256 * 256; c++) {
+        char x = (char)(c & 255), y = (char)(c >> 8);
+        bool wanted = ad_ascii_lower(x) == ad_ascii_lower(y);
+        char a[] = "-Ab\x9a\xda zZ@[`{", b[] = "-aB\x9a\xda Zz@[`{";
+        size_t at = (size_t)c % 13; /* eight bytes at a time, and the rest */
+        a[at] = x;
+        b[at] = y;
+        assert_int_equal(ad_slice_case_equal((struct ad_slice){a, 12}, (struct ad_slice){b, 12}),
+                         at == 12 || wanted);
+    }
+}
+
 static void a_list_keeps_order_and_survives_double_removal(void **state)
 {
     (void)state;
@@ -238,6 +253,7 @@ int main(void)
         cmocka_unit_test(an_append_that_cannot_allocate_changes_nothing),
         cmocka_unit_test(numbers_are_digits_within_a_limit),
         cmocka_unit_test(tokens_are_found_in_lists_whatever_their_case),
+        cmocka_unit_test(only_the_case_of_ascii_letters_is_ignored),
         cmocka_unit_test(a_list_keeps_order_and_survives_double_removal),
         cmocka_unit_test(every_error_code_has_a_name_a_text_and_a_class_once),
         cmocka_unit_test(an_error_may_be_wrapped_in_place),

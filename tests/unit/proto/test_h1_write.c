@@ -12,9 +12,12 @@ static void test_tokens(void **state)
     static const char allowed[] = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
                                   "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
     for (int c = 0; c < 256; c++) {
-        char s[3] = {'a', (char)c, 'b'};
         bool wanted = c != 0 && strchr(allowed, c) != NULL;
-        assert_int_equal(ad_h1_is_token(s, 3), wanted);
+        for (size_t at = 0; at < 11; at++) { /* they are looked at four at a time */
+            char s[] = "abcdefghijk";
+            s[at] = (char)c;
+            assert_int_equal(ad_h1_is_token(s, 11), wanted);
+        }
     }
     assert_false(ad_h1_is_token("", 0));
     assert_true(ad_h1_is_token("Content-Type", 12));
