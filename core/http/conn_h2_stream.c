@@ -336,7 +336,7 @@ static void put_back_surplus(struct ad_conn *conn)
     while (count > 0 && it != &side->exchanges) {
         struct aioduct_exchange *ex = AD_CONTAINER_OF(it, struct aioduct_exchange, h2.node);
         it = it->prev;
-        if (ad_h2_is_queued(&ex->h2.stream)) {
+        if (ad_h2_is_queued(&ex->h2.stream) && ex->send == AD_SEND_HEAD) { /* not stopped */
             ad_h2_cancel(side->h2, &ex->h2.stream, AD_H2_CANCEL);
             ad_conn_h2_leave(conn, ex);
             ad_exchange_put_back(ex);

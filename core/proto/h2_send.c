@@ -219,11 +219,25 @@ static void open_stream(struct ad_h2 *h2, struct ad_h2_stream *s)
     ad_h2_end(h2, s, AD_H2_REFUSED_STREAM, true, &error);
 }
 
-static void open_queued(struct ad_h2 *h2)
+static size_t head_bytes(const struct ad_h2_stream *s)
 {
-    while (!ad_list_empty(&h2->queued) && !h2->failed) {
+    size_t bytes = AD_H2_FRAME_HEAD_BYTES;
+    for (uint32_t i = 0; i < s->field_count; i++) {
+        bytes += s->fields[i].name.bytes + s->fields[i].value.bytes;
+    }
+    return bytes;
+}
+
+/* As many as there is room to write. In nghttp2's queue they could be left behind by a lower stream
+ * limit, and neither sent nor taken back. */
+static void open_queued(struct ad_h2 *h2, size_t room)
+{
+    size_t bytes = 0;
+    while (!ad_list_empty(&h2->queued) && !h2->failed && bytes < room) {
+        struct ad_h2_stream *s = (struct ad_h2_stream *)(void *)ad_list_pop_front(&h2->queued);
         h2->queued_count--;
-        open_stream(h2, (struct ad_h2_stream *)(void *)ad_list_pop_front(&h2->queued));
+        bytes += head_bytes(s);
+        open_stream(h2, s);
     }
 }
 
@@ -280,10 +294,11 @@ int ad_h2_produce(struct ad_h2 *h2, struct ad_buf *out, size_t room, struct aiod
     }
     h2->out = out;
     h2->out_end = end;
-    do {
-        open_queued(h2);
+    while (!h2->failed && !ad_list_empty(&h2->queued) && ad_buf_bytes(out) < end) {
+        open_queued(h2, end - ad_buf_bytes(out));
         take_frames(h2, out, end);
-    } while (!h2->failed && !ad_list_empty(&h2->queued) && ad_buf_bytes(out) < end);
+    }
+    take_frames(h2, out, end);
     h2->out = NULL;
     if (!h2->failed) {
         return 0;

@@ -473,6 +473,41 @@ static void test_regular_pings(void **state)
     assert_true(h2peer_count(h2, 0, "PING") >= 3);
 }
 
+/* The server says how few it takes while most heads wait for room in the output: those are given up
+ * without a reset, whose ping could not be sent. */
+static void test_large_heads_given_up(void **state)
+{
+    enum { COUNT = 90, VALUE_BYTES = 12000 };
+    struct tester *t = *state;
+    struct result *results[COUNT];
+    t->options.ping_timeout_ms = 500;
+    t->options.h2_connections_per_origin_max = 1;
+    t->options.socket.send_buffer_bytes = 65536;
+    client(t);
+    struct h2peer *h2 = h2peer_script(t, "< SETTINGS 3=1\ngate 0\n? RST_STREAM 1\nserve\n");
+    char *value = tester_alloc(t, VALUE_BYTES + 1);
+    memset(value, 'x', VALUE_BYTES);
+    for (int i = 0; i < COUNT; i++) {
+        struct aioduct_request *q = request(t, "GET");
+        value[i] = 'y'; /* not the same as the last one */
+        assert_code(0, aioduct_request_header_add(q, "X-Large", value));
+        results[i] = tester_submit(t, q);
+    }
+    turn_for(t, 100);
+    peer_open(t->peer, GO);
+    while (h2peer_count(h2, 0, "SETTINGS ack") == 0) {
+        assert_true(aioduct_client_turn(t->client, 10) >= 0);
+    }
+    for (int i = 1; i < COUNT; i++) {
+        aioduct_exchange_cancel(results[i]->exchange);
+    }
+    turn_for(t, 1500);
+    assert_code(0, results[0]->code);
+    aioduct_exchange_cancel(results[0]->exchange);
+    assert_answer(get(t), 200);
+    assert_int_equal(peer_connections(t->peer), 1);
+}
+
 static void test_pings_without_deadline(void **state)
 {
     struct tester *t = *state;
@@ -637,6 +672,8 @@ int main(void)
         HTTP_CASES("C42: a connection that answers no ping is given up", test_dead_connection),
         HTTP_CASE("C42: a slow server that answers pings is kept", test_slow_but_alive),
         HTTP_CASE("C42: regular pings, if they are wanted", test_regular_pings),
+        HTTP_CASE("C44: heads that wait for output are given up without a trace",
+                  test_large_heads_given_up),
         HTTP_CASE("C42: regular pings whose answers nobody times", test_pings_without_deadline),
         HTTP_CASES("C43: a flood of PING", test_flood_pings),
         HTTP_CASE("C43: a flood of SETTINGS", test_flood_settings),
