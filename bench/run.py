@@ -132,7 +132,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('scenario', nargs='*', help='names or their beginnings; none: all')
-    parser.add_argument('--build', default=os.path.join(HERE, '..', 'build', 'bench'))
+    parser.add_argument('--build', default=os.path.join(HERE, '..', 'build', 'benchmarks'))
     parser.add_argument('--rounds', type=int, default=7)
     parser.add_argument('--runtimes', default='epoll,libevent,libev,uring')
     parser.add_argument('--results', default=os.path.join(HERE, 'results'))
