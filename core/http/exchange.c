@@ -569,6 +569,7 @@ bool ad_exchange_pass(struct aioduct_exchange *ex, struct ad_engine *to)
         return false;
     }
     ad_pool_leave(ex);
+    ex->acquire_by_ns = ex->read_deadline.at_ns;
     ad_engine_exchange_detach(ex);
     ad_pass_live(&ex->engine->pass, -1);
     ad_exchange_set_place(ex, AD_PLACE_NEW);

@@ -135,9 +135,10 @@ struct aioduct_exchange {
     uint64_t head_bytes, body_bytes;
     uint64_t sent_bytes, received_bytes; /* with framing, counted by the codec */
     uint64_t start_ns, picked_ns, sent_ns, first_byte_ns, head_ns, end_ns;
-    uint64_t lost_ns; /* when its last connection was lost, or of no use */
-    uint64_t number;  /* in the log; unique in the engine */
-    int status;       /* of the final head; 0: none came */
+    uint64_t lost_ns;       /* when its last connection was lost, or of no use */
+    uint64_t acquire_by_ns; /* of one that was passed: its deadline where it came from; 0: none */
+    uint64_t number;        /* in the log; unique in the engine */
+    int status;             /* of the final head; 0: none came */
 
     int code; /* the result */
     struct aioduct_error *error;

@@ -211,6 +211,16 @@ void ad_pool_serve(struct aioduct_exchange *ex, struct ad_conn *conn)
     assign(ex, conn);
 }
 
+/* How long it may wait for a slot. One that was passed has waited before; a resend waits anew. */
+static uint64_t acquire_ns(const struct aioduct_exchange *ex)
+{
+    if (ex->acquire_by_ns == 0 || ex->again) {
+        return ad_exchange_timeout_ns(ex, AD_TIMEOUT_ACQUIRE);
+    }
+    uint64_t now_ns = ad_loop_now_ns(ex->engine->loop);
+    return ex->acquire_by_ns > now_ns ? ex->acquire_by_ns - now_ns : 1;
+}
+
 static void enqueue(struct aioduct_exchange *ex, struct ad_origin *origin)
 {
     struct ad_engine *engine = ex->engine;
@@ -225,7 +235,7 @@ static void enqueue(struct aioduct_exchange *ex, struct ad_origin *origin)
     } else {
         ad_list_push_back(&origin->queued, &ex->wait_node);
     }
-    ad_exchange_arm(ex, &ex->read_deadline, ad_exchange_timeout_ns(ex, AD_TIMEOUT_ACQUIRE));
+    ad_exchange_arm(ex, &ex->read_deadline, acquire_ns(ex));
     ad_pool_mark(origin);
 }
 

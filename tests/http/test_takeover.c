@@ -340,6 +340,144 @@ static void test_the_end_on_the_way(void **state)
     }
 }
 
+/* ---- the deadline of one that moves ---- */
+
+#define ACQUIRE_MS 800
+#define ON_THE_WAY_MS 600
+
+/* Worker A has a connection that is in use, worker B one that is free, and each may have no other.
+ * A request moves from A to B, which is in a callback and takes its connection for another. */
+struct move {
+    struct tester *t;
+    struct result *a, *b, *block, *takes, *moves;
+    struct aioduct_request *begun, *other, *held, *small;
+    uint64_t start_ms, end_ms;
+    int blocked, moving, go_on; /* atomic */
+};
+
+enum move_gate { BEGIN, END };
+
+static void play_move(struct peer_conn *conn, int index, void *user)
+{
+    (void)index;
+    (void)user;
+    while (peer_read_request(conn)) {
+        const char *head = peer_last_request(conn)->head;
+        if (strncmp(head, "GET /begun ", 11) == 0) {
+            peer_wait_gate(conn, BEGIN);
+            peer_send(conn, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n");
+            peer_wait_gate(conn, END);
+            peer_send(conn, "answer");
+            continue;
+        }
+        if (strncmp(head, "GET /held ", 10) == 0) {
+            peer_wait_gate(conn, END);
+        }
+        peer_answer(conn, 200, "", "answer");
+    }
+}
+
+static void wait_set(int *flag)
+{
+    while (__atomic_load_n(flag, __ATOMIC_ACQUIRE) == 0) {
+        test_pause_ms(1);
+    }
+}
+
+/* On A: its connection is busy until END. */
+static void on_a(struct result *r, struct aioduct_exchange *exchange, char event)
+{
+    struct move *move = r->user;
+    (void)exchange;
+    if (event == 'H') {
+        move->start_ms = test_now_ms();
+        tester_submit_code(move->t, move->small, move->moves);
+        __atomic_store_n(&move->moving, 1, __ATOMIC_RELEASE);
+    }
+}
+
+static void on_b(struct result *r, struct aioduct_exchange *exchange, char event)
+{
+    struct move *move = r->user;
+    (void)exchange;
+    if (event == 'D') {
+        tester_submit_code(move->t, move->other, move->block);
+    }
+}
+
+/* On B: what has come to it waits, and finds the connection taken. */
+static void on_block(struct result *r, struct aioduct_exchange *exchange, char event)
+{
+    struct move *move = r->user;
+    (void)exchange;
+    if (event == 'D') {
+        __atomic_store_n(&move->blocked, 1, __ATOMIC_RELEASE);
+        wait_set(&move->go_on);
+        tester_submit_code(move->t, move->held, move->takes);
+    }
+}
+
+static void on_moved(struct result *r, struct aioduct_exchange *exchange, char event)
+{
+    struct move *move = r->user;
+    (void)exchange;
+    if (event == 'D') {
+        move->end_ms = test_now_ms();
+    }
+}
+
+static struct result *move_result(struct move *move, result_event_fn on_event)
+{
+    struct result *r = tester_result(move->t);
+    r->on_event = on_event;
+    r->user = move;
+    return r;
+}
+
+static void test_acquire_goes_on(void **state)
+{
+    struct tester *t = *state;
+    struct move *move = tester_alloc(t, sizeof *move);
+    move->t = t;
+    t->options.workers = 2;
+    t->options.connections_per_origin_max = 2; /* one for each worker */
+    t->options.acquire_timeout_ms = ACQUIRE_MS;
+    tester_client(t);
+    tester_peer(t, play_move, NULL);
+    move->begun = tester_request(t, "GET", peer_url(t->peer, "/begun"));
+    move->small = tester_request(t, "GET", peer_url(t->peer, "/"));
+    move->held = tester_request(t, "GET", peer_url(t->peer, "/held"));
+    move->other = tester_request(t, "GET", other_origin(t, "/"));
+    move->a = move_result(move, on_a);
+    move->b = move_result(move, on_b);
+    move->block = move_result(move, on_block);
+    move->moves = move_result(move, on_moved);
+    move->takes = tester_result(t);
+
+    tester_submit_into(t, move->begun, move->a);
+    assert_int_equal(peer_wait_requests(t->peer, 1), 1);
+    tester_submit_into(t, move->small, move->b); /* to the other worker, which has nothing to do */
+    wait_set(&move->blocked);
+    peer_open(t->peer, BEGIN);
+    wait_set(&move->moving);
+    test_pause_ms(ON_THE_WAY_MS); /* of silence: nobody looks at it */
+    __atomic_store_n(&move->go_on, 1, __ATOMIC_RELEASE);
+    uint64_t end = test_now_ms() + 20000;
+    while (aioduct_client_outstanding(t->client) > 2 && test_now_ms() < end) { /* a and takes */
+        test_pause_ms(1);
+    }
+    peer_open(t->peer, END);
+    wait_done(t);
+    assert_error(move->moves, AIODUCT_E_TIMEOUT, AIODUCT_PHASE_QUEUE);
+    assert_non_null(strstr(move->moves->error.message, "acquire_timeout_ms"));
+    assert_in_range(move->end_ms - move->start_ms, ACQUIRE_MS - 1, ACQUIRE_MS + ON_THE_WAY_MS / 2);
+    assert_fine(move->a);
+    assert_fine(move->b);
+    assert_fine(move->block);
+    assert_fine(move->takes);
+    assert_int_equal(peer_connections(t->peer), 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest cases[] = {
@@ -353,6 +491,8 @@ int main(void)
                   test_cancel_on_the_way),
         HTTP_CASE("C122: a client ends while requests are between its workers",
                   test_the_end_on_the_way),
+        HTTP_CASE("C107: acquire_timeout_ms goes on when a request moves to another worker",
+                  test_acquire_goes_on),
     };
     return TAP_RUN(cases, suite_begin, suite_end);
 }
