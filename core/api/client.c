@@ -81,7 +81,7 @@ int aioduct_client_stats(const struct aioduct_client *client, struct aioduct_cli
 
 size_t aioduct_client_outstanding(const struct aioduct_client *client)
 {
-    return client == NULL ? 0 : atomic_load_explicit(&client->outstanding, memory_order_acquire);
+    return client == NULL ? 0 : ad_client_outstanding(client);
 }
 
 const char *aioduct_client_runtime(const struct aioduct_client *client)

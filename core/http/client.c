@@ -44,7 +44,6 @@ int ad_worker_open(struct ad_worker *worker, ad_task_fn root,
     engine->resolver = client->resolver;
     engine->tls = client->tls;
     engine->codec_h2 = &ad_codec_h2;
-    engine->outstanding = &client->outstanding;
     engine->waiting = &client->waiting;
     engine->loop_count = client->worker_count == 0 ? 1 : client->worker_count;
     engine->binding = &client->binding;
@@ -250,10 +249,32 @@ static int claim_body(struct aioduct_exchange *ex, struct aioduct_request *reque
     return 0;
 }
 
+/* What has gone is read first: what goes meanwhile is not missed among the submitted, so that equal
+ * sums are the truth of a moment between. */
+size_t ad_client_outstanding(const struct aioduct_client *client)
+{
+    unsigned loops = client->worker_count == 0 ? 1 : client->worker_count;
+    size_t submitted = 0, gone = 0;
+    for (unsigned i = 0; i < loops; i++) {
+        gone += atomic_load(&client->workers[i].engine.tally.gone);
+    }
+    for (unsigned i = 0; i < loops; i++) {
+        submitted += atomic_load(&client->workers[i].engine.tally.submitted);
+    }
+    return submitted - gone;
+}
+
+/* Where the calling thread counts. */
+static struct ad_tally *tally_of(struct aioduct_client *client)
+{
+    struct ad_worker *worker = ad_worker_current(client);
+    return worker != NULL ? &worker->engine.tally : &client->workers[0].engine.tally;
+}
+
 /* Not submitted after all. */
 static void withdraw(struct aioduct_client *client)
 {
-    atomic_fetch_sub(&client->outstanding, 1);
+    atomic_fetch_add(&tally_of(client)->gone, 1);
     ad_drain_progress(client);
 }
 
@@ -272,7 +293,7 @@ int ad_client_submit(struct aioduct_client *client, struct aioduct_request *requ
         return code;
     }
     /* Counted first: a drain that begins now either sees it, or is seen. */
-    atomic_fetch_add(&client->outstanding, 1);
+    atomic_fetch_add(&tally_of(client)->submitted, 1);
     if (atomic_load(&client->draining)) {
         withdraw(client);
         return ad_error_set(error, AIODUCT_E_CLIENT_CLOSED, AIODUCT_PHASE_SETUP,
@@ -290,7 +311,11 @@ int ad_client_submit(struct aioduct_client *client, struct aioduct_request *requ
         ad_engine_exchange_put(ex);
         return code;
     }
-    ad_request_ref(request);
+    if (current) {
+        ad_engine_request_ref(engine, request);
+    } else {
+        ad_request_ref(request);
+    }
     ex->request = request;
     if (callbacks != NULL) {
         size_t bytes =

@@ -56,7 +56,6 @@ struct aioduct_client {
     struct ad_binding binding;
 
     /* shared */
-    _Atomic size_t outstanding;
     _Atomic unsigned waiting; /* exchanges queued in the pools */
     _Atomic unsigned drive;
     _Atomic bool closing;
@@ -118,6 +117,8 @@ int ad_client_drain(struct aioduct_client *client, int timeout_ms);
 /* An exchange has gone, or was not submitted after all. [any] */
 void ad_drain_progress(struct aioduct_client *client);
 
+/* Submitted, and on_done not returned. 0 only if there was a moment without any. */
+size_t ad_client_outstanding(const struct aioduct_client *client);
 void ad_client_stats(const struct aioduct_client *client, struct aioduct_client_stats *out);
 
 /* ---- threads (worker.c) ---- */

@@ -112,7 +112,7 @@ int ad_client_close_idle(struct aioduct_client *client)
 /* Has every loop heard of it, and the last exchange gone? */
 static bool is_over(struct aioduct_client *client)
 {
-    return atomic_load(&client->outstanding) == 0 && atomic_load(&client->drain_unheard) == 0;
+    return ad_client_outstanding(client) == 0 && atomic_load(&client->drain_unheard) == 0;
 }
 
 static void begin(struct aioduct_client *client, int timeout_ms)

@@ -27,8 +27,7 @@ void ad_drive_progress(struct ad_engine *engine)
     struct ad_worker *worker = engine->owner;
     const struct aioduct_client *client = worker->client;
     /* Only the last exchange and the end concern a job; a wake costs a turn. */
-    bool last =
-        engine->closing || atomic_load_explicit(&client->outstanding, memory_order_relaxed) == 0;
+    bool last = engine->closing || ad_client_outstanding(client) == 0;
     if (last && client->job != NULL && worker->root != NULL) {
         ad_task_wake(worker->root);
     }
@@ -107,7 +106,7 @@ static int run_drain(struct ad_job *job, struct aioduct_client *client)
     if (!engine->closing) {
         ad_engine_close(engine);
     }
-    return ad_engine_drained(engine) && atomic_load(&client->outstanding) == 0;
+    return ad_engine_drained(engine) && ad_client_outstanding(client) == 0;
 }
 
 /* The application's loop must not run in here, so only what is ready without it counts; that is all
@@ -261,7 +260,7 @@ int ad_client_perform(struct aioduct_client *client, struct aioduct_request *req
 static int run_all(struct ad_job *job, struct aioduct_client *client)
 {
     (void)job;
-    return atomic_load_explicit(&client->outstanding, memory_order_acquire) == 0;
+    return ad_client_outstanding(client) == 0;
 }
 
 int ad_client_run(struct aioduct_client *client)

@@ -12,7 +12,8 @@
 
 #include <string.h>
 
-#define SPARE_MAX 256 /* exchanges kept for reuse: more are seldom under way on one loop */
+#define SPARE_MAX 256   /* exchanges kept for reuse: more are seldom under way on one loop */
+#define REFS_AT_ONCE 64 /* to a request, taken from its count */
 
 /* ---- end of the turn ---- */
 
@@ -108,8 +109,53 @@ void ad_engine_exchange_free(struct aioduct_exchange *ex)
     ad_free(ex);
 }
 
+/* ---- references to requests ---- */
+
+static void drop_request(struct ad_engine *engine)
+{
+    if (engine->kept_refs > 0) {
+        ad_request_unref_many(engine->kept_request, engine->kept_refs);
+    }
+    engine->kept_request = NULL;
+    engine->kept_refs = 0;
+}
+
+void ad_engine_request_ref(struct ad_engine *engine, struct aioduct_request *request)
+{
+    bool again = request == engine->last_request;
+    engine->last_request = request;
+    if (engine->kept_request != request) {
+        drop_request(engine);
+        if (!again || request->body_kind != AD_BODY_NONE) { /* a body is not kept for nothing */
+            ad_request_ref(request);
+            return;
+        }
+        engine->kept_request = request;
+    }
+    if (engine->kept_refs == 0) {
+        ad_request_ref_many(request, REFS_AT_ONCE);
+        engine->kept_refs = REFS_AT_ONCE;
+    }
+    engine->kept_refs--;
+}
+
+void ad_engine_request_unref(struct ad_engine *engine, struct aioduct_request *request)
+{
+    if (request != engine->kept_request) {
+        ad_request_unref(request);
+        return;
+    }
+    engine->kept_refs++;
+    if (engine->kept_refs > 2 * REFS_AT_ONCE || engine->closing) {
+        drop_request(engine);
+    }
+}
+
+/* ---- the end ---- */
+
 void ad_engine_fini(struct ad_engine *engine)
 {
+    drop_request(engine);
     ad_list_remove(&engine->hook.node);
     while (engine->spare_h1_count > 0) {
         ad_conn_h1_side_destroy(engine->spare_h1[--engine->spare_h1_count]);

@@ -37,6 +37,12 @@ enum ad_drain {
 /* What other threads ask of a loop; bits of `asked`. */
 enum { AD_ASK_CLOSE_IDLE = 1, AD_ASK_DRAIN = 2 };
 
+/* Exchanges, since the client was created: submitted in one place, on_done returned perhaps in
+ * another. Each loop has its own, so that no two write the same memory for every request. */
+struct ad_tally {
+    _Atomic size_t submitted, gone;
+};
+
 struct ad_engine {
     /* immutable */
     struct ad_loop *loop;
@@ -45,13 +51,13 @@ struct ad_engine {
     struct ad_tls_context *tls;
     const struct ad_codec *codec_h2; /* NULL: HTTP/2 is not built in, and not offered */
     const struct ad_binding *binding;
-    unsigned loop_count;         /* loops that share the client's limits */
-    _Atomic unsigned *waiting;   /* the client's count of queued exchanges */
-    _Atomic size_t *outstanding; /* the client's count: submitted, on_done not returned */
+    unsigned loop_count;       /* loops that share the client's limits */
+    _Atomic unsigned *waiting; /* the client's count of queued exchanges */
     /* Called when this engine has finished an exchange, or may be drained. */
     void (*progress)(struct ad_engine *engine);
     void *owner;
 
+    struct ad_tally tally; /* written by the loop, and by threads that have none */
     struct ad_pass pass;   /* what other loops know of this one */
     struct ad_stats stats; /* written by the loop, read by any thread */
     struct ad_post ask_post;
@@ -68,7 +74,10 @@ struct ad_engine {
     unsigned spare_count;
     struct ad_h1_side *spare_h1[64]; /* an idle connection has none */
     unsigned spare_h1_count;
-    struct ad_h2_scratch *h2_scratch; /* made with the first HTTP/2 connection */
+    struct ad_h2_scratch *h2_scratch;     /* made with the first HTTP/2 connection */
+    struct aioduct_request *last_request; /* only compared: it may be gone */
+    struct aioduct_request *kept_request; /* came twice in a row; with kept_refs references */
+    unsigned kept_refs;
     enum ad_drain drain;
     struct ad_deadline drain_deadline;
     bool closing, in_callback;
@@ -96,6 +105,10 @@ void ad_engine_kick(struct ad_engine *engine);
 
 /* ---- exchanges ---- */
 
+/* The reference that an exchange of this loop has. Loops that send one request again and again take
+ * many at a time, so that its count is not written by all of them for each. */
+void ad_engine_request_ref(struct ad_engine *engine, struct aioduct_request *request);
+void ad_engine_request_unref(struct ad_engine *engine, struct aioduct_request *request);
 /* [any] with @foreign, else the loop. NULL: out of memory. */
 struct aioduct_exchange *ad_engine_exchange_get(struct ad_engine *engine, bool foreign);
 void ad_engine_exchange_put(struct aioduct_exchange *ex);

@@ -374,13 +374,13 @@ void ad_exchange_finish(struct aioduct_exchange *ex)
     ad_stats_add(&engine->stats, ex->code == 0 ? AD_STAT_DONE : AD_STAT_FAILED, 1);
     ad_dispatch_done(ex, error);
     ad_exchange_set_place(ex, AD_PLACE_GONE);
-    atomic_fetch_sub_explicit(engine->outstanding, 1, memory_order_acq_rel);
+    atomic_fetch_add(&engine->tally.gone, 1);
     if (ex->completion != NULL) {
         ex->completion->done(ex->completion, error);
     }
     engine->progress(engine);
 
-    ad_request_unref(ex->request);
+    ad_engine_request_unref(engine, ex->request);
     ad_conn_unref(ex->conn);
     ad_buf_fini(&ex->stash);
     ad_request_field_list_fini(&ex->trailers);

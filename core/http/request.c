@@ -98,13 +98,24 @@ int ad_request_create(const char *method, const char *url, struct aioduct_reques
 
 void ad_request_ref(struct aioduct_request *request)
 {
-    atomic_fetch_add_explicit(&request->refs, 1, memory_order_relaxed);
+    ad_request_ref_many(request, 1);
+}
+
+void ad_request_ref_many(struct aioduct_request *request, unsigned count)
+{
+    atomic_fetch_add_explicit(&request->refs, count, memory_order_relaxed);
 }
 
 void ad_request_unref(struct aioduct_request *request)
 {
-    if (request == NULL ||
-        atomic_fetch_sub_explicit(&request->refs, 1, memory_order_acq_rel) != 1) {
+    if (request != NULL) {
+        ad_request_unref_many(request, 1);
+    }
+}
+
+void ad_request_unref_many(struct aioduct_request *request, unsigned count)
+{
+    if (atomic_fetch_sub_explicit(&request->refs, count, memory_order_acq_rel) != count) {
         return;
     }
     ad_request_fields_fini(request);

@@ -104,6 +104,8 @@ int ad_request_create(const char *method, const char *url, struct aioduct_reques
                       struct aioduct_error *error);
 void ad_request_ref(struct aioduct_request *request);
 void ad_request_unref(struct aioduct_request *request); /* NULL does nothing */
+void ad_request_ref_many(struct aioduct_request *request, unsigned count);
+void ad_request_unref_many(struct aioduct_request *request, unsigned count);
 
 /* All of these: -EBUSY when frozen. */
 /* "host:port", either may be empty; NULL: as the URL says. 0 | -EINVAL | -EBUSY | -ENOMEM */

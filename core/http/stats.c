@@ -27,7 +27,7 @@ void ad_client_stats(const struct aioduct_client *client, struct aioduct_client_
         .connections_idle = sum(client, AD_STAT_IDLE),
         .h2_streams = sum(client, AD_STAT_STREAMS),
         .waiters = sum(client, AD_STAT_WAITERS),
-        .outstanding = atomic_load_explicit(&client->outstanding, memory_order_relaxed),
+        .outstanding = ad_client_outstanding(client),
         .hits = sum(client, AD_STAT_HITS),
         .misses = sum(client, AD_STAT_MISSES),
         .dials = sum(client, AD_STAT_DIALS),

@@ -17,18 +17,13 @@ struct ad_worker *ad_worker_current(const struct aioduct_client *client)
     return current != NULL && current->client == client ? current : NULL;
 }
 
-static size_t outstanding(struct aioduct_client *client)
-{
-    return atomic_load_explicit(&client->outstanding, memory_order_acquire);
-}
-
 /* Another loop may still pass an exchange on to this one, or a post that has come to the wrong one:
  * all turn until the last exchange of the client has gone. */
 static int on_root(struct ad_task *task, void *user)
 {
     struct ad_worker *worker = user;
     (void)task;
-    return ad_engine_drained(&worker->engine) && outstanding(worker->client) == 0;
+    return ad_engine_drained(&worker->engine) && ad_client_outstanding(worker->client) == 0;
 }
 
 /* The last exchange of a client that ends was here: the others wait for that. */
@@ -52,8 +47,8 @@ static void on_progress(struct ad_engine *engine)
     if (engine->closing && worker->root != NULL) {
         ad_task_wake(worker->root);
     }
-    if (atomic_load_explicit(&client->closing, memory_order_acquire) && outstanding(client) == 0 &&
-        worker->root != NULL) {
+    if (atomic_load_explicit(&client->closing, memory_order_acquire) &&
+        ad_client_outstanding(client) == 0 && worker->root != NULL) {
         wake_others(worker);
     }
     ad_drain_progress(client);
