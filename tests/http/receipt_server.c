@@ -4,9 +4,10 @@
  * "METHOD PATH" in a log that outlives it. It answers a moment after that, so that killing it
  * leaves requests which were processed and not answered.
  *
- *     receipt_server PORT LOG
+ *     receipt_server LISTENER LOG
+ *
+ * LISTENER is an open descriptor.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -149,19 +150,13 @@ static void serve(int listener)
 
 int main(int argc, char **argv)
 {
-    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int on = 1;
     if (argc != 3) {
         return 2;
     }
-    in.sin_port = htons((uint16_t)strtoul(argv[1], NULL, 10));
     log_fd = open(argv[2], O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (log_fd < 0 || listener < 0 ||
-        setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-        bind(listener, (struct sockaddr *)&in, sizeof in) != 0 || listen(listener, 128) != 0) {
-        perror("receipt_server");
+    if (log_fd < 0) {
+        perror(argv[2]);
         return 1;
     }
-    serve(listener);
+    serve((int)strtol(argv[1], NULL, 10));
 }
