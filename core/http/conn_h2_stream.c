@@ -318,7 +318,7 @@ static void on_goaway(void *owner, int32_t last_id, uint32_t code)
     if (code == AD_H2_ENHANCE_YOUR_CALM) {
         ad_conn_calm(conn);
     }
-    ad_conn_room_changed(conn);
+    ad_conn_h2_recount(conn);
 }
 
 static void on_pong(void *owner)

@@ -292,7 +292,8 @@ bool ad_h2_wants_write(const struct ad_h2 *h2)
 
 unsigned ad_h2_resets(const struct ad_h2 *h2)
 {
-    return h2->resets_unsent + h2->resets_waiting + h2->resets_covered;
+    /* After a GOAWAY nobody wants the places, and without streams nghttp2 sends no ping. */
+    return h2->goaway ? 0 : h2->resets_unsent + h2->resets_waiting + h2->resets_covered;
 }
 
 bool ad_h2_is_final(const struct ad_h2 *h2)

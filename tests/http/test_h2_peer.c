@@ -473,6 +473,21 @@ static void test_regular_pings(void **state)
     assert_true(h2peer_count(h2, 0, "PING") >= 3);
 }
 
+static void test_cancel_after_goaway(void **state)
+{
+    struct tester *t = *state;
+    client(t);
+    h2peer_script(t, "< SETTINGS\n? HEADERS 1\n< HEADERS 1 | :status: 200\n< GOAWAY 1 0\n");
+    struct result *r = submit(t, "GET");
+    while (r->status == 0) {
+        assert_true(aioduct_client_turn(t->client, 10) >= 0);
+    }
+    turn_for(t, 100);
+    aioduct_exchange_cancel(r->exchange);
+    turn_for(t, 300);
+    assert_int_equal(peer_wait_ended(t->peer, 1), 1);
+}
+
 /* The server says how few it takes while most heads wait for room in the output: those are given up
  * without a reset, whose ping could not be sent. */
 static void test_large_heads_given_up(void **state)
@@ -672,6 +687,8 @@ int main(void)
         HTTP_CASES("C42: a connection that answers no ping is given up", test_dead_connection),
         HTTP_CASE("C42: a slow server that answers pings is kept", test_slow_but_alive),
         HTTP_CASE("C42: regular pings, if they are wanted", test_regular_pings),
+        HTTP_CASE("C38, C44: a cancel behind GOAWAY ends the connection at once",
+                  test_cancel_after_goaway),
         HTTP_CASE("C44: heads that wait for output are given up without a trace",
                   test_large_heads_given_up),
         HTTP_CASE("C42: regular pings whose answers nobody times", test_pings_without_deadline),
