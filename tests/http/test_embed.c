@@ -336,7 +336,7 @@ static void test_two_clients(void **state)
             /* for the second round: a[4]'s end destroys the other */
             struct result *r = place_ask(place, "/gate");
             r->on_event = on_destroy_other;
-            app->later(place->loop, 50, place_open_gate, place);
+            app->later(place->loop, 1000, place_open_gate, place); /* when all else is answered */
         }
     }
     assert_null(place->other);

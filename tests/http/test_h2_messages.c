@@ -319,9 +319,21 @@ static void test_no_upgrade(void **state)
         peer_request_field(peer_request(t->peer, 0), "HTTP2-Settings", value, sizeof value));
 }
 
+static void test_short_body(void **state)
+{
+    struct tester *t = *state;
+    client(t);
+    h2peer_script(t, "< SETTINGS\n? HEADERS 1\n< HEADERS 1 | :status: 200 | content-length: 5\n"
+                     "< DATA 1 end abc\n");
+    struct result *r = get(t);
+    assert_error(r, AIODUCT_E_PROTOCOL, AIODUCT_PHASE_BODY);
+    assert_int_equal(r->error.partial, 1);
+}
+
 int main(void)
 {
     static const struct CMUnitTest cases[] = {
+        HTTP_CASE("C46: a body shorter than its length is an error", test_short_body),
         HTTP_CASES("C50: interim answers, then the final one; 101 is an error", test_interim),
         HTTP_CASES("C21: a body waits for the 100; 417 is asked again without", test_expect),
         HTTP_CASES("C47: a request is on the wire as HTTP/2 has it", test_wire),
