@@ -78,11 +78,13 @@ int ad_h2_block_add(struct ad_h2_block *block, const struct ad_h2_limits *limits
                               .name_bytes = (uint32_t)name.bytes,
                               .value_bytes = (uint32_t)value.bytes};
     span.value_at = span.name_at + span.name_bytes;
-    if ((block->count == block->room && grow(block) < 0) ||
-        ad_buf_append(&block->text, name.p, name.bytes) < 0 ||
-        ad_buf_append(&block->text, value.p, value.bytes) < 0) {
+    uint8_t *to = ad_buf_reserve(&block->text, name.bytes + value.bytes);
+    if (to == NULL || (block->count == block->room && grow(block) < 0)) {
         return ad_error_set(error, -ENOMEM, AIODUCT_PHASE_HEAD, "out of memory");
     }
+    memcpy(to, name.p, name.bytes);
+    memcpy(to + name.bytes, value.p, value.bytes);
+    ad_buf_commit(&block->text, name.bytes + value.bytes);
     block->spans[block->count++] = span;
     return 0;
 }

@@ -20,6 +20,8 @@ COMPILER = os.environ.get('BUDGET_COMPILER', '')  # name and major version; only
 HERE = os.path.dirname(os.path.abspath(__file__))
 CONNECTIONS = 64
 IDLE_BYTES = {'epoll': 880, 'uring': 880, 'libev': 960, 'libevent': 1024}  # the libraries' own too
+H2_OPTIONS = ['-H', '-c', '100']  # on one connection
+H2_ALLOCATIONS = 6.01  # all of them nghttp2's, for streams and frames
 IDLE_H2_BYTES = 16384  # with nghttp2's, and an origin for each
 
 
@@ -77,7 +79,9 @@ def count_allocations(command, directory):
     report = os.path.join(directory, 'allocations')
     run(command, LD_PRELOAD=COUNT_MALLOC, COUNT_MALLOC_FILE=report)
     with open(report, encoding='ascii') as text:
-        return int(text.read())
+        count = int(text.read())
+    assert count > 0, 'no allocation of the whole program was counted'
+    return count
 
 
 def count_instructions(command, directory):
@@ -126,6 +130,19 @@ def allocations():
     at_most('allocations', difference(count_allocations, 5000, '-c', str(CONNECTIONS)), 0.001)
 
 
+def h2_system_calls():
+    need('strace')
+    if subprocess.run(['strace', '-qq', '-o', '/dev/null', 'true'], capture_output=True, check=False).returncode:
+        raise Skip('strace cannot be used here')
+    calls = difference(count_calls, 4000, *H2_OPTIONS, server=['-2'])
+    at_most('system calls', sum(calls.values()), 0.2)
+
+
+def h2_allocations():
+    need(LOAD)
+    at_most('allocations', difference(count_allocations, 4000, *H2_OPTIONS, server=['-2']), H2_ALLOCATIONS)
+
+
 def baseline(cost):
     """The recorded cost on this runtime with this compiler."""
     with open(os.path.join(HERE, 'baseline.json'), encoding='utf-8') as text:
@@ -135,12 +152,20 @@ def baseline(cost):
     return recorded
 
 
-def instructions():
+def instructions(cost, *options, server=()):
     need('valgrind')
     if not COMPILER:
         raise Skip('instructions are counted in optimised builds')
-    recorded = baseline('h1')
-    at_most('instructions', difference(count_instructions, 2000, '-c', '16'), recorded * 1.02)
+    recorded = baseline(cost)
+    at_most('instructions', difference(count_instructions, 2000, *options, server=server), recorded * 1.02)
+
+
+def h1_instructions():
+    instructions('h1', '-c', '16')
+
+
+def h2_instructions():
+    instructions('h2', *H2_OPTIONS, server=['-2'])
 
 
 def idle_bytes(options, host, server=()):
@@ -166,7 +191,10 @@ def idle_h2_memory():
 CASES = {
     'a warm request is one send, one receive and a share of a wait': system_calls,
     'a warm request allocates nothing': allocations,
-    'a warm request needs no more instructions than recorded': instructions,
+    'a warm request needs no more instructions than recorded': h1_instructions,
+    'a warm HTTP/2 request has a small share of a system call': h2_system_calls,
+    'a warm HTTP/2 request allocates what nghttp2 does': h2_allocations,
+    'a warm HTTP/2 request needs no more instructions than recorded': h2_instructions,
     'an idle connection keeps within its memory': idle_memory,
     'an idle HTTP/2 connection keeps within its memory': idle_h2_memory,
 }

@@ -16,19 +16,19 @@ void *__libc_realloc(void *block, size_t bytes);
 
 static _Atomic unsigned long calls;
 
-void *malloc(size_t bytes)
+__attribute__((visibility("default"))) void *malloc(size_t bytes)
 {
     atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed);
     return __libc_malloc(bytes);
 }
 
-void *calloc(size_t count, size_t bytes)
+__attribute__((visibility("default"))) void *calloc(size_t count, size_t bytes)
 {
     atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed);
     return __libc_calloc(count, bytes);
 }
 
-void *realloc(void *block, size_t bytes)
+__attribute__((visibility("default"))) void *realloc(void *block, size_t bytes)
 {
     atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed);
     return __libc_realloc(block, bytes);
