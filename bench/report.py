@@ -14,15 +14,14 @@ def values_of(scenario, rounds):
     return found
 
 
-def summarise(scenario, rounds, median):
-    """Medians, and medians of the ratios to the first contender, each taken within its round."""
+def summarise(scenario, rounds, references, median):
+    """Medians, and medians of the ratios to each contender's reference, each taken within its round."""
     rows = []
-    reference = None
     for name, runs in rounds.items():
         values = values_of(scenario, runs)
         good = [v for v in values if v is not None]
         failed = next((r['error'] for r in runs if 'error' in r), None)
-        reference = reference if reference is not None else values
+        reference = values_of(scenario, rounds[references[name]])
         pairs = [v / r for v, r in zip(values, reference) if v is not None and r is not None and r > 0]
         rows.append({'name': name, 'median': median(good) if good else None,
                      'least': min(good, default=None), 'most': max(good, default=None),
@@ -67,7 +66,7 @@ def chart(summary):
              f'({html.escape(summary["figure"])})</text>']
     for number, row in enumerate(rows):
         y = 36 + number * step
-        colour = '#2a6f97' if 'aioduct' in row['name'] or ' x' in row['name'] else '#adb5bd'
+        colour = '#2a6f97' if 'aioduct' in row['name'] else '#adb5bd'
         end = left + row['median'] * scale
         parts.append(f'<text x="{left - 8}" y="{y + 14}" text-anchor="end">{html.escape(row["name"])}</text>')
         parts.append(f'<rect x="{left}" y="{y}" width="{row["median"] * scale:.1f}" height="18" fill="{colour}"/>')

@@ -114,7 +114,7 @@ def machine():
 
 
 def measure(bench, scenario, rounds):
-    """-> {contender: [figures of each round]}"""
+    """-> {contender: [figures of each round]}, {contender: its reference}"""
     results = {}
     with scenario.start(bench) as contenders:
         for number in range(rounds):
@@ -125,7 +125,7 @@ def measure(bench, scenario, rounds):
                       file=sys.stderr, flush=True)
                 results.setdefault(contender.name, []).append(bench.run(contender))
     print('\r\x1b[K', end='', file=sys.stderr)
-    return results
+    return results, {c.name: c.reference or contenders[0].name for c in contenders}
 
 
 def main():
@@ -147,8 +147,8 @@ def main():
     shape = machine()
     summaries = []
     for scenario in chosen:
-        rounds = measure(bench, scenario, arguments.rounds)
-        summaries.append(report.summarise(scenario, rounds, statistics.median))
+        rounds, references = measure(bench, scenario, arguments.rounds)
+        summaries.append(report.summarise(scenario, rounds, references, statistics.median))
         print(report.table(summaries[-1]), flush=True)
     report.write(arguments.results, shape, arguments.rounds, summaries)
     return 0

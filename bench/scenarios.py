@@ -10,8 +10,9 @@ import shutil
 class Contender:
     """A client program, and how to read what it prints."""
 
-    def __init__(self, name, command, read, runtime=None, all_cores=False):
+    def __init__(self, name, command, read, runtime=None, all_cores=False, reference=None):
         self.name = name
+        self.reference = reference  # whose figure is 1.00; None: the first of the scenario
         self.command = [str(word) for word in command]
         self.read = read
         self.runtime = runtime
@@ -178,21 +179,37 @@ class Idle(Scenario):
 
 
 class Workers(Scenario):
-    """Does a second loop cost CPU? One against two worker loops at the same total concurrency."""
+    """Does a second loop cost CPU? One against two worker loops at the same total concurrency.
 
-    def __init__(self, kind):
-        super().__init__(f'workers-{kind}', f'one and two worker loops, 64 at once, {kind}')
-        self.kind = kind
+    With the client on a core of its own, both loops' work is all that is counted. On all cores the
+    second loop and the server share one: what that costs any client is what wrk shows beside it.
+    """
+
+    def __init__(self, kind, all_cores):
+        where = 'all cores' if all_cores else 'one core'
+        super().__init__(f'workers-{"all-" if all_cores else ""}{kind}',
+                         f'one and two worker loops on {where}, 64 at once, {kind}')
+        self.kind, self.all_cores = kind, all_cores
+
+    def pair(self, name, command, read, runtime=None):
+        """One loop, and two against it. @command: of the number of loops."""
+        return [Contender(f'{name} x{loops}', command(loops), read, runtime, self.all_cores, f'{name} x1')
+                for loops in (1, 2)]
 
     @contextlib.contextmanager
     def start(self, bench):
         h2 = self.kind == 'h2'
         with bench.server(h2=h2) as port:
-            common = ['-n', 200000, '-c', 64, '-H' if h2 else '-1', f'http://127.0.0.1:{port}/']
+            url = f'http://127.0.0.1:{port}/'
             contenders = []
-            for workers in 1, 2:
-                contenders += ours(bench, '-w', workers, *common, name='{} x' + str(workers), all_cores=True)
-            contenders.sort(key=lambda c: c.name)
+            if not h2:
+                contenders += installed(*self.pair(
+                    'wrk', lambda loops: ['wrk', f'-t{loops}', '-c64', '-d2', url], read_wrk))
+            for runtime in bench.runtimes:
+                contenders += self.pair(
+                    f'aioduct {runtime}',
+                    lambda loops: [bench.program('aioduct-load'), '-w', loops, '-n', 200000, '-c', 64,
+                                   '-H' if h2 else '-1', url], read_json, runtime)
             yield contenders
 
 
@@ -202,5 +219,5 @@ ALL = [
     Fresh(False), Fresh(True),
     *[Download(kind) for kind in ('h1-clear', 'h1-tls', 'h2-clear', 'h2-tls')],
     *[Idle(kind) for kind in ('h1-clear', 'h2-clear', 'h1-tls')],
-    *[Workers(kind) for kind in ('h1', 'h2')],
+    *[Workers(kind, all_cores) for all_cores in (False, True) for kind in ('h1', 'h2')],
 ]
