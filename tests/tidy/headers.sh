@@ -24,9 +24,7 @@ check() { # check NAME COMMAND...
 }
 
 strict='-Wall -Wextra -pedantic -Werror -fsyntax-only'
-for header in aioduct/aioduct.h aioduct/client.h aioduct/error.h aioduct/exchange.h aioduct/export.h \
-  aioduct/request.h aioduct/runtime.h aioduct/plugin/plugin.h \
-  aioduct/plugin/readiness.h; do
+for header in $(cd "$root/include" && find aioduct -name '*.h' | sort); do
   printf '#include <%s>\nextern int alone;\n' "$header" >"$dir/one.c"
   printf '#include <aioduct/plugin/plugin.h>\n#include <%s>\n' "$header" >"$dir/two.c"
   printf '#include <%s>\n#include <aioduct/plugin/plugin.h>\n' "$header" >"$dir/three.c"
