@@ -83,28 +83,8 @@ static void test_refuse_body(void **state)
     assert_long_body(t, tester_get(t, peer_url(t->peer, "/")));
 }
 
-struct hold {
-    uint64_t seen, held;
-};
-
-static void on_hold_event(struct result *r, struct aioduct_exchange *exchange, char event)
-{
-    (void)exchange;
-    if (event == 'B') {
-        struct hold *hold = r->user;
-        hold->held += r->body_bytes - hold->seen;
-        hold->seen = r->body_bytes;
-    }
-}
-
 #define WINDOW_BYTES 65536
 #define OVERSHOOT_BYTES (4u * 65536)
-
-static bool window_is_full(void *user)
-{
-    struct hold *hold = user;
-    return hold->held >= WINDOW_BYTES;
-}
 
 static void turns(struct tester *t, int count)
 {
@@ -113,10 +93,20 @@ static void turns(struct tester *t, int count)
     }
 }
 
-static bool is_done_or_full(void *user)
+struct hold {
+    const struct result *result;
+    uint64_t released;
+};
+
+static uint64_t held(const struct hold *hold)
 {
-    struct result *r = user;
-    return r->done_count > 0 || window_is_full(r->user);
+    return result_told_bytes(hold->result) - hold->released;
+}
+
+static bool is_full_or_whole(void *user)
+{
+    const struct hold *hold = user;
+    return held(hold) >= WINDOW_BYTES || result_told_bytes(hold->result) == BODY_BYTES;
 }
 
 static void test_hold(void **state)
@@ -125,27 +115,26 @@ static void test_hold(void **state)
     t->options.window_bytes = WINDOW_BYTES;
     tester_client(t);
     tester_peer(t, play_long_body, NULL);
-    struct hold *hold = tester_alloc(t, sizeof *hold);
     struct result *r = tester_result(t);
+    struct hold hold = {.result = r};
     r->hold_body = true;
-    r->on_event = on_hold_event;
-    r->user = hold;
+    r->pause_at = 'B'; /* the exchange is there until the last byte is released */
+    r->pause_at_bytes = BODY_BYTES;
     tester_submit_into(t, tester_request(t, "GET", peer_url(t->peer, "/")), r);
     uint64_t most = 0;
-    while (r->done_count == 0) {
-        tester_turn_until(t, is_done_or_full, r);
-        if (r->done_count > 0) {
-            break;
-        }
-        uint64_t full = hold->held;
+    while (hold.released < BODY_BYTES) {
+        tester_turn_until(t, is_full_or_whole, &hold);
+        uint64_t full = held(&hold);
         turns(t, 3);
-        assert_int_equal(hold->held, full); /* nothing more before the release */
-        most = hold->held > most ? hold->held : most;
-        assert_code(-EINVAL, aioduct_exchange_release(r->exchange, hold->held + 1));
-        uint64_t released = hold->held;
-        hold->held = 0;
-        assert_code(0, aioduct_exchange_release(r->exchange, released));
+        assert_int_equal(held(&hold), full); /* nothing more before the release */
+        most = full > most ? full : most;
+        assert_code(-EINVAL, aioduct_exchange_release(r->exchange, full + 1));
+        hold.released += full;
+        assert_code(0, aioduct_exchange_release(r->exchange, full));
     }
+    tester_turn_until(t, result_is_paused, r);
+    assert_code(0, aioduct_exchange_resume(r->exchange));
+    tester_run(t);
     assert_long_body(t, r);
     /* A slice may go over the edge, and what had come before the stop. */
     assert_in_range(most, WINDOW_BYTES, WINDOW_BYTES + OVERSHOOT_BYTES);
@@ -153,18 +142,22 @@ static void test_hold(void **state)
 
 /* All that is held may be released bit by bit, inside on_body too. The window is wide enough for a
  * slice on top of what is kept: nobody would be called to release anything otherwise. */
+struct ledger {
+    uint64_t seen, held;
+};
+
 static void on_release_some(struct result *r, struct aioduct_exchange *exchange, char event)
 {
-    struct hold *hold = r->user;
+    struct ledger *ledger = r->user;
     if (event != 'B') {
         return;
     }
-    if (hold->held > 10000) {
-        assert_code(0, aioduct_exchange_release(exchange, (size_t)hold->held - 10000));
-        hold->held = 10000;
+    if (ledger->held > 10000) {
+        assert_code(0, aioduct_exchange_release(exchange, (size_t)ledger->held - 10000));
+        ledger->held = 10000;
     }
-    hold->held += r->body_bytes - hold->seen;
-    hold->seen = r->body_bytes;
+    ledger->held += r->body_bytes - ledger->seen;
+    ledger->seen = r->body_bytes;
 }
 
 static void test_hold_and_release_inside(void **state)
@@ -176,85 +169,68 @@ static void test_hold_and_release_inside(void **state)
     struct result *r = tester_result(t);
     r->hold_body = true;
     r->on_event = on_release_some;
-    r->user = tester_alloc(t, sizeof(struct hold));
+    r->user = tester_alloc(t, sizeof(struct ledger));
     tester_perform_into(t, tester_request(t, "GET", peer_url(t->peer, "/")), r);
     assert_long_body(t, r);
 }
 
-static void on_pause(struct result *r, struct aioduct_exchange *exchange, char event)
-{
-    const char *where = r->user;
-    if (event == *where) {
-        aioduct_exchange_pause(exchange);
-    }
-}
-
-static bool was_paused(void *user)
-{
-    struct result *r = user;
-    return strchr(r->order, *(const char *)r->user) != NULL;
-}
-
-static void pause_at(struct tester *t, const char *where)
+static struct result *paused_at(struct tester *t, peer_play_fn play, char where)
 {
     tester_client(t);
-    tester_peer(t, play_long_body, NULL);
+    tester_peer(t, play, NULL);
     struct result *r = tester_result(t);
-    r->on_event = on_pause;
-    r->user = (void *)(uintptr_t)where;
+    r->pause_at = where;
     tester_submit_into(t, tester_request(t, "GET", peer_url(t->peer, "/")), r);
-    tester_turn_until(t, was_paused, r);
-    uint64_t bytes = r->body_bytes;
-    turns(t, 10);
-    assert_int_equal(r->body_bytes, bytes);
-    assert_int_equal(r->done_count, 0);
-    r->on_event = NULL;
-    aioduct_exchange_resume(r->exchange);
+    tester_turn_until(t, result_is_paused, r);
+    return r;
+}
+
+static void resume(struct tester *t, struct result *r)
+{
+    assert_code(0, aioduct_exchange_resume(r->exchange));
     tester_run(t);
+}
+
+static void pause_at(struct tester *t, char where)
+{
+    struct result *r = paused_at(t, play_long_body, where);
+    uint64_t bytes = result_told_bytes(r);
+    turns(t, 10);
+    assert_int_equal(result_told_bytes(r), bytes);
+    assert_false(result_is_done(r));
+    resume(t, r);
     assert_long_body(t, r);
 }
 
 static void test_pause_in_head(void **state)
 {
-    pause_at(*state, "H");
+    pause_at(*state, 'H');
 }
 
 static void test_pause_in_body(void **state)
 {
-    pause_at(*state, "B");
+    pause_at(*state, 'B');
 }
 
 /* Paused before the whole short answer came: its end waits too. */
 static void test_pause_short(void **state)
 {
     struct tester *t = *state;
-    tester_client(t);
-    tester_peer(t, play_everything, NULL);
-    struct result *r = tester_result(t);
-    r->on_event = on_pause;
-    r->user = (void *)(uintptr_t) "H";
-    tester_submit_into(t, tester_request(t, "GET", peer_url(t->peer, "/")), r);
-    tester_turn_until(t, was_paused, r);
+    struct result *r = paused_at(t, play_everything, 'H');
     turns(t, 10);
+    assert_false(result_told(r, 'B'));
+    assert_false(result_is_done(r));
     assert_string_equal(r->order, "IH");
-    r->on_event = NULL;
-    aioduct_exchange_resume(r->exchange);
-    tester_run(t);
+    resume(t, r);
     assert_everything(r);
 }
 
 static void test_cancel_paused(void **state)
 {
     struct tester *t = *state;
-    tester_client(t);
-    tester_peer(t, play_long_body, NULL);
-    struct result *r = tester_result(t);
-    r->on_event = on_pause;
-    r->user = (void *)(uintptr_t) "B";
-    tester_submit_into(t, tester_request(t, "GET", peer_url(t->peer, "/")), r);
-    tester_turn_until(t, was_paused, r);
+    struct result *r = paused_at(t, play_long_body, 'B');
     turns(t, 3);
-    aioduct_exchange_cancel(r->exchange);
+    assert_code(0, aioduct_exchange_cancel(r->exchange));
     tester_run(t);
     assert_code(-ECANCELED, r->code);
     assert_int_equal(r->error.partial, 1);
@@ -264,21 +240,13 @@ static void test_pause_is_no_silence(void **state)
 {
     struct tester *t = *state;
     t->options.read_gap_timeout_ms = 500;
-    tester_client(t);
-    tester_peer(t, play_long_body, NULL);
-    struct result *r = tester_result(t);
-    r->on_event = on_pause;
-    r->user = (void *)(uintptr_t) "B";
-    tester_submit_into(t, tester_request(t, "GET", peer_url(t->peer, "/")), r);
-    tester_turn_until(t, was_paused, r);
+    struct result *r = paused_at(t, play_long_body, 'B');
     uint64_t until = test_now_ms() + 1000;
     while (test_now_ms() < until) {
         turns(t, 1);
     }
-    assert_int_equal(r->done_count, 0);
-    r->on_event = NULL;
-    aioduct_exchange_resume(r->exchange);
-    tester_run(t);
+    assert_false(result_is_done(r));
+    resume(t, r);
     assert_long_body(t, r);
 }
 

@@ -281,6 +281,39 @@ struct result *tester_result(struct tester *t)
 
 /* ---- callbacks ---- */
 
+static unsigned bit_of(char event)
+{
+    return 1u << (event - 'A');
+}
+
+/* The callback is through but for its return: a test on another thread may act on it. */
+static void tell(struct result *r, char event)
+{
+    unsigned bits = bit_of(event) | (r->paused ? bit_of('P') : 0);
+    __atomic_store_n(&r->told_bytes, r->body_bytes, __ATOMIC_RELEASE);
+    __atomic_fetch_or(&r->told, bits, __ATOMIC_RELEASE);
+}
+
+bool result_told(const struct result *r, char event)
+{
+    return (__atomic_load_n(&r->told, __ATOMIC_ACQUIRE) & bit_of(event)) != 0;
+}
+
+uint64_t result_told_bytes(const struct result *r)
+{
+    return __atomic_load_n(&r->told_bytes, __ATOMIC_ACQUIRE);
+}
+
+bool result_is_paused(void *result)
+{
+    return result_told(result, 'P');
+}
+
+bool result_is_done(void *result)
+{
+    return __atomic_load_n(&((struct result *)result)->done_count, __ATOMIC_ACQUIRE) > 0;
+}
+
 static void note(struct result *r, struct aioduct_exchange *exchange, char event)
 {
     size_t used = strlen(r->order);
@@ -290,6 +323,10 @@ static void note(struct result *r, struct aioduct_exchange *exchange, char event
     }
     if (r->on_event != NULL) {
         r->on_event(r, exchange, event);
+    }
+    if (event == r->pause_at && !r->paused &&
+        (event != 'B' || r->body_bytes >= r->pause_at_bytes)) {
+        r->paused = aioduct_exchange_pause(exchange) == 0;
     }
 }
 
@@ -315,6 +352,7 @@ static void on_interim(struct aioduct_exchange *exchange, const struct aioduct_h
     }
     r->interim_count++;
     note(r, exchange, 'I');
+    tell(r, 'I');
 }
 
 static int on_head(struct aioduct_exchange *exchange, const struct aioduct_head *head, void *user)
@@ -326,7 +364,9 @@ static int on_head(struct aioduct_exchange *exchange, const struct aioduct_head 
     free(r->headers);
     r->headers = fields_text(head);
     note(r, exchange, 'H');
-    return r->head_code;
+    int code = r->head_code;
+    tell(r, 'H');
+    return code;
 }
 
 static void keep_body(struct result *r, const void *bytes, size_t count)
@@ -361,7 +401,9 @@ static int on_body(struct aioduct_exchange *exchange, const void *bytes, size_t 
     }
     r->body_bytes += count;
     note(r, exchange, 'B');
-    return r->hold_body ? AIODUCT_HOLD : r->body_code;
+    int code = r->hold_body ? AIODUCT_HOLD : r->body_code;
+    tell(r, 'B');
+    return code;
 }
 
 static void on_trailers(struct aioduct_exchange *exchange, const struct aioduct_head *trailers,
@@ -371,6 +413,7 @@ static void on_trailers(struct aioduct_exchange *exchange, const struct aioduct_
     free(r->trailers);
     r->trailers = fields_text(trailers);
     note(r, exchange, 'T');
+    tell(r, 'T');
 }
 
 static void on_done(struct aioduct_exchange *exchange, const struct aioduct_error *error,

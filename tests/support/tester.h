@@ -50,6 +50,11 @@ struct result {
     bool hold_body; /* on_body says AIODUCT_HOLD */
     int head_code;  /* what on_head returns */
     int body_code;  /* what on_body returns, unless hold_body */
+    /* Pause inside the callback of this event, as in `order`, the first time; of B once so many
+     * bytes have come. Then nothing more happens before aioduct_exchange_resume, on whatever thread
+     * the client runs. */
+    char pause_at;
+    uint64_t pause_at_bytes;
 
     /* what happened */
     int done_count;
@@ -68,6 +73,9 @@ struct result {
     char protocol[16], tls_version[16], peer_address[64];
 
     /* inside */
+    bool paused;
+    unsigned told;       /* events whose callbacks have returned, and P for paused */
+    uint64_t told_bytes; /* body_bytes, once the callback has returned */
     struct test_hash hash;
     size_t body_room;
     bool submitted;
@@ -174,6 +182,14 @@ void tester_assert_error(const struct result *r, int code, enum aioduct_phase ph
 void tester_assert_header(const struct result *r, const char *name, const char *value,
                           const char *file, int line);
 void tester_assert_code(int expected, int actual, const char *text, const char *file, int line);
+
+/* What a callback has told, once it has returned; for clients on other threads too, while the rest
+ * of a result is theirs before its end. */
+bool result_told(const struct result *r, char event);
+uint64_t result_told_bytes(const struct result *r);
+/* For tester_turn_until: the callback that pause_at names has paused it; it is done. */
+bool result_is_paused(void *result);
+bool result_is_done(void *result);
 
 /* Value of the first field of that name -> true */
 bool result_header(const struct result *r, const char *name, char *value, size_t room);
