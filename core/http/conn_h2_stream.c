@@ -45,6 +45,7 @@ void ad_conn_h2_submit(struct ad_conn *conn, struct aioduct_exchange *ex)
 {
     struct ad_h2_side *side = conn->h2;
     ex->h2.on = true;
+    ex->h2.complete = false;
     side->exchange_count++;
     ex->h2.given_back = 0;
     ad_list_init(&ex->h2.flush_node);
@@ -58,13 +59,17 @@ void ad_conn_h2_submit(struct ad_conn *conn, struct aioduct_exchange *ex)
         return;
     }
     ad_h2_submit(side->h2, &ex->h2.stream, head->fields, head->count,
-                 ad_request_has_content(ex->request));
+                 ad_request_has_content(ex->request) || ad_request_is_raw(ex->request));
+    ex->h2.stream.extended = ex->request->upgrade != NULL;
     add_extra(conn, ex);
     if (ex->request->wants_close) {
         conn->retired = true; /* HTTP/2 has no field to say so */
         ad_conn_room_changed(conn);
     }
     ad_conn_h2_flush(conn);
+    if (ex->h2.stream.extended) { /* its head may have to wait for the peer's settings */
+        ad_exchange_arm(ex, &ex->read_deadline, ad_exchange_timeout_ns(ex, AD_TIMEOUT_HEAD));
+    }
 }
 
 void ad_conn_h2_leave(struct ad_conn *conn, struct aioduct_exchange *ex)
@@ -185,13 +190,29 @@ static uint32_t on_request_trailers(void *owner, struct ad_h2_stream *s, struct 
     return put_trailers(&ex->trailers, fields, count, room);
 }
 
+/* The answer is complete, and so is what a raw exchange had to send. */
+static void finish(struct ad_conn *conn, struct aioduct_exchange *ex)
+{
+    ad_conn_info_fill(conn);
+    conn->served++;
+    ad_conn_h2_leave(conn, ex);
+    ad_exchange_set_recv(ex, AD_RECV_END);
+    ad_exchange_complete(ex);
+}
+
 void ad_conn_h2_sent(struct ad_conn *conn)
 {
     struct ad_list *node;
+    ad_conn_ref(conn);
     while ((node = ad_list_pop_front(&conn->h2->unflushed)) != NULL) {
-        ad_exchange_sent(AD_CONTAINER_OF(node, struct aioduct_exchange, h2.flush_node));
+        struct aioduct_exchange *ex = AD_CONTAINER_OF(node, struct aioduct_exchange, h2.flush_node);
+        ad_exchange_sent(ex);
+        if (ex->h2.on && ex->h2.complete) {
+            finish(conn, ex);
+        }
     }
     ad_conn_h2_flush(conn);
+    ad_conn_unref(conn);
 }
 
 /* ---- the response ---- */
@@ -215,6 +236,7 @@ static void on_head(void *owner, struct ad_h2_stream *s, const struct aioduct_he
     struct aioduct_exchange *ex = exchange_of(s);
     note_head(conn_of(owner), ex);
     if (ad_exchange_head(ex, head)) {
+        s->raw = ex->raw;
         ad_exchange_read_timer(ex);
     }
 }
@@ -245,6 +267,28 @@ static void on_trailers(void *owner, struct ad_h2_stream *s, const struct aioduc
     ad_exchange_trailers(exchange_of(s), trailers);
 }
 
+/* The end of the peer's direction of a raw exchange is told like bytes: not to one that holds back.
+ */
+static void tell_end(struct aioduct_exchange *ex)
+{
+    if (ex->h2.stream.got_end && ex->raw && !ex->peer_ended && ad_buf_bytes(&ex->stash) == 0 &&
+        !ad_exchange_blocked(ex)) {
+        (void)ad_exchange_peer_end(ex); /* on_complete says when ours is over */
+    }
+}
+
+static void on_end(void *owner, struct ad_h2_stream *s)
+{
+    struct ad_conn *conn = conn_of(owner);
+    struct aioduct_exchange *ex = exchange_of(s);
+    if (ex->request->body_kind == AD_BODY_NONE) { /* it only receives */
+        ad_h2_cancel(conn->h2->h2, s, AD_H2_NO_ERROR);
+        finish(conn, ex);
+    } else {
+        tell_end(ex);
+    }
+}
+
 void ad_conn_h2_credit(struct ad_conn *conn, struct aioduct_exchange *ex)
 {
     if (!ex->h2.on) {
@@ -257,6 +301,7 @@ void ad_conn_h2_credit(struct ad_conn *conn, struct aioduct_exchange *ex)
     bool alive = ad_buf_bytes(&ex->stash) == 0 || ad_exchange_unstash(ex);
     if (alive && ex->h2.on) {
         give_back(conn, ex);
+        tell_end(ex);
         ad_exchange_read_timer(ex);
     }
     ad_conn_h2_flush(conn);
@@ -269,11 +314,11 @@ static void on_complete(void *owner, struct ad_h2_stream *s)
 {
     struct ad_conn *conn = conn_of(owner);
     struct aioduct_exchange *ex = exchange_of(s);
-    ad_conn_info_fill(conn);
-    conn->served++;
-    ad_conn_h2_leave(conn, ex);
-    ad_exchange_set_recv(ex, AD_RECV_END);
-    ad_exchange_complete(ex);
+    if (ex->raw && ex->send == AD_SEND_FLUSH) {
+        ex->h2.complete = true; /* the last bytes are to be with the system first */
+    } else {
+        finish(conn, ex);
+    }
 }
 
 /* A server that sends the first stream of a connection away for a fault would do so again (C38). */
@@ -362,6 +407,7 @@ const struct ad_h2_events ad_conn_h2_events = {
     .on_head = on_head,
     .on_body = on_body,
     .on_trailers = on_trailers,
+    .on_end = on_end,
     .on_complete = on_complete,
     .on_goaway = on_goaway,
     .on_pong = on_pong,

@@ -287,6 +287,12 @@ void ad_exchange_complete(struct aioduct_exchange *ex)
     if (ex->kept_trailers != NULL && !ad_exchange_unstash_trailers(ex)) {
         return;
     }
+    if (ex->raw && !ex->peer_ended && ex->code == 0) { /* it waited behind what was stashed */
+        (void)ad_exchange_peer_end(ex);
+        if (ex->place >= AD_PLACE_ENDED) {
+            return;
+        }
+    }
     if (ex->error != NULL) {
         ex->error->partial = ex->body_bytes > 0; /* more has been delivered since it was kept */
     }

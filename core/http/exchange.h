@@ -70,6 +70,7 @@ struct ad_h2_slot {
     struct ad_list flush_node; /* connection's list of those with output on its way */
     uint64_t given_back;       /* of the stream's window */
     bool on;                   /* it is there */
+    bool complete;             /* raw, and over but for output on its way */
 };
 
 /* Told after the user's on_done; the blocking calls wait on one. */

@@ -21,9 +21,17 @@ int ad_origin_version(const struct ad_engine *engine, const struct aioduct_reque
     return request->version != AIODUCT_HTTP_AUTO ? request->version : engine->settings->version;
 }
 
+/* A request that names HTTP/2 asks for other protocols as that does; the client's default yields,
+ * since few servers have it. */
+static bool needs_h1(const struct aioduct_request *request)
+{
+    return request->wants_upgrade &&
+           (!ad_request_is_raw(request) || request->version < AIODUCT_HTTP_2);
+}
+
 static enum ad_offer offer_of(const struct ad_engine *engine, const struct aioduct_request *request)
 {
-    if (request->wants_upgrade || engine->codec_h2 == NULL) {
+    if (needs_h1(request) || engine->codec_h2 == NULL) {
         return AD_OFFER_H1;
     }
     switch (ad_origin_version(engine, request)) {
@@ -48,11 +56,17 @@ int ad_origin_check(const struct ad_engine *engine, const struct aioduct_request
         return ad_error_set(error, AIODUCT_E_UNSUPPORTED, AIODUCT_PHASE_SETUP,
                             "HTTP/2 is not built in");
     }
-    if (request->wants_upgrade) { /* the client's default yields */
+    if (needs_h1(request)) {
         return request->version == AIODUCT_HTTP_AUTO
                    ? 0
-                   : ad_error_set(error, -EINVAL, AIODUCT_PHASE_SETUP,
-                                  "HTTP/2 has no Upgrade: leave the version to AIODUCT_HTTP_AUTO");
+                   : ad_error_set(
+                         error, -EINVAL, AIODUCT_PHASE_SETUP,
+                         "HTTP/2 has no Upgrade field: aioduct_request_upgrade asks in its "
+                         "way, and AIODUCT_HTTP_AUTO sends the field over HTTP/1.1");
+    }
+    if (request->upgrade != NULL && request->upgrade[strcspn(request->upgrade, ", \t")] != '\0') {
+        return ad_error_set(error, -EINVAL, AIODUCT_PHASE_SETUP,
+                            "HTTP/2 asks for one protocol at a time");
     }
     if (version == AIODUCT_HTTP_2 && !request->url.tls) {
         return ad_error_set(error, AIODUCT_E_UNSUPPORTED, AIODUCT_PHASE_SETUP,

@@ -13,7 +13,7 @@
 /* A cookie that is shorter could be guessed by how well it compresses (RFC 7541 section 7.1.3). */
 #define SHORT_COOKIE_BYTES 20u
 #define LENGTH_TEXT_BYTES 24u /* a content-length */
-#define OWN_FIELDS 7u         /* four pseudo-header fields, accept, content-length, trailer */
+#define OWN_FIELDS 8u         /* five pseudo-header fields, accept, content-length, trailer */
 
 static bool is(struct ad_slice name, const char *other)
 {
@@ -72,17 +72,32 @@ static char *join_trailer_names(const struct aioduct_request *request, char *to)
     return to;
 }
 
-static void fill(struct ad_request_h2 *h2, const struct aioduct_request *request, char *text)
+/* To ask for another protocol is a CONNECT that names it (RFC 8441); a plain one has only an
+ * authority (RFC 9113 section 8.5). */
+static void add_pseudo(struct ad_request_h2 *h2, const struct aioduct_request *request)
 {
     const struct ad_url *url = &request->url;
-    add(h2, ":method", request->method);
-    add(h2, ":scheme", url->scheme);
+    add(h2, ":method", request->upgrade != NULL ? "CONNECT" : request->method);
+    if (request->upgrade != NULL) {
+        add(h2, ":protocol", request->upgrade);
+    }
+    if (request->tunnel == NULL) {
+        add(h2, ":scheme", url->scheme);
+    }
     add(h2, ":authority", ad_request_authority(request));
-    add(h2, ":path", request->asterisk ? "*" : url->target);
+    if (request->tunnel == NULL) {
+        add(h2, ":path", request->asterisk ? "*" : url->target);
+    }
+}
+
+static void fill(struct ad_request_h2 *h2, const struct aioduct_request *request, char *text)
+{
+    add_pseudo(h2, request);
     if (!request->no_accept) {
         add(h2, "accept", "*/*");
     }
-    if (ad_request_announces_length(request) && !ad_request_is_chunked(request)) {
+    if (ad_request_announces_length(request) && !ad_request_is_chunked(request) &&
+        !ad_request_is_raw(request)) {
         long long length = request->body_kind == AD_BODY_NONE ? 0 : (long long)request->body_length;
         snprintf(text, LENGTH_TEXT_BYTES, "%lld", length);
         add(h2, "content-length", text);

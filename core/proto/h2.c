@@ -258,6 +258,7 @@ int ad_h2_create(const struct ad_h2_limits *limits, const struct ad_h2_events *e
     h2->events = events;
     h2->owner = owner;
     ad_list_init(&h2->queued);
+    ad_list_init(&h2->waiting);
     ad_h2_frames_init(&h2->frames);
     if (new_session(h2, scratch) < 0 || announce(h2) < 0) {
         ad_h2_destroy(h2);
@@ -314,7 +315,8 @@ unsigned ad_h2_streams_max(const struct ad_h2 *h2)
 
 static uint32_t used_by(const struct ad_h2 *h2)
 {
-    return h2->queued_count + h2->open_count + h2->resets_waiting + h2->resets_covered;
+    return h2->queued_count + h2->waiting_count + h2->open_count + h2->resets_waiting +
+           h2->resets_covered;
 }
 
 bool ad_h2_is_queued(const struct ad_h2_stream *s)
@@ -343,7 +345,8 @@ unsigned ad_h2_room(const struct ad_h2 *h2)
     uint32_t used = used_by(h2);
     max = max < h2->limits->streams_max ? max : h2->limits->streams_max;
     uint32_t room = max > used ? max - used : 0;
-    ids_left = ids_left > h2->queued_count ? ids_left - h2->queued_count : 0;
+    uint32_t unopened = h2->queued_count + h2->waiting_count;
+    ids_left = ids_left > unopened ? ids_left - unopened : 0;
     return room < ids_left ? room : ids_left;
 }
 
@@ -362,6 +365,9 @@ void ad_h2_cancel(struct ad_h2 *h2, struct ad_h2_stream *s, uint32_t code)
     if (s->state == AD_H2_STREAM_QUEUED) {
         ad_list_remove(&s->node);
         h2->queued_count--;
+    } else if (s->state == AD_H2_STREAM_WAITING) {
+        ad_list_remove(&s->node);
+        h2->waiting_count--;
     }
     ad_h2_detach(h2, s);
     if (open && !h2->failed) {

@@ -57,6 +57,12 @@ struct ad_h2_stream {
     bool has_body;
     bool sent_end; /* the request is complete */
     bool got_head; /* the final head was delivered */
+    bool got_end;  /* of a raw one: the peer's direction has ended */
+    /* Set by the owner right after ad_h2_submit: it has a :protocol (RFC 8441), and waits until the
+     * peer has said that it takes that. */
+    bool extended;
+    /* Set in on_head: DATA alone follows, and each direction ends by itself. */
+    bool raw;
     uint32_t interim_count;
     uint64_t head_bytes;                 /* of all heads so far */
     uint64_t sent_bytes, received_bytes; /* of its frames, with their headers */
@@ -74,14 +80,18 @@ struct ad_h2_end {
 
 enum { AD_H2_LATER = -1 }; /* of on_source */
 
-/* Called inside feed (the first seven) and produce. None may feed, produce or destroy; all else is
+/* Called inside feed (the first eight) and produce. None may feed, produce or destroy; all else is
  * allowed. */
 struct ad_h2_events {
     void (*on_interim)(void *owner, struct ad_h2_stream *s, const struct aioduct_head *head);
     void (*on_head)(void *owner, struct ad_h2_stream *s, const struct aioduct_head *head);
     void (*on_body)(void *owner, struct ad_h2_stream *s, const uint8_t *bytes, size_t count);
     void (*on_trailers)(void *owner, struct ad_h2_stream *s, const struct aioduct_head *trailers);
-    /* The response is complete; the rest of an upload is called off (C14, C41). */
+    /* The peer has ended its direction of a raw stream, ours goes on; on_complete comes when that
+     * has ended too. */
+    void (*on_end)(void *owner, struct ad_h2_stream *s);
+    /* The response is complete; the rest of an upload is called off (C14, C41). Called inside
+     * produce if the end of a raw stream's own direction was the last thing. */
     void (*on_complete)(void *owner, struct ad_h2_stream *s);
     /* The peer takes no new streams, and has not acted on those above @last_id: they are closed as
      * refused right after this. */

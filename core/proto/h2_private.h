@@ -77,7 +77,7 @@ int ad_h2_scratch_session(struct ad_h2_scratch *scratch, nghttp2_session **out,
 
 /* ---- the codec ---- */
 
-enum { AD_H2_STREAM_IDLE = 0, AD_H2_STREAM_QUEUED, AD_H2_STREAM_OPEN };
+enum { AD_H2_STREAM_IDLE = 0, AD_H2_STREAM_QUEUED, AD_H2_STREAM_WAITING, AD_H2_STREAM_OPEN };
 
 struct ad_h2 {
     const struct ad_h2_limits *limits;
@@ -88,7 +88,9 @@ struct ad_h2 {
     struct ad_h2_block block;
     struct ad_h2_stream *current; /* an event of it is being delivered */
 
-    struct ad_list queued;             /* streams not given to nghttp2 yet */
+    struct ad_list queued;  /* streams not given to nghttp2 yet */
+    struct ad_list waiting; /* those that wait for the peer's SETTINGS */
+    unsigned waiting_count;
     unsigned queued_count, open_count; /* open: for nghttp2, left ones too */
     unsigned resets_unsent;            /* in nghttp2's queue */
     unsigned resets_waiting;           /* not covered by a ping yet */

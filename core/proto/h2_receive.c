@@ -102,6 +102,11 @@ static void complete(struct ad_h2 *h2, struct ad_h2_stream *s)
 {
     int32_t id = s->id;
     bool uploading = !s->sent_end;
+    s->got_end = true;
+    if (s->raw && uploading) {
+        h2->events->on_end(h2->owner, s);
+        return;
+    }
     ad_h2_detach(h2, s);
     if (uploading) {
         ad_h2_reset(h2, id, AD_H2_NO_ERROR);
@@ -145,7 +150,9 @@ static void deliver_block(struct ad_h2 *h2, struct ad_h2_stream *s, const nghttp
     ad_h2_block_head(&h2->block, trailers, &head);
     s->head_bytes += h2->block.bytes;
     s->received_bytes += frame->hd.length + AD_H2_FRAME_HEAD_BYTES;
-    if (trailers) {
+    if (trailers && s->raw) {
+        malformed(h2, s, "HEADERS where only DATA is allowed, behind an accepted CONNECT");
+    } else if (trailers) {
         if (head.header_count > 0) {
             h2->events->on_trailers(h2->owner, s, &head);
         }
@@ -194,6 +201,18 @@ static void pong_received(struct ad_h2 *h2, const nghttp2_frame *frame)
     h2->events->on_pong(h2->owner);
 }
 
+/* Now it is known whether they may be sent. */
+static void queue_waiting(struct ad_h2 *h2)
+{
+    struct ad_list *node;
+    while ((node = ad_list_pop_front(&h2->waiting)) != NULL) {
+        ((struct ad_h2_stream *)(void *)node)->state = AD_H2_STREAM_QUEUED;
+        ad_list_push_back(&h2->queued, node);
+        h2->waiting_count--;
+        h2->queued_count++;
+    }
+}
+
 /* What was not given to nghttp2 yet has nowhere to go. */
 static void refuse_queued(struct ad_h2 *h2)
 {
@@ -201,6 +220,7 @@ static void refuse_queued(struct ad_h2 *h2)
     struct ad_list *node;
     ad_error_set(&error, AIODUCT_E_STREAM, AIODUCT_PHASE_SEND,
                  "the server is going away and takes no new requests");
+    queue_waiting(h2);
     while ((node = ad_list_pop_front(&h2->queued)) != NULL) {
         struct ad_h2_stream *s = (struct ad_h2_stream *)(void *)node;
         h2->queued_count--;
@@ -228,6 +248,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     case NGHTTP2_SETTINGS:
         if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) {
             h2->has_settings = true;
+            queue_waiting(h2);
             h2->events->on_room(h2->owner);
         }
         break;
@@ -302,7 +323,10 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
     struct ad_h2_stream *s = ad_h2_stream_of(session, id);
     h2->open_count--;
     ad_h2_reset_sent(h2, id);
-    if (s != NULL) {
+    if (s != NULL && s->got_end && (s->sent_end || code == NGHTTP2_NO_ERROR)) {
+        ad_h2_detach(h2, s); /* a raw one; or the peer wants no more of it, and has said all */
+        h2->events->on_complete(h2->owner, s);
+    } else if (s != NULL) {
         bool refused = code == NGHTTP2_REFUSED_STREAM && !s->got_head && s->interim_count == 0;
         ad_h2_end(h2, s, code, refused, NULL);
     }

@@ -195,6 +195,21 @@ void ad_h2_set_send_callbacks(nghttp2_session_callbacks *callbacks)
 
 /* ---- produce ---- */
 
+/* Does the peer take a request that names a protocol? (C50) Otherwise it has left. */
+static bool takes_extended(struct ad_h2 *h2, struct ad_h2_stream *s)
+{
+    struct aioduct_error error;
+    if (nghttp2_session_get_remote_settings(h2->session,
+                                            NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1) {
+        return true;
+    }
+    ad_error_set(&error, AIODUCT_E_UNSUPPORTED, AIODUCT_PHASE_SEND,
+                 "the server does not offer Extended CONNECT (RFC 8441), which is how HTTP/2 asks "
+                 "for another protocol; HTTP/1.1 may have Upgrade");
+    ad_h2_end(h2, s, AD_H2_CANCEL, false, &error);
+    return false;
+}
+
 static void open_stream(struct ad_h2 *h2, struct ad_h2_stream *s)
 {
     ad_ng_data_provider provider = {.read_callback = on_read};
@@ -236,8 +251,14 @@ static void open_queued(struct ad_h2 *h2, size_t room)
     while (!ad_list_empty(&h2->queued) && !h2->failed && bytes < room) {
         struct ad_h2_stream *s = (struct ad_h2_stream *)(void *)ad_list_pop_front(&h2->queued);
         h2->queued_count--;
-        bytes += head_bytes(s);
-        open_stream(h2, s);
+        if (s->extended && !h2->has_settings) {
+            s->state = AD_H2_STREAM_WAITING;
+            ad_list_push_back(&h2->waiting, &s->node);
+            h2->waiting_count++;
+        } else if (!s->extended || takes_extended(h2, s)) {
+            bytes += head_bytes(s);
+            open_stream(h2, s);
+        }
     }
 }
 

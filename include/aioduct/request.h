@@ -152,6 +152,12 @@ AIODUCT_API int aioduct_request_expect_continue(struct aioduct_request *request,
  *   A request without a body only receives;
  * - on_done comes when both directions have ended, or after a cancel; the connection is closed.
  * Read gaps are not timed. Any other answer is an ordinary one, and the body is not read.
+ *
+ * A request whose own version is AIODUCT_HTTP_2 or AIODUCT_HTTP_2_PRIOR_KNOWLEDGE asks as HTTP/2
+ * does (Extended CONNECT, RFC 8441): the method is CONNECT, @protocol one name, and 2xx makes the
+ * exchange raw. One stream of a shared connection is used up by it, not the connection: each
+ * direction ends by itself, with TLS too, a cancel is a reset. It is sent once the server has said
+ * that it takes that; a server that does not is AIODUCT_E_UNSUPPORTED, with nothing sent.
  * Owns:    string copied
  * Returns: 0 | -EINVAL (malformed, "h2c", or the method is CONNECT) | -EBUSY (frozen) | -ENOMEM
  */
@@ -159,16 +165,19 @@ AIODUCT_API int aioduct_request_upgrade(struct aioduct_request *request, const c
 
 /**
  * For a request with method CONNECT: the host:port that the server at the request's URL, a proxy,
- * is to connect to. With status 2xx the exchange is raw, as with aioduct_request_upgrade.
+ * is to connect to. With status 2xx the exchange is raw, as with aioduct_request_upgrade; over
+ * HTTP/2, on a stream of its own, if the request's own version says so.
  * Owns:    string copied
  * Returns: 0 | -EINVAL (no host:port, or another method) | -EBUSY (frozen) | -ENOMEM
  */
 AIODUCT_API int aioduct_request_tunnel(struct aioduct_request *request, const char *target);
 
 /**
- * AIODUCT_HTTP_*; AUTO, the default, is the client's option of that name. A request with an Upgrade
- * field is never sent over HTTP/2: AUTO means HTTP/1.1 then, and submit refuses AIODUCT_HTTP_2 with
- * -EINVAL. Requests that offer different versions share no connection.
+ * AIODUCT_HTTP_*; AUTO, the default, is the client's option of that name. With
+ * aioduct_request_upgrade and aioduct_request_tunnel AUTO means HTTP/1.1 whatever the client says.
+ * A request with an Upgrade field of its own is never sent over HTTP/2: AUTO means HTTP/1.1 then
+ * too, and submit refuses AIODUCT_HTTP_2 with -EINVAL. Requests that offer different versions share
+ * no connection.
  * Returns: 0 | -EINVAL | -EBUSY
  */
 AIODUCT_API int aioduct_request_version(struct aioduct_request *request, int version);

@@ -644,11 +644,11 @@ static void test_setters(void **state)
     assert_code(0, aioduct_request_upgrade(get, "websocket"));
     assert_code(0, aioduct_request_trailer_add(get, "X", "y"));
     assert_code(-EINVAL, aioduct_client_submit(t->client, get, &none, NULL, NULL));
-    struct aioduct_request *h2 = tester_request(t, "GET", "https://localhost:1/");
+    /* As HTTP/2 asks, which is not by Upgrade in clear text either. */
+    struct aioduct_request *h2 = tester_request(t, "GET", "http://localhost:1/");
     assert_code(0, aioduct_request_upgrade(h2, "websocket"));
     assert_code(0, aioduct_request_version(h2, AIODUCT_HTTP_2));
-    int code = aioduct_client_submit(t->client, h2, &none, NULL, NULL);
-    assert_true(code == -EINVAL || code == AIODUCT_E_UNSUPPORTED);
+    assert_code(AIODUCT_E_UNSUPPORTED, aioduct_client_submit(t->client, h2, &none, NULL, NULL));
 }
 
 int main(void)
