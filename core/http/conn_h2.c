@@ -24,7 +24,10 @@ static void end_exchange(struct aioduct_exchange *ex, const struct aioduct_error
 {
     struct aioduct_error own = *error;
     bool unanswered = ex->recv == AD_RECV_HEAD && ex->h2.stream.interim_count == 0;
-    if (ex->recv == AD_RECV_BODY && truncated) {
+    if (truncated && ex->h2.stream.got_end) { /* of a raw exchange: what came is whole */
+        ad_error_set(&own, AIODUCT_E_CLOSED, AIODUCT_PHASE_SEND,
+                     "the peer closed the connection before all was sent to it");
+    } else if (ex->recv == AD_RECV_BODY && truncated) {
         ad_error_set(&own, AIODUCT_E_TRUNCATED, AIODUCT_PHASE_BODY,
                      "the peer closed the connection after %llu body bytes, before the end",
                      (unsigned long long)(ex->body_bytes + ad_buf_bytes(&ex->stash)));

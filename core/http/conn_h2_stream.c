@@ -277,16 +277,15 @@ static void tell_end(struct aioduct_exchange *ex)
     }
 }
 
+/* A request without a body only receives; its own direction ends behind the peer's. */
 static void on_end(void *owner, struct ad_h2_stream *s)
 {
-    struct ad_conn *conn = conn_of(owner);
     struct aioduct_exchange *ex = exchange_of(s);
-    if (ex->request->body_kind == AD_BODY_NONE) { /* it only receives */
-        ad_h2_cancel(conn->h2->h2, s, AD_H2_NO_ERROR);
-        finish(conn, ex);
-    } else {
-        tell_end(ex);
+    if (ex->request->body_kind == AD_BODY_NONE && ex->send != AD_SEND_STOPPED) {
+        ad_exchange_set_send(ex, AD_SEND_BODY);
+        ad_h2_resume(conn_of(owner)->h2->h2, s);
     }
+    tell_end(ex);
 }
 
 void ad_conn_h2_credit(struct ad_conn *conn, struct aioduct_exchange *ex)

@@ -289,9 +289,10 @@ void ad_exchange_complete(struct aioduct_exchange *ex)
     }
     if (ex->raw && !ex->peer_ended && ex->code == 0) { /* it waited behind what was stashed */
         (void)ad_exchange_peer_end(ex);
-        if (ex->place >= AD_PLACE_ENDED) {
-            return;
+        if (ex->place < AD_PLACE_ENDED) {
+            ad_exchange_complete(ex); /* unless that was told to somebody who pauses */
         }
+        return;
     }
     if (ex->error != NULL) {
         ex->error->partial = ex->body_bytes > 0; /* more has been delivered since it was kept */

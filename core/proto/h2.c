@@ -377,7 +377,7 @@ void ad_h2_cancel(struct ad_h2 *h2, struct ad_h2_stream *s, uint32_t code)
 
 void ad_h2_consume(struct ad_h2 *h2, struct ad_h2_stream *s, size_t count)
 {
-    if (s->state == AD_H2_STREAM_OPEN && count > 0 &&
+    if (s->state == AD_H2_STREAM_OPEN && !s->got_end && count > 0 &&
         nghttp2_session_consume_stream(h2->session, s->id, count) != 0) {
         ad_h2_fail_memory(h2);
     }

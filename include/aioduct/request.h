@@ -156,8 +156,9 @@ AIODUCT_API int aioduct_request_expect_continue(struct aioduct_request *request,
  * A request whose own version is AIODUCT_HTTP_2 or AIODUCT_HTTP_2_PRIOR_KNOWLEDGE asks as HTTP/2
  * does (Extended CONNECT, RFC 8441): the method is CONNECT, @protocol one name, and 2xx makes the
  * exchange raw. One stream of a shared connection is used up by it, not the connection: each
- * direction ends by itself, with TLS too, a cancel is a reset. It is sent once the server has said
- * that it takes that; a server that does not is AIODUCT_E_UNSUPPORTED, with nothing sent.
+ * direction ends by itself, with TLS too (without a body ours ends behind the server's), and a
+ * cancel is a reset. It is sent once the server has said that it takes that; a server that does not
+ * is AIODUCT_E_UNSUPPORTED, with nothing sent.
  * Owns:    string copied
  * Returns: 0 | -EINVAL (malformed, "h2c", or the method is CONNECT) | -EBUSY (frozen) | -ENOMEM
  */

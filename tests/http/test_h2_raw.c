@@ -2,6 +2,7 @@
 /* CONNECT over HTTP/2, plain and extended (RFC 8441), with a server that follows a script: streams
  * that HTTP leaves. */
 #include "h2peer.h"
+#include "raw.h"
 #include "source.h"
 
 #include <stdlib.h>
@@ -12,99 +13,22 @@ enum gate { GO };
 #define OFFERED "< SETTINGS 8=1\n"
 #define ACCEPTED "? HEADERS 1\n< HEADERS 1 | :status: 200\n"
 
-/* ---- a raw exchange of the test's own ---- */
-
-struct raw {
-    struct tester *tester;
-    struct aioduct_exchange *exchange;
-    bool hold, cancel_at_head, pause_at_head;
-    uint64_t released;
-
-    int status, done_count, end_count;
-    char order[64]; /* H head, B body (once for many), E the peer's end, D done */
-    char text[256]; /* the first bytes that came */
-    uint64_t bytes;
-    struct aioduct_error error;
-};
-
-static void note(struct raw *r, char event)
-{
-    size_t n = strlen(r->order);
-    if (n + 1 < sizeof r->order && (n == 0 || r->order[n - 1] != event || event != 'B')) {
-        r->order[n] = event;
-    }
-}
-
-static int on_head(struct aioduct_exchange *exchange, const struct aioduct_head *head, void *user)
-{
-    struct raw *r = user;
-    note(r, 'H');
-    r->status = head->status;
-    if (r->cancel_at_head) {
-        aioduct_exchange_cancel(exchange);
-    }
-    if (r->pause_at_head) {
-        aioduct_exchange_pause(exchange);
-    }
-    return 0;
-}
-
-static int on_body(struct aioduct_exchange *exchange, const void *bytes, size_t count, void *user)
-{
-    struct raw *r = user;
-    (void)exchange;
-    if (count == 0) {
-        r->end_count++;
-        note(r, 'E');
-        return 0;
-    }
-    note(r, 'B');
-    if (r->bytes < sizeof r->text - 1) {
-        size_t room = sizeof r->text - 1 - r->bytes;
-        memcpy(r->text + r->bytes, bytes, count < room ? count : room);
-    }
-    r->bytes += count;
-    return r->hold ? AIODUCT_HOLD : 0;
-}
-
-static void on_done(struct aioduct_exchange *exchange, const struct aioduct_error *error,
-                    void *user)
-{
-    struct raw *r = user;
-    (void)exchange;
-    note(r, 'D');
-    r->done_count++;
-    r->error = *error;
-}
-
-static bool has_head(void *user)
-{
-    return ((struct raw *)user)->status != 0;
-}
-
-static bool has_end(void *user)
-{
-    return ((struct raw *)user)->end_count > 0;
-}
-
-static bool has_text(void *user)
-{
-    return strstr(((struct raw *)user)->text, "five") != NULL;
-}
-
-static void turn_a_little(struct tester *t)
-{
-    for (int i = 0; i < 6; i++) {
-        assert_true(aioduct_client_turn(t->client, 5) >= 0);
-    }
-}
-
 static void turn_until_connected(struct tester *t)
 {
     while (peer_connections(t->peer) == 0) {
-        turn_a_little(t);
+        tester_turn_a_little(t);
     }
-    turn_a_little(t);
+    tester_turn_a_little(t);
+}
+
+/* Until a line of the log begins so -> how many do */
+static int wait_log(struct tester *t, struct h2peer *h2, const char *text)
+{
+    uint64_t end = test_now_ms() + 20000;
+    while (h2peer_count(h2, 0, text) == 0 && test_now_ms() < end) {
+        tester_turn(t, 5);
+    }
+    return h2peer_count(h2, 0, text);
 }
 
 static int version(const struct tester *t)
@@ -134,21 +58,6 @@ static struct aioduct_request *pushed(struct aioduct_request *request)
     return request;
 }
 
-static struct raw *submit(struct tester *t, struct aioduct_request *request)
-{
-    struct raw *r = tester_alloc(t, sizeof *r);
-    struct aioduct_callbacks callbacks = {
-        .size = sizeof callbacks, .on_head = on_head, .on_body = on_body, .on_done = on_done};
-    r->tester = t;
-    assert_code(0, aioduct_client_submit(t->client, request, &callbacks, r, &r->exchange));
-    return r;
-}
-
-static void push_text(struct raw *r, const char *text)
-{
-    assert_int_equal(aioduct_exchange_write(r->exchange, text, strlen(text)), strlen(text));
-}
-
 /* An ordinary request, on the connection that is there. */
 static void check_connection(struct tester *t)
 {
@@ -174,12 +83,12 @@ static void check_wire(struct h2peer *h2, const char *wanted)
 
 static void echo(struct tester *t, struct raw *r)
 {
-    tester_turn_until(t, has_head, r);
+    raw_wait_head(r);
     assert_int_equal(r->status, 200);
-    push_text(r, "five");
-    tester_turn_until(t, has_text, r);
-    push_text(r, "stop");
-    assert_code(0, aioduct_exchange_write_end(r->exchange));
+    raw_push(r, "five");
+    raw_wait_text(r, "five");
+    raw_push(r, "stop");
+    raw_push_end(r);
     tester_run(t);
     assert_code(0, r->error.code);
     assert_string_equal(r->text, "firstfive");
@@ -197,7 +106,7 @@ static void test_extended(void **state)
     struct aioduct_request *request = pushed(upgrade(t));
     assert_code(0, aioduct_request_header_set(request, "Accept", ""));
     assert_code(0, aioduct_request_header_add(request, "Sec-WebSocket-Version", "13"));
-    struct raw *r = submit(t, request);
+    struct raw *r = raw_submit(t, request);
     turn_until_connected(t);
     peer_open(t->peer, GO);
     echo(t, r);
@@ -224,9 +133,14 @@ static void test_connect(void **state)
         t, "< SETTINGS\n? HEADERS 1\n< HEADERS 1 | :status: 200 | content-length: 3\n" ECHO);
     struct aioduct_request *request = pushed(tunnel(t));
     assert_code(0, aioduct_request_header_set(request, "Accept", ""));
-    echo(t, submit(t, request));
+    echo(t, raw_submit(t, request));
     check_wire(h2, "HEADERS 1 | :method: CONNECT | :authority: example.org:80");
     assert_non_null(strstr(h2peer_log(h2, 0), ":authority: example.org:80\n"));
+}
+
+static bool result_is_done(void *user)
+{
+    return __atomic_load_n(&((struct result *)user)->done_count, __ATOMIC_ACQUIRE) > 0;
 }
 
 static void test_beside_others(void **state)
@@ -235,17 +149,15 @@ static void test_beside_others(void **state)
     tester_client(t);
     h2peer_script(t, OFFERED ACCEPTED "? HEADERS 3\n< HEADERS 3 | :status: 200\n"
                                       "< DATA 3 end ok\n? DATA 1 end\n< DATA 1 end\n");
-    struct raw *r = submit(t, pushed(upgrade(t)));
-    tester_turn_until(t, has_head, r);
+    struct raw *r = raw_submit(t, pushed(upgrade(t)));
+    raw_wait_head(r);
     struct aioduct_request *request = tester_request(t, "GET", peer_url(t->peer, "/"));
     assert_code(0, aioduct_request_version(request, version(t)));
     struct result *beside = tester_submit(t, request);
-    while (beside->done_count == 0) {
-        turn_a_little(t);
-    }
+    tester_turn_until(t, result_is_done, beside);
     assert_answer(beside, 200);
-    assert_int_equal(r->done_count, 0);
-    assert_code(0, aioduct_exchange_write_end(r->exchange));
+    assert_false(raw_is_done(r));
+    raw_push_end(r);
     tester_run(t);
     assert_code(0, r->error.code);
     assert_int_equal(peer_connections(t->peer), 1);
@@ -260,10 +172,8 @@ static void test_pull(void **state)
     struct source *source = source_new(t, 30000);
     struct aioduct_request *request = upgrade(t);
     source_attach(request, source, AIODUCT_LENGTH_UNKNOWN, false);
-    struct raw *r = submit(t, request);
-    while (h2peer_count(h2, 0, "HEADERS") == 0) {
-        turn_a_little(t);
-    }
+    struct raw *r = raw_submit(t, request);
+    assert_int_equal(wait_log(t, h2, "HEADERS"), 1);
     assert_int_equal(source->reads, 0); /* not before the answer */
     peer_open(t->peer, GO);
     tester_run(t);
@@ -282,7 +192,7 @@ static void test_not_offered(void **state)
     tester_client(t);
     struct h2peer *h2 = h2peer_script(t, "< SETTINGS\nserve\n");
     for (int i = 0; i < 2; i++) { /* the second time it is known */
-        struct raw *r = submit(t, pushed(upgrade(t)));
+        struct raw *r = raw_submit(t, pushed(upgrade(t)));
         tester_run(t);
         assert_code(AIODUCT_E_UNSUPPORTED, r->error.code);
         assert_int_equal(r->error.phase, AIODUCT_PHASE_SEND);
@@ -301,7 +211,7 @@ static void test_no_settings(void **state)
     t->options.head_timeout_ms = 100;
     tester_client(t);
     struct h2peer *h2 = h2peer_script(t, "gate 0\n");
-    struct raw *r = submit(t, pushed(upgrade(t)));
+    struct raw *r = raw_submit(t, pushed(upgrade(t)));
     tester_run(t);
     assert_code(AIODUCT_E_TIMEOUT, r->error.code);
     tester_destroy(t);
@@ -369,13 +279,13 @@ static void test_peer_ends_first(void **state)
     struct tester *t = *state;
     tester_client(t);
     h2peer_script(t, OFFERED ACCEPTED "< DATA 1 end bye\n? DATA 1 4 more\n? DATA 1 end\nserve\n");
-    struct raw *r = submit(t, pushed(upgrade(t)));
-    tester_turn_until(t, has_end, r);
-    turn_a_little(t);
-    assert_int_equal(r->done_count, 0); /* our direction is open */
-    push_text(r, "more");
-    turn_a_little(t);
-    assert_code(0, aioduct_exchange_write_end(r->exchange));
+    struct raw *r = raw_submit(t, pushed(upgrade(t)));
+    raw_wait_end(r);
+    tester_turn_a_little(t);
+    assert_false(raw_is_done(r)); /* our direction is open */
+    raw_push(r, "more");
+    tester_turn_a_little(t);
+    raw_push_end(r);
     tester_run(t);
     assert_code(0, r->error.code);
     assert_string_equal(r->text, "bye");
@@ -388,9 +298,9 @@ static void test_end_with_head(void **state)
     struct tester *t = *state;
     tester_client(t);
     h2peer_script(t, OFFERED "? HEADERS 1\n< HEADERS 1 end | :status: 200\n? DATA 1 end\nserve\n");
-    struct raw *r = submit(t, pushed(upgrade(t)));
-    tester_turn_until(t, has_end, r);
-    assert_code(0, aioduct_exchange_write_end(r->exchange));
+    struct raw *r = raw_submit(t, pushed(upgrade(t)));
+    raw_wait_end(r);
+    raw_push_end(r);
     tester_run(t);
     assert_code(0, r->error.code);
     assert_string_equal(r->order, "HED");
@@ -403,7 +313,7 @@ static void test_no_error_behind_the_end(void **state)
     struct tester *t = *state;
     tester_client(t);
     h2peer_script(t, OFFERED ACCEPTED "< DATA 1 end bye\n< RST_STREAM 1 0\nserve\n");
-    struct raw *r = submit(t, pushed(upgrade(t)));
+    struct raw *r = raw_submit(t, pushed(upgrade(t)));
     tester_run(t);
     assert_code(0, r->error.code);
     assert_string_equal(r->order, "HBED");
@@ -415,13 +325,78 @@ static void test_receives_only(void **state)
     struct tester *t = *state;
     tester_client(t);
     struct h2peer *h2 =
-        h2peer_script(t, OFFERED ACCEPTED "< DATA 1 end bye\n? RST_STREAM 1 0\nserve\n");
-    struct raw *r = submit(t, upgrade(t));
+        h2peer_script(t, OFFERED ACCEPTED "< DATA 1 end bye\n? DATA 1 end 0\nserve\n");
+    struct raw *r = raw_submit(t, upgrade(t));
     tester_run(t);
     assert_code(0, r->error.code);
     assert_string_equal(r->order, "HBED");
     check_connection(t);
     assert_int_equal(h2peer_count(h2, 0, "HEADERS 1 end"), 0); /* a tunnel that is open both ways */
+    assert_int_equal(h2peer_count(h2, 0, "RST_STREAM"), 0);
+}
+
+/* What it said is whole; what we had to say is not. */
+static void test_lost_behind_the_end(void **state)
+{
+    struct tester *t = *state;
+    tester_client(t);
+    h2peer_script(t, OFFERED ACCEPTED "< DATA 1 end bye\nhalf-close\n");
+    struct raw *r = raw_submit(t, pushed(upgrade(t)));
+    tester_run(t);
+    assert_code(AIODUCT_E_CLOSED, r->error.code);
+    assert_int_equal(r->error.phase, AIODUCT_PHASE_SEND);
+    assert_string_equal(r->order, "HBED");
+}
+
+/* The stream lives on; nothing new comes to the connection. */
+static void test_goaway(void **state)
+{
+    struct tester *t = *state;
+    tester_client(t);
+    struct h2peer *h2 = h2peer_start(
+        t, &(struct h2peer_options){
+               .scripts = {OFFERED ACCEPTED "< GOAWAY 1 0\ngate 0\n< DATA 1 five\n? DATA 1 4 more\n"
+                                            "? DATA 1 end\n< DATA 1 end\n",
+                           "< SETTINGS\nserve\n"}});
+    struct raw *r = raw_submit(t, pushed(upgrade(t)));
+    raw_wait_head(r);
+    tester_turn_a_little(t);
+    struct aioduct_request *request = tester_request(t, "GET", peer_url(t->peer, "/"));
+    assert_code(0, aioduct_request_version(request, version(t)));
+    struct result *beside = tester_submit(t, request);
+    tester_turn_until(t, result_is_done, beside);
+    assert_answer(beside, 200);
+    assert_int_equal(peer_connections(t->peer), 2);
+    peer_open(t->peer, GO);
+    raw_wait_text(r, "five");
+    raw_push(r, "more");
+    raw_push_end(r);
+    tester_run(t);
+    assert_code(0, r->error.code);
+    assert_string_equal(r->order, "HBED");
+    assert_int_equal(h2peer_count(h2, 0, "HEADERS"), 1);
+}
+
+/* The peer's windows hold back what goes out, and nothing is lost. */
+static void test_peer_window(void **state)
+{
+    struct tester *t = *state;
+    tester_client(t);
+    struct h2peer *h2 = h2peer_script(
+        t, "< SETTINGS 8=1 4=10\n" ACCEPTED "? DATA 1 10\ngate 0\n< WINDOW_UPDATE 1 15\n"
+           "? DATA 1 15\n< WINDOW_UPDATE 1 1000000\n? DATA 1 end\n< DATA 1 end\nserve\n");
+    struct source *source = source_new(t, 30000);
+    struct aioduct_request *request = upgrade(t);
+    source_attach(request, source, AIODUCT_LENGTH_UNKNOWN, false);
+    struct raw *r = raw_submit(t, request);
+    assert_int_equal(wait_log(t, h2, "DATA 1 10"), 1);
+    tester_turn_a_little(t);
+    assert_int_equal(h2peer_count(h2, 0, "DATA"), 1);
+    peer_open(t->peer, GO);
+    tester_run(t);
+    assert_code(0, r->error.code);
+    assert_int_equal(source->at, 30000);
+    check_connection(t);
 }
 
 static struct raw *broken(struct tester *t, const char *end)
@@ -429,7 +404,7 @@ static struct raw *broken(struct tester *t, const char *end)
     tester_client(t);
     char *script = test_format(OFFERED ACCEPTED "< DATA 1 bye\n%s\n", end);
     h2peer_script(t, script);
-    struct raw *r = submit(t, pushed(upgrade(t)));
+    struct raw *r = raw_submit(t, pushed(upgrade(t)));
     tester_run(t);
     free(script);
     assert_string_equal(r->text, "bye");
@@ -462,8 +437,8 @@ static void test_cancel(void **state)
     tester_client(t);
     struct h2peer *h2 =
         h2peer_script(t, OFFERED ACCEPTED "< DATA 1 five\n? RST_STREAM 1 8\nserve\n");
-    struct raw *r = submit(t, pushed(upgrade(t)));
-    tester_turn_until(t, has_text, r);
+    struct raw *r = raw_submit(t, pushed(upgrade(t)));
+    raw_wait_text(r, "five");
     aioduct_exchange_cancel(r->exchange);
     tester_run(t);
     assert_code(-ECANCELED, r->error.code);
@@ -477,7 +452,7 @@ static void test_cancel_waiting(void **state)
     struct tester *t = *state;
     tester_client(t);
     struct h2peer *h2 = h2peer_script(t, "gate 0\n" OFFERED "serve\n");
-    struct raw *r = submit(t, pushed(upgrade(t)));
+    struct raw *r = raw_submit(t, pushed(upgrade(t)));
     turn_until_connected(t);
     aioduct_exchange_cancel(r->exchange);
     tester_run(t);
@@ -493,8 +468,8 @@ static void test_destroy(void **state)
     struct tester *t = *state;
     tester_client(t);
     h2peer_script(t, OFFERED ACCEPTED);
-    struct raw *r = submit(t, pushed(upgrade(t)));
-    tester_turn_until(t, has_head, r);
+    struct raw *r = raw_submit(t, pushed(upgrade(t)));
+    raw_wait_head(r);
     tester_destroy(t);
     assert_code(AIODUCT_E_CLIENT_CLOSED, r->error.code);
     assert_int_equal(r->done_count, 1);
@@ -508,20 +483,19 @@ static void test_pause(void **state)
     tester_client(t);
     struct h2peer *h2 =
         h2peer_script(t, OFFERED ACCEPTED "< DATA 1 one\n< DATA 1 end five\n? DATA 1 end\nserve\n");
-    struct raw *r = tester_alloc(t, sizeof *r);
-    struct aioduct_callbacks callbacks = {
-        .size = sizeof callbacks, .on_head = on_head, .on_body = on_body, .on_done = on_done};
-    r->pause_at_head = true;
-    assert_code(0,
-                aioduct_client_submit(t->client, pushed(upgrade(t)), &callbacks, r, &r->exchange));
-    tester_turn_until(t, has_head, r);
-    turn_a_little(t);
-    assert_code(0, aioduct_exchange_write_end(r->exchange)); /* what goes out is not held back */
-    while (h2peer_count(h2, 0, "DATA 1 end") == 0) {
-        turn_a_little(t);
-    }
-    turn_a_little(t);
-    assert_string_equal(r->order, "H");
+    struct raw *r = raw_new(t);
+    r->pause_at_head = r->pause_at_end = true;
+    raw_submit_into(pushed(upgrade(t)), r);
+    raw_wait_head(r);
+    tester_turn_a_little(t);
+    raw_push_end(r); /* what goes out is not held back */
+    assert_int_equal(wait_log(t, h2, "DATA 1 end"), 1);
+    tester_turn_a_little(t);
+    raw_assert_order(r, "H");
+    aioduct_exchange_resume(r->exchange);
+    raw_wait_end(r);
+    tester_turn_a_little(t);
+    raw_assert_order(r, "HBE"); /* paused once more, when it was told the end */
     aioduct_exchange_resume(r->exchange);
     tester_run(t);
     assert_string_equal(r->order, "HBED");
@@ -555,19 +529,12 @@ static void test_window(void **state)
     t->options.read_gap_timeout_ms = 20;
     tester_client(t);
     h2peer_start(t, &(struct h2peer_options){.play = play_flood});
-    struct raw *r = tester_alloc(t, sizeof *r);
-    struct aioduct_callbacks callbacks = {
-        .size = sizeof callbacks, .on_head = on_head, .on_body = on_body, .on_done = on_done};
+    struct raw *r = raw_new(t);
     r->hold = true;
-    assert_code(0, aioduct_client_submit(t->client, upgrade(t), &callbacks, r, &r->exchange));
-    while (r->done_count == 0) {
-        turn_a_little(t); /* longer than the read gap, which is not timed */
-        uint64_t held = r->bytes - r->released;
-        assert_true(held <= 65536);
-        r->released += held;
-        if (r->done_count == 0) {
-            assert_code(0, aioduct_exchange_release(r->exchange, held));
-        }
+    raw_submit_into(upgrade(t), r);
+    while (!raw_is_done(r)) {
+        tester_turn_a_little(t); /* longer than the read gap, which is not timed */
+        assert_true(raw_release(r) <= 65536);
     }
     assert_code(0, r->error.code);
     assert_int_equal(r->bytes, 4 * 16000 + 19 * 3 * 10940);
@@ -595,6 +562,10 @@ int main(void)
         HTTP_CASE("C50: without a body it only receives", test_receives_only),
         HTTP_CASES("C8, C50: a reset is an error", test_reset),
         HTTP_CASES("C8, C50: the connection's end is an error", test_lost),
+        HTTP_CASES("C50: the connection's end behind the peer's end is one too",
+                   test_lost_behind_the_end),
+        HTTP_CASE("C38, C50: behind a GOAWAY it goes on", test_goaway),
+        HTTP_CASES("C36, C50: what goes out keeps to the peer's windows", test_peer_window),
         HTTP_CASE("C46, C50: HEADERS behind an accepted CONNECT are an error", test_headers_inside),
         HTTP_CASE("C50: cancelled in the middle", test_cancel),
         HTTP_CASE("C50: cancelled while it waits for the setting", test_cancel_waiting),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Upgrade and CONNECT: connections that HTTP leaves. */
+#include "raw.h"
 #include "source.h"
 
 #include <stdlib.h>
@@ -8,94 +9,6 @@
 enum gate { GO, ENDED };
 
 #define SWITCHING "HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n"
-
-/* ---- a raw exchange of the test's own ---- */
-
-struct raw {
-    struct tester *tester;
-    struct aioduct_exchange *exchange;
-    bool hold, cancel_at_head, pause_at_head;
-    uint64_t released;
-
-    int status, done_count, end_count;
-    char order[64]; /* H head, B body (once for many), E the peer's end, D done */
-    char text[256]; /* the first bytes that came */
-    uint64_t bytes;
-    struct test_hash hash;
-    bool hashing;
-    char sha256[65];
-    struct aioduct_error error;
-};
-
-static void note(struct raw *r, char event)
-{
-    size_t n = strlen(r->order);
-    if (n + 1 < sizeof r->order && (n == 0 || r->order[n - 1] != event || event != 'B')) {
-        r->order[n] = event;
-    }
-}
-
-static int on_head(struct aioduct_exchange *exchange, const struct aioduct_head *head, void *user)
-{
-    struct raw *r = user;
-    note(r, 'H');
-    r->status = head->status;
-    if (r->cancel_at_head) {
-        aioduct_exchange_cancel(exchange);
-    }
-    if (r->pause_at_head) {
-        aioduct_exchange_pause(exchange);
-    }
-    return 0;
-}
-
-static int on_body(struct aioduct_exchange *exchange, const void *bytes, size_t count, void *user)
-{
-    struct raw *r = user;
-    (void)exchange;
-    if (count == 0) {
-        r->end_count++;
-        note(r, 'E');
-        return 0;
-    }
-    note(r, 'B');
-    if (r->bytes < sizeof r->text - 1) {
-        size_t room = sizeof r->text - 1 - r->bytes;
-        memcpy(r->text + r->bytes, bytes, count < room ? count : room);
-    }
-    r->bytes += count;
-    if (r->hashing) {
-        test_hash_add(&r->hash, bytes, count);
-    }
-    return r->hold ? AIODUCT_HOLD : 0;
-}
-
-static void on_done(struct aioduct_exchange *exchange, const struct aioduct_error *error,
-                    void *user)
-{
-    struct raw *r = user;
-    (void)exchange;
-    note(r, 'D');
-    r->done_count++;
-    r->error = *error;
-    if (r->hashing) {
-        test_hash_end(&r->hash, r->sha256);
-    }
-}
-
-static struct raw *raw_new(struct tester *t)
-{
-    struct raw *r = tester_alloc(t, sizeof *r);
-    r->tester = t;
-    return r;
-}
-
-static void submit(struct tester *t, struct aioduct_request *request, struct raw *r)
-{
-    struct aioduct_callbacks callbacks = {
-        .size = sizeof callbacks, .on_head = on_head, .on_body = on_body, .on_done = on_done};
-    assert_code(0, aioduct_client_submit(t->client, request, &callbacks, r, &r->exchange));
-}
 
 static struct aioduct_request *upgrade(struct tester *t)
 {
@@ -109,38 +22,6 @@ static struct aioduct_request *pushed_upgrade(struct tester *t)
     struct aioduct_request *request = upgrade(t);
     assert_code(0, aioduct_request_body_push(request, AIODUCT_LENGTH_UNKNOWN));
     return request;
-}
-
-static void push_text(struct raw *r, const char *text)
-{
-    assert_int_equal(aioduct_exchange_write(r->exchange, text, strlen(text)), strlen(text));
-}
-
-static bool has_head(void *user)
-{
-    return ((struct raw *)user)->status != 0;
-}
-
-static bool has_end(void *user)
-{
-    return ((struct raw *)user)->end_count > 0;
-}
-
-static bool has_text(void *user)
-{
-    return strstr(((struct raw *)user)->text, "five") != NULL;
-}
-
-static bool is_done(void *user)
-{
-    return ((struct raw *)user)->done_count > 0;
-}
-
-static void turn_a_little(struct tester *t)
-{
-    for (int i = 0; i < 6; i++) {
-        assert_true(aioduct_client_turn(t->client, 5) >= 0);
-    }
 }
 
 /* ---- both ways ---- */
@@ -169,15 +50,14 @@ static void play_echo(struct peer_conn *conn, int index, void *user)
 
 static void echo(struct tester *t, struct aioduct_request *request, int status)
 {
-    struct raw *r = raw_new(t);
-    submit(t, request, r);
-    tester_turn_until(t, has_head, r);
+    struct raw *r = raw_submit(t, request);
+    raw_wait_head(r);
     assert_int_equal(r->status, status);
-    push_text(r, "five");
-    tester_turn_until(t, has_text, r);
+    raw_push(r, "five");
+    raw_wait_text(r, "five");
     assert_string_equal(r->text, "firstfive"); /* what lay behind the head came first */
-    push_text(r, "stop");
-    assert_code(0, aioduct_exchange_write_end(r->exchange));
+    raw_push(r, "stop");
+    raw_push_end(r);
     tester_run(t);
     assert_code(0, r->error.code);
     assert_string_equal(r->order, "HBED");
@@ -239,8 +119,7 @@ static void test_in_pieces(void **state)
     struct tester *t = *state;
     tester_client(t);
     tester_peer(t, play_pieces, NULL);
-    struct raw *r = raw_new(t);
-    submit(t, upgrade(t), r);
+    struct raw *r = raw_submit(t, upgrade(t));
     tester_run(t);
     assert_code(0, r->error.code);
     assert_string_equal(r->text, "first");
@@ -269,10 +148,9 @@ static void test_pull(void **state)
     struct aioduct_request *request = upgrade(t);
     source_attach(request, source, AIODUCT_LENGTH_UNKNOWN, false);
     assert_code(0, aioduct_request_expect_continue(request, 1)); /* there is no body to wait with */
-    struct raw *r = raw_new(t);
-    submit(t, request, r);
+    struct raw *r = raw_submit(t, request);
     while (peer_requests(t->peer) == 0) {
-        turn_a_little(t);
+        tester_turn_a_little(t);
     }
     assert_int_equal(source->reads, 0); /* not before the 101 */
     peer_open(t->peer, GO);
@@ -349,14 +227,13 @@ static void test_peer_ends_first(void **state)
     tester_client(t);
     char *bytes = tester_alloc(t, 5);
     tester_peer(t, play_peer_ends, bytes);
-    struct raw *r = raw_new(t);
-    submit(t, pushed_upgrade(t), r);
-    tester_turn_until(t, has_end, r);
-    turn_a_little(t);
-    assert_int_equal(r->done_count, 0); /* our direction is open */
-    push_text(r, "more");
-    turn_a_little(t);
-    assert_code(0, aioduct_exchange_write_end(r->exchange));
+    struct raw *r = raw_submit(t, pushed_upgrade(t));
+    raw_wait_end(r);
+    tester_turn_a_little(t);
+    assert_false(raw_is_done(r)); /* our direction is open */
+    raw_push(r, "more");
+    tester_turn_a_little(t);
+    raw_push_end(r);
     tester_run(t);
     assert_code(0, r->error.code);
     assert_string_equal(r->order, "HBED");
@@ -369,8 +246,7 @@ static void test_peer_ends_tls(void **state)
     struct tester *t = *state;
     tester_client(t);
     tester_peer(t, play_peer_ends, tester_alloc(t, 5));
-    struct raw *r = raw_new(t);
-    submit(t, pushed_upgrade(t), r);
+    struct raw *r = raw_submit(t, pushed_upgrade(t));
     tester_run(t); /* close_notify ends both */
     assert_code(0, r->error.code);
     assert_string_equal(r->order, "HBED");
@@ -395,9 +271,8 @@ static struct raw *cut(struct tester *t, bool with_reset)
     *reset = with_reset;
     tester_client(t);
     tester_peer(t, play_cut, reset);
-    struct raw *r = raw_new(t);
-    submit(t, pushed_upgrade(t), r);
-    tester_turn_until(t, has_head, r);
+    struct raw *r = raw_submit(t, pushed_upgrade(t));
+    raw_wait_head(r);
     peer_open(t->peer, GO);
     tester_run(t);
     assert_string_equal(r->text, "bye");
@@ -432,7 +307,7 @@ static void on_first_event(struct result *first, struct aioduct_exchange *exchan
     if (event == 'D') {
         peer_open(t->peer, GO);
         assert_int_equal(peer_wait_ended(t->peer, 1), 1);
-        submit(t, pushed_upgrade(t), first->user);
+        raw_submit_into(pushed_upgrade(t), first->user);
     }
 }
 
@@ -463,10 +338,11 @@ static void cancelled(struct tester *t, bool at_head)
     tester_peer(t, play_echo, (void *)(uintptr_t)(SWITCHING "first"));
     struct raw *r = raw_new(t);
     r->cancel_at_head = at_head;
-    submit(t, pushed_upgrade(t), r);
-    tester_turn_until(t, at_head ? is_done : has_head, r);
-    if (!at_head) {
-        turn_a_little(t);
+    raw_submit_into(pushed_upgrade(t), r);
+    if (at_head) {
+        raw_wait_done(r);
+    } else {
+        raw_wait_text(r, "first");
         aioduct_exchange_cancel(r->exchange);
     }
     tester_run(t);
@@ -490,9 +366,8 @@ static void test_destroy(void **state)
     struct tester *t = *state;
     tester_client(t);
     tester_peer(t, play_echo, (void *)(uintptr_t)(SWITCHING "first"));
-    struct raw *r = raw_new(t);
-    submit(t, pushed_upgrade(t), r);
-    tester_turn_until(t, has_head, r);
+    struct raw *r = raw_submit(t, pushed_upgrade(t));
+    raw_wait_head(r);
     tester_destroy(t);
     assert_code(AIODUCT_E_CLIENT_CLOSED, r->error.code);
     assert_int_equal(r->done_count, 1);
@@ -522,21 +397,15 @@ static void test_window(void **state)
     tester_client(t);
     tester_peer(t, play_flood, bytes);
     struct raw *r = raw_new(t);
-    r->hold = r->hashing = r->pause_at_head = true;
-    test_hash_begin(&r->hash);
-    submit(t, upgrade(t), r);
-    tester_turn_until(t, has_head, r);
-    turn_a_little(t);
-    assert_int_equal(r->bytes, 0);
+    r->hold = r->hash_bytes = r->pause_at_head = true;
+    raw_submit_into(upgrade(t), r);
+    raw_wait_head(r);
+    tester_turn_a_little(t);
+    raw_assert_order(r, "H");
     aioduct_exchange_resume(r->exchange);
-    while (r->done_count == 0) {
-        turn_a_little(t);
-        assert_true(r->bytes - r->released <= 65536);
-        uint64_t held = r->bytes - r->released;
-        r->released += held;
-        if (r->done_count == 0) {
-            assert_code(0, aioduct_exchange_release(r->exchange, held));
-        }
+    while (!raw_is_done(r)) {
+        tester_turn_a_little(t);
+        assert_true(raw_release(r) <= 65536);
     }
     assert_code(0, r->error.code);
     assert_int_equal(r->bytes, FLOOD_BYTES);
@@ -561,11 +430,11 @@ static void test_paused_end(void **state)
     tester_peer(t, play_end_behind_head, NULL);
     struct raw *r = raw_new(t);
     r->pause_at_head = true;
-    submit(t, upgrade(t), r);
-    tester_turn_until(t, has_head, r);
+    raw_submit_into(upgrade(t), r);
+    raw_wait_head(r);
     assert_int_equal(peer_wait_ended(t->peer, 1), 1);
-    turn_a_little(t);
-    assert_string_equal(r->order, "H");
+    tester_turn_a_little(t);
+    raw_assert_order(r, "H");
     aioduct_exchange_resume(r->exchange);
     tester_run(t);
     assert_code(0, r->error.code);
@@ -579,18 +448,17 @@ static void test_silence(void **state)
     t->options.write_gap_timeout_ms = 100;
     tester_client(t);
     tester_peer(t, play_echo, (void *)(uintptr_t)(SWITCHING "first"));
-    struct raw *r = raw_new(t);
-    submit(t, pushed_upgrade(t), r);
-    tester_turn_until(t, has_head, r);
+    struct raw *r = raw_submit(t, pushed_upgrade(t));
+    raw_wait_head(r);
     uint64_t begin = test_now_ms();
     while (test_now_ms() - begin < 300) {
-        assert_true(aioduct_client_turn(t->client, 20) >= 0);
+        tester_turn(t, 20);
     }
-    assert_int_equal(r->done_count, 0);
-    push_text(r, "five");
-    tester_turn_until(t, has_text, r);
-    push_text(r, "stop");
-    assert_code(0, aioduct_exchange_write_end(r->exchange));
+    assert_false(raw_is_done(r));
+    raw_push(r, "five");
+    raw_wait_text(r, "five");
+    raw_push(r, "stop");
+    raw_push_end(r);
     tester_run(t);
     assert_code(0, r->error.code);
 }
@@ -612,8 +480,7 @@ static void test_silence_without_body(void **state)
     t->options.read_gap_timeout_ms = t->options.head_timeout_ms = 100;
     tester_client(t);
     tester_peer(t, play_late, NULL);
-    struct raw *r = raw_new(t);
-    submit(t, upgrade(t), r);
+    struct raw *r = raw_submit(t, upgrade(t));
     tester_run(t);
     assert_code(0, r->error.code);
     assert_string_equal(r->text, "late");

@@ -516,6 +516,13 @@ void tester_turn(struct tester *t, unsigned ms)
     }
 }
 
+void tester_turn_a_little(struct tester *t)
+{
+    for (int i = 0; i < 6; i++) {
+        tester_turn(t, 5);
+    }
+}
+
 void tester_run(struct tester *t)
 {
     if (t->options.workers == 0) {

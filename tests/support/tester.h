@@ -162,6 +162,8 @@ int tester_perform_code(struct tester *t, struct aioduct_request *request, struc
 void tester_run(struct tester *t);
 /* One turn of at most @ms milliseconds. */
 void tester_turn(struct tester *t, unsigned ms);
+/* A few turns, 30 ms together: for what must not happen, and for steps on the way. */
+void tester_turn_a_little(struct tester *t);
 /* Turn by turn until @until gives true, at most 20 s. */
 void tester_turn_until(struct tester *t, bool (*until)(void *user), void *user);
 

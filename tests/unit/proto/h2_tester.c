@@ -31,6 +31,11 @@ static const struct ad_h2_field head_fields[] = {FIELD(":method", "HEAD"), FIELD
                                                  FIELD(":authority", "a"), FIELD(":path", "/")};
 static const struct ad_h2_field post_fields[] = {FIELD(":method", "POST"), FIELD(":scheme", "http"),
                                                  FIELD(":authority", "a"), FIELD(":path", "/")};
+static const struct ad_h2_field extended_fields[] = {
+    FIELD(":method", "CONNECT"), FIELD(":protocol", "websocket"), FIELD(":scheme", "http"),
+    FIELD(":authority", "a"), FIELD(":path", "/chat")};
+static const struct ad_h2_field connect_fields[] = {FIELD(":method", "CONNECT"),
+                                                    FIELD(":authority", "b:443")};
 static const struct ad_h2_field request_trailers[] = {FIELD("Sum", "42")};
 
 struct request {
@@ -38,6 +43,7 @@ struct request {
     char *body;
     size_t at, count;
     bool end, trailers;
+    bool raw;             /* CONNECT: 2xx makes it so */
     char *event, *action; /* "on EVENT n ACTION" */
 };
 
@@ -112,6 +118,7 @@ static void on_interim(void *owner, struct ad_h2_stream *s, const struct aioduct
 
 static void on_head(void *owner, struct ad_h2_stream *s, const struct aioduct_head *head)
 {
+    s->raw = request_of(s)->raw && head->status / 100 == 2;
     print_head(owner, s, "head", head);
 }
 
@@ -131,6 +138,14 @@ static void on_body(void *owner, struct ad_h2_stream *s, const uint8_t *bytes, s
     }
     fwrite(bytes, 1, count, t->out);
     happen(t, s, "body");
+}
+
+static void on_end(void *owner, struct ad_h2_stream *s)
+{
+    struct tester *t = owner;
+    end_body(t);
+    fprintf(t->out, "end %u\n", number_of(t, s));
+    happen(t, s, "end");
 }
 
 static void on_complete(void *owner, struct ad_h2_stream *s)
@@ -207,6 +222,7 @@ static const struct ad_h2_events events = {.on_interim = on_interim,
                                            .on_head = on_head,
                                            .on_body = on_body,
                                            .on_trailers = on_trailers,
+                                           .on_end = on_end,
                                            .on_complete = on_complete,
                                            .on_closed = on_closed,
                                            .on_goaway = on_goaway,
@@ -316,25 +332,40 @@ static void set_body(struct request *r, const char *text)
     }
 }
 
+static const struct {
+    const char *word;
+    const struct ad_h2_field *fields;
+    uint32_t count;
+    bool body, end, trailers, raw, extended;
+} kinds[] = {
+    {"get", get_fields, 4},
+    {"head", head_fields, 4},
+    {"post", post_fields, 4, .body = true, .end = true},
+    {"trail", post_fields, 4, .body = true, .end = true, .trailers = true},
+    {"pull", post_fields, 4, .body = true},
+    {"connect", connect_fields, 2, .body = true, .raw = true},
+    {"extended", extended_fields, 5, .body = true, .raw = true, .extended = true},
+};
+
 static bool submit(struct tester *t, const char *word, const char *rest)
 {
-    const struct ad_h2_field *fields = strcmp(word, "get") == 0    ? get_fields
-                                       : strcmp(word, "head") == 0 ? head_fields
-                                                                   : post_fields;
-    bool pull = strcmp(word, "pull") == 0;
-    bool trail = strcmp(word, "trail") == 0;
-    bool post = strcmp(word, "post") == 0;
-    if (fields == post_fields && !pull && !trail && !post) {
+    size_t k = 0;
+    while (k < sizeof kinds / sizeof kinds[0] && strcmp(word, kinds[k].word) != 0) {
+        k++;
+    }
+    if (k == sizeof kinds / sizeof kinds[0]) {
         return false;
     }
     assert_true(t->request_count < REQUESTS_MAX);
     struct request *r = &t->requests[t->request_count++];
-    r->end = !pull;
-    r->trailers = trail;
-    if (fields == post_fields) {
+    r->end = kinds[k].end;
+    r->trailers = kinds[k].trailers;
+    r->raw = kinds[k].raw;
+    if (kinds[k].body) {
         set_body(r, rest);
     }
-    ad_h2_submit(t->h2, &r->stream, fields, 4, fields == post_fields);
+    ad_h2_submit(t->h2, &r->stream, kinds[k].fields, kinds[k].count, kinds[k].body);
+    r->stream.extended = kinds[k].extended;
     return true;
 }
 

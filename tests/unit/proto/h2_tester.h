@@ -8,14 +8,17 @@
  *     post hello           with this body; "post size=100000" with so many bytes
  *     pull                 with a body that has nothing until "give 1 text" or "end 1 text"
  *     trail text           with this body, and trailers
+ *     connect, extended    CONNECT to b:443, or for the protocol "websocket", with what goes out
+ *                          given as for pull; 2xx makes the stream raw
  *     produce              write down the frames that come out, as "> FRAME"; "produce 100" with
  *                          room for about 100 bytes
  *     cancel 1, consume 1 100, ping, leave, room, id 2147483647
- *     on head 1 cancel 2   inside that event of request 1 (interim, head, body, complete, closed)
+ *     on head 1 cancel 2   inside that event of request 1 (interim, head, body, end, complete,
+ *                          closed)
  *     < SETTINGS           bytes of the server, see h2wire.h
  *
  * and this comes of it: "head 1 200 | a: b", "interim", "body 1 "hello"" (joined slices),
- * "trailers", "complete 1", "closed 1 CODE refused AIODUCT_E_X phase: message", "goaway 5 0",
+ * "trailers", "end 1", "complete 1", "closed 1 CODE refused AIODUCT_E_X phase: message", "goaway 5 0",
  * "pong", "sent 1", "failed AIODUCT_E_X: message". Every script runs with the server's bytes whole,
  * one at a time and at random cuts, and must give the same.
  */
