@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/** aioduct/aioduct.h - everything that an application needs. Plugin authors include
- * <aioduct/plugin/plugin.h>. */
+/**
+ * aioduct/aioduct.h - everything that an application needs. Plugin authors include
+ * <aioduct/plugin/plugin.h>.
+ */
 #ifndef AIODUCT_AIODUCT_H
 #define AIODUCT_AIODUCT_H
 

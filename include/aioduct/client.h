@@ -26,50 +26,63 @@ extern "C" {
 
 struct aioduct_client;
 
-#define AIODUCT_NO_LIMIT \
-    (-1) /* lifts a limit or switches a timeout off, where 0 means the default */
+/** Lifts a limit or switches a timeout off, where 0 means the default. */
+#define AIODUCT_NO_LIMIT (-1)
 
-#define AIODUCT_OFF (-2) /* switches a policy off, where its option says so */
+/** Switches a policy off, where its option says so. */
+#define AIODUCT_OFF (-2)
 
-/* Which threads may submit; see aioduct_client_options.binding. */
+/** Which threads may submit; see aioduct_client_options.binding. */
 enum aioduct_binding {
-    AIODUCT_BINDING_AUTO = 0, /* what the runtime and the worker count allow */
-    AIODUCT_BINDING_SEND,     /* any thread may submit: a poll runtime, or workers above 0 */
-    AIODUCT_BINDING_LOCAL /* only the creating thread; AIODUCT_E_THREAD from any other; workers must
-                             be 0 */
+    AIODUCT_BINDING_AUTO = 0, /**< what the runtime and the worker count allow */
+    AIODUCT_BINDING_SEND,     /**< any thread may submit: a poll runtime, or workers above 0 */
+    AIODUCT_BINDING_LOCAL /**< only the creating thread; AIODUCT_E_THREAD from any other; workers
+                               must be 0 */
 };
 
-enum aioduct_family { AIODUCT_FAMILY_ANY = 0, AIODUCT_FAMILY_IPV4 = 4, AIODUCT_FAMILY_IPV6 = 6 };
+/** Which addresses are dialled. */
+enum aioduct_family {
+    AIODUCT_FAMILY_ANY = 0,  /**< both, raced (RFC 8305) */
+    AIODUCT_FAMILY_IPV4 = 4, /**< IPv4 alone */
+    AIODUCT_FAMILY_IPV6 = 6  /**< IPv6 alone */
+};
 
-/* TCP options, all set before connect(2). Zero: the default said beside it. */
+/** TCP options, all set before connect(2). Zero: the default said beside it. */
 struct aioduct_socket_options {
-    const char *local_address;          /* numeric IPv4 or IPv6 address to bind to; NULL: any */
-    const char *device;                 /* network interface (SO_BINDTODEVICE); NULL: any */
-    int local_port_min, local_port_max; /* 0: any */
-    int nodelay;                        /* 0: on; AIODUCT_NO_LIMIT: off */
-    int keepalive_idle_s;               /* 0: 60 s; AIODUCT_NO_LIMIT: no keepalive */
-    int keepalive_interval_s;           /* 0: 60 s */
-    int keepalive_count;                /* 0: the system's */
-    int fast_open;                      /* 0: off; 1: on where the system can */
-    unsigned user_timeout_ms, send_buffer_bytes, recv_buffer_bytes, mark, tos; /* 0: the system's */
+    const char *local_address;  /**< numeric IPv4 or IPv6 address to bind to; NULL: any */
+    const char *device;         /**< network interface (SO_BINDTODEVICE); NULL: any */
+    int local_port_min;         /**< first port to bind to; 0: any */
+    int local_port_max;         /**< last one; 0: local_port_min */
+    int nodelay;                /**< 0: on; AIODUCT_NO_LIMIT: off */
+    int keepalive_idle_s;       /**< 0: 60 s; AIODUCT_NO_LIMIT: no keepalive */
+    int keepalive_interval_s;   /**< 0: 60 s */
+    int keepalive_count;        /**< 0: the system's */
+    int fast_open;              /**< 0: off; 1: on where the system can */
+    unsigned user_timeout_ms;   /**< TCP_USER_TIMEOUT; 0: the system's */
+    unsigned send_buffer_bytes; /**< SO_SNDBUF; 0: the system's */
+    unsigned recv_buffer_bytes; /**< SO_RCVBUF; 0: the system's */
+    unsigned mark;              /**< SO_MARK; 0: none */
+    unsigned tos;               /**< IP_TOS or IPV6_TCLASS; 0: the system's */
 };
 
+/** Bits of aioduct_tls_options.flags. */
 enum {
-    AIODUCT_TLS_NO_VERIFY_CHAIN = 1, /* accept any certificate chain: only for tests */
-    AIODUCT_TLS_NO_VERIFY_NAME = 2,  /* accept a certificate for another name: only for tests */
-    AIODUCT_TLS_KEYLOG = 4,          /* append session secrets to the file named by SSLKEYLOGFILE */
+    AIODUCT_TLS_NO_VERIFY_CHAIN = 1, /**< accept any certificate chain: only for tests */
+    AIODUCT_TLS_NO_VERIFY_NAME = 2,  /**< accept a certificate for another name: only for tests */
+    AIODUCT_TLS_KEYLOG = 4, /**< append session secrets to the file named by SSLKEYLOGFILE */
     AIODUCT_TLS_ALLOW_TRUNCATION =
-        8 /* a close-delimited body may end without close_notify; flagged partial */
+        8 /**< a close-delimited body may end without close_notify; flagged partial */
 };
 
+/** How servers are verified, and who we are to them. Files are read when they are first needed. */
 struct aioduct_tls_options {
-    unsigned flags;           /* AIODUCT_TLS_* */
-    const char *ca_file;      /* PEM, replaces the system's trust store; NULL: the system's */
-    const char *ca_dir;       /* directory of PEM files, replaces the system's too; NULL: none */
-    const char *cert_file;    /* PEM client certificate chain; NULL: none */
-    const char *key_file;     /* PEM private key; NULL: in cert_file */
-    const char *key_password; /* of key_file; NULL: none */
-    const char *priority;     /* GnuTLS priority string; NULL: "NORMAL" with TLS 1.2 and 1.3 */
+    unsigned flags;           /**< AIODUCT_TLS_* */
+    const char *ca_file;      /**< PEM, replaces the system's trust store; NULL: the system's */
+    const char *ca_dir;       /**< directory of PEM files, replaces the system's too; NULL: none */
+    const char *cert_file;    /**< PEM client certificate chain; NULL: none */
+    const char *key_file;     /**< PEM private key; NULL: in cert_file */
+    const char *key_password; /**< of key_file; NULL: none */
+    const char *priority;     /**< GnuTLS priority string; NULL: "NORMAL" with TLS 1.2 and 1.3 */
 };
 
 /**
@@ -78,79 +91,82 @@ struct aioduct_tls_options {
  * value fails creation with -EINVAL and a message that names the option.
  */
 struct aioduct_client_options {
-    size_t size; /* sizeof(struct aioduct_client_options) */
+    size_t size; /**< sizeof(struct aioduct_client_options) */
 
-    /* Name, list, "auto" or absolute path; NULL: AIODUCT_RUNTIME, config file, automatic. */
+    /** Name, list, "auto" or absolute path; NULL: AIODUCT_RUNTIME, config file, automatic. */
     const char *runtime;
-    /* NULL: AIODUCT_CONFIG, else the user's, else the system's; "": none. */
+    /** NULL: AIODUCT_CONFIG, else the user's, else the system's; "": none. */
     const char *config_file;
-    int workers; /* 0: the config file's, else none: the caller's thread drives */
-    enum aioduct_binding binding;
+    int workers; /**< 0: the config file's, else none: the caller's thread drives */
+    enum aioduct_binding binding; /**< which threads may submit */
 
     /* deadlines, milliseconds */
-    int connect_timeout_ms;   /* 10,000: name, TCP, TLS and waiting for another attempt, together */
-    int acquire_timeout_ms;   /* 30,000: waiting for a connection slot */
-    int head_timeout_ms;      /* 60,000: from the last request byte to the final head */
-    int read_gap_timeout_ms;  /* 60,000: silence inside a response body */
-    int write_gap_timeout_ms; /* 60,000: no progress inside a request body */
-    int expect_timeout_ms;    /* 1,000: a body that was announced by Expect waits for a 100 */
-    int total_timeout_ms;     /* none: the whole exchange */
-    int low_speed_bytes;      /* any: fewer bytes a second, both ways together, is too slow ... */
-    int low_speed_s;          /* 30: ... if it stays so for this long; holding back is no fault */
-    int idle_timeout_ms;      /* 90,000: an idle connection is closed */
-    int connection_age_ms;    /* 900,000: then a connection takes no new requests */
+    int connect_timeout_ms; /**< 10,000: name, TCP, TLS and waiting for another attempt, together */
+    int acquire_timeout_ms; /**< 30,000: waiting for a connection slot */
+    int head_timeout_ms;    /**< 60,000: from the last request byte to the final head */
+    int read_gap_timeout_ms;  /**< 60,000: silence inside a response body */
+    int write_gap_timeout_ms; /**< 60,000: no progress inside a request body */
+    int expect_timeout_ms;    /**< 1,000: a body that was announced by Expect waits for a 100 */
+    int total_timeout_ms;     /**< none: the whole exchange */
+    int low_speed_bytes;      /**< any: fewer bytes a second, both ways together, is too slow ... */
+    int low_speed_s;          /**< 30: ... if it stays so for this long; holding back is no fault */
+    int idle_timeout_ms;      /**< 90,000: an idle connection is closed */
+    int connection_age_ms;    /**< 900,000: then a connection takes no new requests */
 
     /* limits */
-    int head_bytes_max;        /* 65,536: a response head */
-    int head_fields_max;       /* 256 */
-    int interim_max;           /* 16: 1xx responses before the final one */
-    int trailer_bytes_max;     /* 16,384 */
-    int chunk_ext_max;         /* 16,384: bytes of chunk extensions in a response */
-    int url_bytes_max;         /* 65,536 */
-    int window_bytes;          /* 1,048,576: delivered and not released, an exchange */
-    int64_t collect_bytes_max; /* 67,108,864: a body gathered in memory */
-    int drain_bytes_max;       /* 65,536: rest of a dropped body that is read to keep a connection;
+    int head_bytes_max;        /**< 65,536: a response head */
+    int head_fields_max;       /**< 256 */
+    int interim_max;           /**< 16: 1xx responses before the final one */
+    int trailer_bytes_max;     /**< 16,384 */
+    int chunk_ext_max;         /**< 16,384: bytes of chunk extensions in a response */
+    int url_bytes_max;         /**< 65,536 */
+    int window_bytes;          /**< 1,048,576: delivered and not released, an exchange */
+    int64_t collect_bytes_max; /**< 67,108,864: a body gathered in memory */
+    int drain_bytes_max; /**< 65,536: rest of a dropped body that is read to keep a connection;
                                   AIODUCT_OFF:       none */
     /* With workers each has its part of the next three, rounded up, and one connection at least:
      * four workers open 16 connections each to an origin, and a limit of 1 means one each. */
-    int connections_per_origin_max;          /* 64; more requests queue */
-    int idle_per_origin_max, idle_total_max; /* 16; 256; AIODUCT_OFF: none is kept */
-    int waiters_max; /* 10,000: queued requests, of all workers together; more are refused */
-    int replays_max; /* 2: resends of a request that provably was not processed, or that a kept
+    int connections_per_origin_max; /**< 64; more requests queue */
+    int idle_per_origin_max; /**< 16: idle connections to one origin; AIODUCT_OFF: none is kept */
+    int idle_total_max;      /**< 256: idle connections of the client; AIODUCT_OFF: none is kept */
+    int waiters_max; /**< 10,000: queued requests, of all workers together; more are refused */
+    int replays_max; /**< 2: resends of a request that provably was not processed, or that a kept
                         connection lost and whose method is idempotent; AIODUCT_OFF: none */
 
-    enum aioduct_family family; /* any */
-    struct aioduct_socket_options socket;
-    struct aioduct_tls_options tls;
-    const char *const *resolve; /* "host:port:address[,address]..."; NULL-terminated; NULL: none */
+    enum aioduct_family family;           /**< any */
+    struct aioduct_socket_options socket; /**< of every connection */
+    struct aioduct_tls_options tls;       /**< of every https connection */
     const char *const
-        *connect_to; /* "host:port:host2:port2", any part but host2 may be empty; NULL: none */
-    const char *user_agent; /* NULL: "aioduct/<version>"; "": none */
-    int resolver_threads;   /* 4: threads for getaddrinfo, started when first needed */
-    int dns_cache_ms;       /* 60,000; failures 5,000 */
+        *resolve; /**< "host:port:address[,address]..."; NULL-terminated; NULL: none */
+    const char *const
+        *connect_to; /**< "host:port:host2:port2", any part but host2 may be empty; NULL: none */
+    const char *user_agent; /**< NULL: "aioduct/<version>"; "": none */
+    int resolver_threads;   /**< 4: threads for getaddrinfo, started when first needed */
+    int dns_cache_ms;       /**< 60,000; failures 5,000 */
 
-    /* Hears of all that goes on (event.h); NULL: nobody does. */
+    /** Hears of all that goes on (event.h); NULL: nobody does. */
     aioduct_event_fn on_event;
-    void *event_user; /* borrowed until the client is gone */
+    void *event_user; /**< borrowed until the client is gone */
 
-    /* A loop that the application owns and runs, for the client to live in (loop.h); workers must
+    /** A loop that the application owns and runs, for the client to live in (loop.h); workers must
      * be 0, and the config file's are not heeded. None. */
     struct aioduct_foreign_loop loop;
 
     /* HTTP/2 */
-    int version; /* AIODUCT_HTTP_* (request.h) of requests that leave it open; 0: AUTO */
-    int h2_connections_per_origin_max; /* 4: a full one opens another, then requests queue; with
+    int version; /**< AIODUCT_HTTP_* (request.h) of requests that leave it open; 0: AUTO */
+    int h2_connections_per_origin_max; /**< 4: a full one opens another, then requests queue; with
                                           workers each has its part, as above */
-    int h2_streams_max; /* 256: requests at once on a connection, or the server's value if lower */
-    int h2_connection_window_bytes; /* 16,777,216: a server may send so much ahead on one */
-    int ping_timeout_ms;  /* 10,000: a connection on which a request timed out, and nothing came,
+    int h2_streams_max; /**< 256: requests at once on a connection; the server's value if lower */
+    int h2_connection_window_bytes; /**< 16,777,216: a server may send so much ahead on one */
+    int ping_timeout_ms;  /**< 10,000: a connection on which a request timed out, and nothing came,
                              must answer a ping in this time */
-    int ping_interval_ms; /* none: ping a connection that was silent so long */
-    int h2_probe; /* on: while nobody knows whether a server has HTTP/2 one connection is opened to
-                     it, and other requests wait for what it says; AIODUCT_OFF: each has its own
-                     opened at once */
+    int ping_interval_ms; /**< none: ping a connection that was silent so long */
+    int h2_probe; /**< on: while nobody knows whether a server has HTTP/2 one connection is opened
+                       to it, and other requests wait for what it says; AIODUCT_OFF: each has its
+                       own opened at once */
 };
 
+/** Options with nothing but defaults: begin with it. */
 #ifdef __cplusplus
 static inline struct aioduct_client_options aioduct_client_options_init_(void)
 {

@@ -20,24 +20,26 @@ extern "C" {
 
 struct aioduct_exchange;
 
-/* One header field. Not NUL-terminated; names in the case that the peer sent. */
+/** One header field. Not NUL-terminated; names in the case that the peer sent. */
 struct aioduct_header {
-    const char *name, *value;
-    uint32_t name_bytes, value_bytes;
+    const char *name;     /**< not NUL-terminated */
+    const char *value;    /**< without blanks around it; not NUL-terminated */
+    uint32_t name_bytes;  /**< bytes of @name */
+    uint32_t value_bytes; /**< bytes of @value */
 };
 
-/* A response head, or a trailer section (status 0). Borrowed for the callback it is given to. */
+/** A response head, or a trailer section (status 0). Borrowed for the callback it is given to. */
 struct aioduct_head {
-    size_t size;
-    int status;         /* 100 to 999 */
-    int version;        /* 10, 11 or 20 */
-    const char *reason; /* reason phrase, not NUL-terminated; may be empty */
-    uint32_t reason_bytes;
-    uint32_t header_count;
-    const struct aioduct_header *headers;
-    const char *raw; /* the head as it came, up to and with the empty line; NULL where there is no
+    size_t size;                          /**< of this struct, as the library knows it */
+    int status;                           /**< 100 to 999 */
+    int version;                          /**< 10, 11 or 20 */
+    const char *reason;                   /**< reason phrase, not NUL-terminated; may be empty */
+    uint32_t reason_bytes;                /**< bytes of @reason */
+    uint32_t header_count;                /**< fields in @headers */
+    const struct aioduct_header *headers; /**< in the order in which they came */
+    const char *raw; /**< the head as it came, up to and with the empty line; NULL where there is no
                         such text */
-    uint32_t raw_bytes;
+    uint32_t raw_bytes; /**< bytes of @raw */
 };
 
 /**
@@ -57,72 +59,75 @@ AIODUCT_API const char *aioduct_head_find(const struct aioduct_head *head, const
 AIODUCT_API int aioduct_head_retry_after(const struct aioduct_head *head, int64_t now_s,
                                          int64_t *out_s);
 
-/* Nanoseconds since the exchange's loop took it, never falling from one line to the next; 0: that
+/** Nanoseconds since the exchange's loop took it, never falling from one line to the next; 0: that
  * phase did not happen (a reused connection resolves nothing). Of a request that was sent again,
  * those of the last time. */
 struct aioduct_timings {
-    size_t size;
-    uint64_t dialled_ns;    /* the connection that it got began to be opened */
-    uint64_t resolved_ns;   /* addresses known */
-    uint64_t connected_ns;  /* TCP connection made */
-    uint64_t secured_ns;    /* TLS handshake finished */
-    uint64_t picked_ns;     /* a connection was given to it: the end of all queueing */
-    uint64_t sent_ns;       /* last request byte given to the system */
-    uint64_t first_byte_ns; /* first response byte */
-    uint64_t head_ns;       /* final head complete */
-    uint64_t end_ns;        /* exchange complete */
+    size_t size;            /**< of this struct, as the library knows it */
+    uint64_t dialled_ns;    /**< the connection that it got began to be opened */
+    uint64_t resolved_ns;   /**< addresses known */
+    uint64_t connected_ns;  /**< TCP connection made */
+    uint64_t secured_ns;    /**< TLS handshake finished */
+    uint64_t picked_ns;     /**< a connection was given to it: the end of all queueing */
+    uint64_t sent_ns;       /**< last request byte given to the system */
+    uint64_t first_byte_ns; /**< first response byte */
+    uint64_t head_ns;       /**< final head complete */
+    uint64_t end_ns;        /**< exchange complete */
 };
 
-/* What is known of an exchange; strings are borrowed until on_done returns (a response keeps its
+/** What is known of an exchange; strings are borrowed until on_done returns (a response keeps its
  * own). */
 struct aioduct_exchange_info {
-    size_t size;
-    int reused; /* 1: on a connection that had served before */
-    int tls_resumed;
-    const char *protocol;     /* "http/1.1" or "h2"; "" before a connection was picked */
-    const char *tls_version;  /* "TLS1.3"; "" without TLS */
-    const char *tls_cipher;   /* "" without TLS */
-    const char *peer_address; /* numeric; "" if unknown */
-    const char *local_address;
-    int peer_port, local_port;
-    const char *request_head; /* as sent, with the empty line; not NUL-terminated; NULL before */
-    uint32_t request_head_bytes;
-    uint64_t head_bytes;   /* of response heads, interim ones too */
-    uint64_t body_bytes;   /* response body delivered */
-    uint64_t upload_bytes; /* request body sent */
-    struct aioduct_timings timings;
-    int replays;         /* times that it was sent again */
-    uint64_t connection; /* number of its connection, as in events; 0: none */
-    /* With framing, before TLS, as far as the codec has come; of the last sending. */
-    uint64_t sent_bytes, received_bytes;
-    /* Of its connection since it was opened, TLS included: what went over the wire. */
-    uint64_t wire_sent_bytes, wire_received_bytes;
+    size_t size;               /**< of this struct, as the caller knows it */
+    int reused;                /**< 1: on a connection that had served before */
+    int tls_resumed;           /**< 1: an earlier TLS session was taken up again */
+    const char *protocol;      /**< "http/1.1" or "h2"; "" before a connection was picked */
+    const char *tls_version;   /**< "TLS1.3"; "" without TLS */
+    const char *tls_cipher;    /**< "" without TLS */
+    const char *peer_address;  /**< numeric; "" if unknown */
+    const char *local_address; /**< numeric; "" if unknown */
+    int peer_port;             /**< 0 if unknown */
+    int local_port;            /**< 0 if unknown */
+    const char *request_head;  /**< as sent, with the empty line; not NUL-terminated; NULL before */
+    uint32_t request_head_bytes;    /**< bytes of @request_head */
+    uint64_t head_bytes;            /**< of response heads, interim ones too */
+    uint64_t body_bytes;            /**< response body delivered */
+    uint64_t upload_bytes;          /**< request body sent */
+    struct aioduct_timings timings; /**< when each phase ended */
+    int replays;                    /**< times that it was sent again */
+    uint64_t connection;            /**< number of its connection, as in events; 0: none */
+    uint64_t sent_bytes;            /**< with framing, before TLS; of the last sending */
+    /** The same of what came, as far as the codec has come. */
+    uint64_t received_bytes;
+    /** Sent by its connection since it was opened, TLS included: what went over the wire. */
+    uint64_t wire_sent_bytes;
+    uint64_t wire_received_bytes; /**< the same, received */
 };
 
-#define AIODUCT_HOLD \
-    1 /* on_body: I keep these bytes in view; aioduct_exchange_release gives the credit back */
+/** on_body: I keep these bytes in view; aioduct_exchange_release gives the credit back. */
+#define AIODUCT_HOLD 1
 
-/* What the caller wants to hear; NULL members are not called. All on the loop thread of the
+/** What the caller wants to hear; NULL members are not called. All on the loop thread of the
  * exchange. */
 struct aioduct_callbacks {
-    size_t size;
-    /* 1xx response; zero or more times before on_head. */
+    size_t size; /**< of this struct, as the caller knows it */
+    /** 1xx response; zero or more times before on_head. */
     void (*on_interim)(struct aioduct_exchange *exchange, const struct aioduct_head *head,
                        void *user);
-    /* Final response head; at most once. Negative: end the exchange with AIODUCT_E_SINK. */
+    /** Final response head; at most once. Negative: end the exchange with AIODUCT_E_SINK. */
     int (*on_head)(struct aioduct_exchange *exchange, const struct aioduct_head *head, void *user);
-    /* Body bytes, valid until this returns; none, once, at the peer's end of a raw exchange. 0:
+    /** Body bytes, valid until this returns; none, once, at the peer's end of a raw exchange. 0:
      * consumed; AIODUCT_HOLD: counted against window_bytes until released; negative: end the
      * exchange with AIODUCT_E_SINK. */
     int (*on_body)(struct aioduct_exchange *exchange, const void *bytes, size_t count, void *user);
-    /* Trailer section after the body; at most once. */
+    /** Trailer section after the body; at most once. */
     void (*on_trailers)(struct aioduct_exchange *exchange, const struct aioduct_head *trailers,
                         void *user);
-    /* Exactly once. @error->code 0: the response is complete. The exchange is gone when this
+    /** Exactly once. @error->code 0: the response is complete. The exchange is gone when this
      * returns. */
     void (*on_done)(struct aioduct_exchange *exchange, const struct aioduct_error *error,
                     void *user);
-    /* A body that is pushed has room again: aioduct_exchange_write had taken less than it was
+    /** A body that is pushed has room again: aioduct_exchange_write had taken less than it was
      * given.
      */
     void (*on_writable)(struct aioduct_exchange *exchange, void *user);
@@ -166,6 +171,7 @@ AIODUCT_API int aioduct_exchange_release(struct aioduct_exchange *exchange, size
 /** Deliver no more body until resumed; on_done waits too unless it is an error. Thread: as cancel.
  */
 AIODUCT_API int aioduct_exchange_pause(struct aioduct_exchange *exchange);
+/** Deliver what was held back, and go on. Thread: as cancel. */
 AIODUCT_API int aioduct_exchange_resume(struct aioduct_exchange *exchange);
 /** The body source that said AIODUCT_BODY_WAIT has bytes, or its end. Thread: as cancel. */
 AIODUCT_API int aioduct_exchange_body_ready(struct aioduct_exchange *exchange);
@@ -212,6 +218,7 @@ AIODUCT_API int aioduct_client_fetch(struct aioduct_client *client, struct aiodu
 AIODUCT_API int aioduct_get(struct aioduct_client *client, const char *url,
                             struct aioduct_response **out, struct aioduct_error *error);
 
+/** Status of the final head, 100 to 999. Thread: any. */
 AIODUCT_API int aioduct_response_status(const struct aioduct_response *response);
 /** First field of that name, NUL-terminated, or NULL. Borrowed from @response. */
 AIODUCT_API const char *aioduct_response_header(const struct aioduct_response *response,
@@ -225,6 +232,7 @@ AIODUCT_API const void *aioduct_response_body(const struct aioduct_response *res
 /** Connection, protocol and times. Borrowed from @response. */
 AIODUCT_API const struct aioduct_exchange_info *aioduct_response_info(
     const struct aioduct_response *response);
+/** Free a response, with all that was borrowed from it. NULL does nothing. Thread: any. */
 AIODUCT_API void aioduct_response_destroy(struct aioduct_response *response);
 
 #ifdef __cplusplus

@@ -41,11 +41,11 @@ extern "C" {
 
 struct aioduct_client;
 
-/* A loop of the application; all zero: none. Copied, but for the loop itself. */
+/** A loop of the application; all zero: none. Copied, but for the loop itself. */
 struct aioduct_foreign_loop {
-    const char *kind; /* "libevent", "libev", "io_uring", or as a third party's runtime has it */
-    void *loop;       /* struct event_base *, struct ev_loop *, struct io_uring * */
-    /* The program's address of the library's run function, which must be the one that the runtime
+    const char *kind; /**< "libevent", "libev", "io_uring", or as a third party's runtime has it */
+    void *loop;       /**< struct event_base *, struct ev_loop *, struct io_uring * */
+    /** The program's address of the library's run function, which must be the one that the runtime
      * has: two copies of a library do not understand each other's loops. NULL: not compared. */
     void (*witness)(void);
 };
@@ -60,10 +60,12 @@ static inline struct aioduct_foreign_loop aioduct_foreign_loop_(const char *kind
     return made;
 }
 
-/* For aioduct_client_options.loop; the library's own header is included before their use. */
+/** For aioduct_client_options.loop: a struct event_base *. <event2/event.h> is included before. */
 #define AIODUCT_LOOP_LIBEVENT(base) \
     aioduct_foreign_loop_("libevent", (base), (void (*)(void))event_base_loop)
+/** For aioduct_client_options.loop: a struct ev_loop *. <ev.h> is included before. */
 #define AIODUCT_LOOP_LIBEV(loop) aioduct_foreign_loop_("libev", (loop), (void (*)(void))ev_run)
+/** For aioduct_client_options.loop: a struct io_uring *. */
 #define AIODUCT_LOOP_IO_URING(ring) aioduct_foreign_loop_("io_uring", (ring), NULL)
 
 /* ---- rings ----
@@ -85,7 +87,7 @@ static inline struct aioduct_foreign_loop aioduct_foreign_loop_(const char *kind
  *     }
  */
 
-/* The upper 16 bits of user_data in every entry of a client, and in none of the application's. */
+/** The upper 16 bits of user_data in every entry of a client, and in none of the application's. */
 #define AIODUCT_RING_TAG 0xadc7u
 
 /** Is a completion with this user_data a client's? One whose client is gone is to be dropped. */

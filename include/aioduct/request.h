@@ -16,11 +16,12 @@ extern "C" {
 
 struct aioduct_request;
 
+/** Versions of HTTP that a request offers. */
 enum {
-    AIODUCT_HTTP_AUTO = 0,               /* https: HTTP/2 or 1.1, as ALPN has it; http: 1.1 */
-    AIODUCT_HTTP_1_1 = 11,               /* nothing else is offered */
-    AIODUCT_HTTP_2 = 20,                 /* https only; nothing else is offered */
-    AIODUCT_HTTP_2_PRIOR_KNOWLEDGE = 21, /* the same, and on http without asking (h2c) */
+    AIODUCT_HTTP_AUTO = 0,               /**< https: HTTP/2 or 1.1, as ALPN has it; http: 1.1 */
+    AIODUCT_HTTP_1_1 = 11,               /**< nothing else is offered */
+    AIODUCT_HTTP_2 = 20,                 /**< https only; nothing else is offered */
+    AIODUCT_HTTP_2_PRIOR_KNOWLEDGE = 21, /**< the same, and on http without asking (h2c) */
 };
 
 /**
@@ -36,18 +37,20 @@ AIODUCT_API int aioduct_request_create(const char *method, const char *url,
 AIODUCT_API void aioduct_request_destroy(struct aioduct_request *request);
 
 /**
- * Add a header field; replace all of that name; remove all of that name. Order and case of names
- * are kept. CR, LF and NUL are refused (RFC 9110 section 5.5), as are Content-Length,
- * Transfer-Encoding, Host and Connection values that contradict the request. Removing "User-Agent"
- * or "Accept", or setting it to "", suppresses the default field; Host cannot be removed, and
- * another is said by aioduct_request_authority. A declared Content-Length or Transfer-Encoding is
- * checked against the body whichever is set first, and sent once. Owns:    strings copied Returns:
- * 0 | -EINVAL (the name or value is not allowed) | -EBUSY (frozen) | -ENOMEM
+ * Add a header field. Order and case of names are kept. CR, LF and NUL are refused (RFC 9110
+ * section 5.5), as are Content-Length, Transfer-Encoding, Host and Connection values that
+ * contradict the request. Removing "User-Agent" or "Accept", or setting it to "", suppresses the
+ * default field; Host cannot be removed, and another is said by aioduct_request_authority. A
+ * declared Content-Length or Transfer-Encoding is checked against the body whichever is set first,
+ * and sent once. Owns:    strings copied Returns: 0 | -EINVAL (the name or value is not allowed) |
+ * -EBUSY (frozen) | -ENOMEM
  */
 AIODUCT_API int aioduct_request_header_add(struct aioduct_request *request, const char *name,
                                            const char *value);
+/** Put one field in the place of all of that name. Otherwise as aioduct_request_header_add. */
 AIODUCT_API int aioduct_request_header_set(struct aioduct_request *request, const char *name,
                                            const char *value);
+/** Remove all fields of that name. Otherwise as aioduct_request_header_add. */
 AIODUCT_API int aioduct_request_header_remove(struct aioduct_request *request, const char *name);
 
 /**
@@ -78,16 +81,22 @@ AIODUCT_API int aioduct_request_basic_auth(struct aioduct_request *request, cons
 
 /**
  * Send these bytes as the body, with Content-Length. May be sent again: replayable.
- * Owns:    copy: copied. borrow: borrowed until the request and every exchange of it are gone
+ * Owns:    bytes copied
  * Returns: 0 | -EBUSY | -ENOMEM
  */
 AIODUCT_API int aioduct_request_body_copy(struct aioduct_request *request, const void *bytes,
                                           size_t count);
+/**
+ * As aioduct_request_body_copy, without the copy.
+ * Owns:    @bytes borrowed until the request and every exchange of it are gone
+ * Returns: 0 | -EBUSY | -ENOMEM
+ */
 AIODUCT_API int aioduct_request_body_borrow(struct aioduct_request *request, const void *bytes,
                                             size_t count);
 
-#define AIODUCT_BODY_WAIT \
-    (-11) /* -EAGAIN: nothing now; aioduct_exchange_body_ready will be called */
+/** Of a body's source: nothing now, aioduct_exchange_body_ready will be called. It is -EAGAIN. */
+#define AIODUCT_BODY_WAIT (-11)
+/** Of a body: how long it is turns out at its end. */
 #define AIODUCT_LENGTH_UNKNOWN (-1)
 
 /**
@@ -112,17 +121,17 @@ AIODUCT_API int aioduct_request_body_push(struct aioduct_request *request, int64
  * A body that is read piece by piece. Callbacks run on the loop thread of the exchange.
  */
 struct aioduct_body_source {
-    size_t size;
-    /* Put at most @capacity bytes into @buffer -> count; 0 at the end; AIODUCT_BODY_WAIT; other
+    size_t size; /**< of this struct, as the caller knows it */
+    /** Put at most @capacity bytes into @buffer -> count; 0 at the end; AIODUCT_BODY_WAIT; other
      * negative: give up, the exchange fails with AIODUCT_E_BODY_SOURCE and os_code = -result. */
     int64_t (*read)(void *user, void *buffer, size_t capacity);
-    /* Start again from the first byte, for a safe resend -> 0 or negative. NULL: the body cannot be
-     * sent again. */
+    /** Start again from the first byte, for a safe resend -> 0 or negative. NULL: the body
+     * cannot be sent again. */
     int (*rewind)(void *user);
-    /* The exchange is done with the source. NULL: not told. Once for each submit: before on_done,
+    /** The exchange is done with the source. NULL: not told. Once for each submit: before on_done,
      * and before on_head already if the answer refuses the body. */
     void (*finished)(void *user);
-    void *user;
+    void *user; /**< first argument of all of them */
 };
 
 /**
@@ -195,11 +204,17 @@ AIODUCT_API int aioduct_request_connect_to(struct aioduct_request *request, cons
  * -> 0 | -EBUSY */
 AIODUCT_API int aioduct_request_total_timeout_ms(struct aioduct_request *request, int timeout_ms);
 
-/* Deadlines of one request, milliseconds. 0: the client's option of that name; AIODUCT_NO_LIMIT:
+/** Deadlines of one request, milliseconds. 0: the client's option of that name; AIODUCT_NO_LIMIT:
  * none. */
 struct aioduct_request_timeouts {
-    size_t size;
-    int connect_ms, acquire_ms, head_ms, read_gap_ms, write_gap_ms, expect_ms, total_ms;
+    size_t size;      /**< of this struct, as the caller knows it */
+    int connect_ms;   /**< name, TCP and TLS together */
+    int acquire_ms;   /**< waiting for a connection */
+    int head_ms;      /**< from the last request byte to the final head */
+    int read_gap_ms;  /**< silence inside the response body */
+    int write_gap_ms; /**< no progress inside the request body */
+    int expect_ms;    /**< a body that was announced by Expect waits for a 100 */
+    int total_ms;     /**< the whole exchange */
 };
 
 /** All of them, instead of those set before. Owns: copied. -> 0 | -EINVAL (names none) | -EBUSY */
@@ -207,11 +222,12 @@ AIODUCT_API int aioduct_request_timeouts(struct aioduct_request *request,
                                          const struct aioduct_request_timeouts *timeouts);
 
 /**
- * At most so many bytes a second of the response body are delivered, or of the request body sent;
- * 0: any. A quarter of a second's bytes may go at once.
+ * At most so many bytes a second of the response body are delivered; 0: any. A quarter of a
+ * second's bytes may go at once.
  * Returns: 0 | -EINVAL (negative) | -EBUSY
  */
 AIODUCT_API int aioduct_request_recv_rate_max(struct aioduct_request *request, int64_t bytes_per_s);
+/** The same for bytes of the request body that are sent. */
 AIODUCT_API int aioduct_request_send_rate_max(struct aioduct_request *request, int64_t bytes_per_s);
 
 /**

@@ -17,24 +17,26 @@
 extern "C" {
 #endif
 
-struct aioduct_plugin; /* <aioduct/plugin/plugin.h> */
+struct aioduct_plugin; /**< <aioduct/plugin/plugin.h> */
 
-/* State of an installed runtime, as aioduct_runtime_list sees it. */
+/** State of an installed runtime, as aioduct_runtime_list sees it. */
 enum aioduct_runtime_status {
-    AIODUCT_RUNTIME_OK = 0, /* can run here */
-    AIODUCT_RUNTIME_SKIP,   /* sound, but cannot run on this machine; reason says why */
-    AIODUCT_RUNTIME_ERROR   /* broken: not loaded; reason says why */
+    AIODUCT_RUNTIME_OK = 0, /**< can run here */
+    AIODUCT_RUNTIME_SKIP,   /**< sound, but cannot run on this machine; reason says why */
+    AIODUCT_RUNTIME_ERROR   /**< broken: not loaded; reason says why */
 };
 
+/** What is known of a runtime. Borrowed for the call that it is given to; texts are never NULL. */
 struct aioduct_runtime_info {
-    size_t size;
-    const char *name;
-    enum aioduct_runtime_status status;
-    const char *capabilities;  /* "poll,connector"; empty if unknown */
-    const char *abi;           /* "1.0"; empty if unknown */
-    const char *version;       /* the plugin's own; empty if it was not loaded */
-    const char *origin;        /* absolute path, "built in" or "registered" */
-    const char *reason, *hint; /* empty when status is OK */
+    size_t size;                        /**< of this struct, as the library knows it */
+    const char *name;                   /**< "uring" */
+    enum aioduct_runtime_status status; /**< whether it can run here */
+    const char *capabilities;           /**< "poll,connector"; empty if unknown */
+    const char *abi;                    /**< "1.0"; empty if unknown */
+    const char *version;                /**< the plugin's own; empty if it was not loaded */
+    const char *origin;                 /**< absolute path, "built in" or "registered" */
+    const char *reason;                 /**< why it cannot run; empty when status is OK */
+    const char *hint;                   /**< what to do about it; may be empty */
 };
 
 /**
@@ -49,16 +51,16 @@ AIODUCT_API int aioduct_runtime_list(int probe,
                                                   void *user),
                                      void *user, struct aioduct_error *error);
 
-/* Result of a dry selection. Strings are inline: nothing to free. */
+/** Result of a dry selection. Strings are inline: nothing to free. */
 struct aioduct_runtime_selection {
-    size_t size;
-    char name[40];
-    char origin[512]; /* path or "built in" */
-    char version[40];
-    char abi[16];
-    char source[512]; /* whose word: "option", "AIODUCT_RUNTIME", "/etc/aioduct/aioduct.conf:3" or
+    size_t size;      /**< of this struct, as the caller knows it */
+    char name[40];    /**< "uring" */
+    char origin[512]; /**< path or "built in" */
+    char version[40]; /**< the plugin's own */
+    char abi[16];     /**< "1.0" */
+    char source[512]; /**< whose word: "option", "AIODUCT_RUNTIME", "/etc/aioduct/aioduct.conf:3" or
                          "automatic" */
-    char notice[512]; /* what was passed over and why; empty if the first choice runs */
+    char notice[512]; /**< what was passed over and why; empty if the first choice runs */
 };
 
 /**
@@ -70,13 +72,13 @@ struct aioduct_runtime_selection {
 AIODUCT_API int aioduct_runtime_select(const char *value, struct aioduct_runtime_selection *out,
                                        struct aioduct_error *error);
 
-/* What aioduct_runtime_explain tells; NULL members are not called. */
+/** What aioduct_runtime_explain tells; NULL members are not called. */
 struct aioduct_runtime_explainer {
-    size_t size;
-    /* Each word there is on which runtime to use, the one that decides first: @source as in a
+    size_t size; /**< of this struct, as the caller knows it */
+    /** Each word there is on which runtime to use, the one that decides first: @source as in a
      * selection. */
     void (*on_word)(const char *source, const char *word, void *user);
-    /* Each candidate of that word which was tried, in order; only the last can be OK. */
+    /** Each candidate of that word which was tried, in order; only the last can be OK. */
     void (*on_candidate)(const struct aioduct_runtime_info *info, void *user);
 };
 
@@ -92,18 +94,18 @@ AIODUCT_API int aioduct_runtime_explain(const char *value,
                                         void *user, struct aioduct_runtime_selection *out,
                                         struct aioduct_error *error);
 
-/* What can be known of a plugin without running it. Strings are inline: nothing to free. */
+/** What can be known of a plugin without running it. Strings are inline: nothing to free. */
 struct aioduct_plugin_inspection {
-    size_t size;
-    char origin[4096];            /* absolute path, "built in" or "registered" */
-    char name[40];                /* as its note has it; empty if unknown, as the next three */
-    char abi[16];                 /* "1.0": built with */
-    char abi_needed[16];          /* "1.0": does with */
-    char capabilities[64];        /* "runtime,poll,connector" */
-    char version[40];             /* of what is linked in; a file's note does not say */
-    struct aioduct_error place;   /* code 0, or why others could have written it; then it is loaded
+    size_t size;                /**< of this struct, as the caller knows it */
+    char origin[4096];          /**< absolute path, "built in" or "registered" */
+    char name[40];              /**< as its note has it; empty if unknown, as the next three */
+    char abi[16];               /**< "1.0": built with */
+    char abi_needed[16];        /**< "1.0": does with */
+    char capabilities[64];      /**< "runtime,poll,connector" */
+    char version[40];           /**< of what is linked in; a file's note does not say */
+    struct aioduct_error place; /**< code 0, or why others could have written it; then it is loaded
                                      only if the program itself names its path */
-    struct aioduct_error content; /* code 0, or why it cannot be loaded */
+    struct aioduct_error content; /**< code 0, or why it cannot be loaded */
 };
 
 /**
@@ -140,7 +142,7 @@ AIODUCT_API int aioduct_plugins_disable(void);
 AIODUCT_API int aioduct_runtime_register(const struct aioduct_plugin *plugin,
                                          struct aioduct_error *error);
 
-/* Levels as in AIODUCT_LOG_* of the plugin header: 0 error, 1 warning, 2 notice, 3 info, 4 debug
+/** Levels as in AIODUCT_LOG_* of the plugin header: 0 error, 1 warning, 2 notice, 3 info, 4 debug
  * (each event of a client), 5 trace (and the heads of requests and responses). */
 typedef void (*aioduct_log_fn)(int level, const char *message, void *user);
 

@@ -15,30 +15,34 @@
 extern "C" {
 #endif
 
-#define AIODUCT_STATS_REASONS 16 /* room for every enum aioduct_close_reason */
+#define AIODUCT_STATS_REASONS 16 /**< room for every enum aioduct_close_reason */
 
+/** Counters of a client. */
 struct aioduct_client_stats {
-    size_t size; /* sizeof(struct aioduct_client_stats), set by the caller */
+    size_t size; /**< sizeof(struct aioduct_client_stats), set by the caller */
 
-    /* now */
+    /** now */
     uint64_t connections_opening;
-    uint64_t connections_open; /* idle ones too */
-    uint64_t connections_idle;
-    uint64_t h2_streams;  /* exchanges on HTTP/2 connections */
-    uint64_t waiters;     /* exchanges that wait for a connection */
-    uint64_t outstanding; /* exchanges submitted and not completed */
+    uint64_t connections_open; /**< idle ones too */
+    uint64_t connections_idle; /**< of these, those that carry no exchange */
+    uint64_t h2_streams;       /**< exchanges on HTTP/2 connections */
+    uint64_t waiters;          /**< exchanges that wait for a connection */
+    uint64_t outstanding;      /**< exchanges submitted and not completed */
 
     /* since the client was created */
-    uint64_t hits;          /* exchanges that found an open connection */
-    uint64_t misses;        /* exchanges that had to wait for one; a resend counts again */
-    uint64_t dials;         /* connections that were begun */
-    uint64_t dial_failures; /* connections that could not be opened */
-    uint64_t replays;       /* resends */
-    uint64_t exchanges_done, exchanges_failed;
-    uint64_t bytes_in, bytes_out;           /* on connections, heads and framing too, without TLS */
-    uint64_t closed[AIODUCT_STATS_REASONS]; /* connections, by enum aioduct_close_reason */
+    uint64_t hits;             /**< exchanges that found an open connection */
+    uint64_t misses;           /**< exchanges that had to wait for one; a resend counts again */
+    uint64_t dials;            /**< connections that were begun */
+    uint64_t dial_failures;    /**< connections that could not be opened */
+    uint64_t replays;          /**< resends */
+    uint64_t exchanges_done;   /**< completed with code 0 */
+    uint64_t exchanges_failed; /**< completed with an error, cancelled ones too */
+    uint64_t bytes_in;         /**< received on connections, heads and framing too, without TLS */
+    uint64_t bytes_out;        /**< sent, in the same way */
+    uint64_t closed[AIODUCT_STATS_REASONS]; /**< connections, by enum aioduct_close_reason */
 };
 
+/** Counters with nothing but their size: begin with it. */
 #ifdef __cplusplus
 static inline struct aioduct_client_stats aioduct_client_stats_init_(void)
 {

@@ -41,94 +41,105 @@
 extern "C" {
 #endif
 
-#define AIODUCT_PLUGIN_MAGIC 0x54434441u /* "ADCT" in memory on a little-endian machine */
-#define AIODUCT_ABI_MAJOR 1              /* also in the symbol's name, the directory and the note */
-#define AIODUCT_ABI_MINOR 0              /* counts appended members */
+#define AIODUCT_PLUGIN_MAGIC 0x54434441u /**< "ADCT" in memory on a little-endian machine */
+#define AIODUCT_ABI_MAJOR 1 /**< also in the symbol's name, the directory and the note */
+#define AIODUCT_ABI_MINOR 0 /**< counts appended members */
 
-/* Does the struct that the other side handed us reach as far as member @f, and is it set? */
+/** Does the struct that the other side handed us reach as far as member @f, and is it set? */
 #define AIODUCT_HAS(type, p, f) ((p)->size >= offsetof(type, f) + sizeof((p)->f) && (p)->f)
 
-struct iovec;    /* <sys/uio.h> */
-struct sockaddr; /* <sys/socket.h> */
+struct iovec;    /**< <sys/uio.h> */
+struct sockaddr; /**< <sys/socket.h> */
 
-/* The core's own, opaque to a plugin. A plugin gets a pointer to the core's half and a pointer to
+/** The core's own, opaque to a plugin. A plugin gets a pointer to the core's half and a pointer to
  * its own half. */
 struct aioduct_task;
 struct aioduct_timer;
 struct aioduct_stream;
 
+/** What operations of a stream answer, if they are not refused. */
 enum {
-    AIODUCT_DONE = 0,   /* finished; no completion follows */
-    AIODUCT_PENDING = 1 /* exactly one completion follows, later */
+    AIODUCT_DONE = 0,   /**< finished; no completion follows */
+    AIODUCT_PENDING = 1 /**< exactly one completion follows, later */
 };
 
 /* The same lines stand in <aioduct/error.h>, so that either header stands alone. */
 #ifndef AIODUCT_SHARED_CODES
+/** Whichever header came first has defined the codes below. */
 #define AIODUCT_SHARED_CODES
+/** Codes that core and plugins share. */
 enum {
-    AIODUCT_E_UNAVAILABLE = -5001, /* cannot run on this machine */
-    AIODUCT_E_UNSUPPORTED = -5002, /* an option or operation that the runtime does not have */
-    AIODUCT_E_THREAD = -5003,      /* called from a thread that does not own the object */
-    AIODUCT_E_NESTED = -5004,      /* a blocking call inside a callback of the same instance */
-    AIODUCT_E_FORKED = -5005,      /* the object belongs to the parent process */
-    AIODUCT_E_CLASH = -5006        /* the loop library's symbols belong to another library */
+    AIODUCT_E_UNAVAILABLE = -5001, /**< cannot run on this machine */
+    AIODUCT_E_UNSUPPORTED = -5002, /**< an option or operation that the runtime does not have */
+    AIODUCT_E_THREAD = -5003,      /**< called from a thread that does not own the object */
+    AIODUCT_E_NESTED = -5004,      /**< a blocking call inside a callback of the same instance */
+    AIODUCT_E_FORKED = -5005,      /**< the object belongs to the parent process */
+    AIODUCT_E_CLASH = -5006        /**< the loop library's symbols belong to another library */
 };
 #endif
 
-/* Operations of a stream; bits, so that cancel can name several. */
-enum { AIODUCT_OP_CONNECT = 1, AIODUCT_OP_RECV = 2, AIODUCT_OP_SEND = 4, AIODUCT_OP_SHUTDOWN = 8 };
-
+/** Operations of a stream; bits, so that cancel can name several. */
 enum {
-    AIODUCT_LOG_ERROR = 0,
-    AIODUCT_LOG_WARNING = 1,
-    AIODUCT_LOG_NOTICE = 2,
-    AIODUCT_LOG_INFO = 3,
-    AIODUCT_LOG_DEBUG = 4
+    AIODUCT_OP_CONNECT = 1, /**< connect */
+    AIODUCT_OP_RECV = 2,    /**< recv_start */
+    AIODUCT_OP_SEND = 4,    /**< send */
+    AIODUCT_OP_SHUTDOWN = 8 /**< shutdown */
+};
+
+/** Levels of messages. */
+enum {
+    AIODUCT_LOG_ERROR = 0,   /**< something failed */
+    AIODUCT_LOG_WARNING = 1, /**< something works, but not as it should */
+    AIODUCT_LOG_NOTICE = 2,  /**< what an operator wants to know: once a process */
+    AIODUCT_LOG_INFO = 3,    /**< what an operator may want to know */
+    AIODUCT_LOG_DEBUG = 4    /**< for whoever looks for a mistake */
 };
 
 /* ------------------------------------------------------------------------------------------
  * core -> plugin
  */
 
+/** What a plugin gets of the core. One an instance; it stays until close has returned. */
 struct aioduct_host {
-    uint32_t size;
-    uint16_t abi_major, abi_minor;
-    void *ctx; /* first argument of every member below; one host table an instance */
+    uint32_t size;      /**< of this table, as the core knows it */
+    uint16_t abi_major; /**< AIODUCT_ABI_MAJOR of the core */
+    uint16_t abi_minor; /**< AIODUCT_ABI_MINOR of the core */
+    void *ctx;          /**< first argument of every member below; one host table an instance */
 
-    /* [any] As realloc: @old NULL allocates, @bytes 0 frees. @align is a power of two; 0 means
+    /** [any] As realloc: @old NULL allocates, @bytes 0 frees. @align is a power of two; 0 means
      * malloc's. */
     void *(*alloc)(void *ctx, void *old, size_t bytes, size_t align);
-    /* [any] One line, no newline; level is AIODUCT_LOG_*. */
+    /** [any] One line, no newline; level is AIODUCT_LOG_*. */
     void (*log)(void *ctx, int level, const char *message);
-    /* [any] Why the call that is about to return an error fails; @message is copied. */
+    /** [any] Why the call that is about to return an error fails; @message is copied. */
     void (*error)(void *ctx, int code, const char *message);
-    /* [setup] Value of the option "<plugin name>.<key>"; NULL if not set. A plugin asks for each of
-     * its options by the end of open: one that is set and was not asked for is refused as unknown.
-     * In the text of an error about an option its key stands as it is. Borrowed until open
-     * returns. */
+    /** [setup] Value of the option "<plugin name>.<key>"; NULL if not set. A plugin asks for
+     * each of its options by the end of open: one that is set and was not asked for is refused
+     * as unknown. In the text of an error about an option its key stands as it is. Borrowed
+     * until open returns. */
     const char *(*option)(void *ctx, const char *key);
 
-    /* [loop] Run a task. 1: ready, never run it again. 0: pending, run it again after a wake. */
+    /** [loop] Run a task. 1: ready, never run it again. 0: pending, run it again after a wake. */
     int (*task_run)(void *ctx, struct aioduct_task *task);
-    /* [loop] A deadline given to sleep has passed. The timer is no longer armed when this is
+    /** [loop] A deadline given to sleep has passed. The timer is no longer armed when this is
      * called. */
     void (*timer_fired)(void *ctx, struct aioduct_timer *timer);
-    /* [loop] Once every turn, after its callbacks (also when there were none) and before the loop
+    /** [loop] Once every turn, after its callbacks (also when there were none) and before the loop
      * may wait. The core sends here. A task woken or spawned inside it runs before the wait. */
     void (*turn_end)(void *ctx);
 
-    /* [loop] Bytes arrived. The slice belongs to the runtime and is valid until this returns; bytes
-     * > 0. */
+    /** [loop] Bytes arrived. The slice belongs to the runtime and is valid until this returns;
+     * bytes > 0. */
     void (*on_data)(void *ctx, struct aioduct_stream *stream, const void *slice, size_t bytes);
-    /* [loop] The one completion of an accepted operation. @op is one AIODUCT_OP_*; @code 0 or
+    /** [loop] The one completion of an accepted operation. @op is one AIODUCT_OP_*; @code 0 or
      * negative; @bytes counts what a send took, also when it failed or was cancelled; else 0. */
     void (*on_done)(void *ctx, struct aioduct_stream *stream, int op, int code, size_t bytes);
-    /* [loop] Last word on a stream after stream_close: its memory goes. */
+    /** [loop] Last word on a stream after stream_close: its memory goes. */
     void (*on_closed)(void *ctx, struct aioduct_stream *stream);
 
-    /* [any] 1 if the calling thread drives this instance. */
+    /** [any] 1 if the calling thread drives this instance. */
     int (*is_loop_thread)(void *ctx);
-    /* [setup] Services added later, by id; NULL if unknown. */
+    /** [setup] Services added later, by id; NULL if unknown. */
     const void *(*get_interface)(void *ctx, const char *id);
 };
 
@@ -137,127 +148,144 @@ struct aioduct_host {
  * capability.
  */
 
-#define AIODUCT_IFACE_RUNTIME \
-    "aioduct.runtime/1" /* RuntimeCompletion: block_on; every runtime has it */
-#define AIODUCT_IFACE_POLL "aioduct.runtime.poll/1"   /* RuntimePoll: spawn_send, sleep */
-#define AIODUCT_IFACE_LOCAL "aioduct.runtime.local/1" /* RuntimeLocal: spawn_local, sleep */
-#define AIODUCT_IFACE_CONNECTOR \
-    "aioduct.connector/1" /* ConnectorSend or ConnectorLocal, by its flag */
+/** RuntimeCompletion: block_on; every runtime has it. A struct aioduct_runtime. */
+#define AIODUCT_IFACE_RUNTIME "aioduct.runtime/1"
+/** RuntimePoll: spawn_send, sleep. A struct aioduct_runtime_poll. */
+#define AIODUCT_IFACE_POLL "aioduct.runtime.poll/1"
+/** RuntimeLocal: spawn_local, sleep. A struct aioduct_runtime_local. */
+#define AIODUCT_IFACE_LOCAL "aioduct.runtime.local/1"
+/** ConnectorSend or ConnectorLocal, by its flag. A struct aioduct_connector. */
+#define AIODUCT_IFACE_CONNECTOR "aioduct.connector/1"
 
-/* Size and alignment of plugin state that the core allocates, zeroed. Read at run time: either side
- * may grow. */
+/** Size and alignment of plugin state that the core allocates, zeroed. Read at run time: either
+ * side may grow. */
 struct aioduct_layout {
-    uint32_t bytes, align;
+    uint32_t bytes; /**< sizeof */
+    uint32_t align; /**< _Alignof: a power of two */
 };
 
-/* A loop that the application owns and the runtime is to adopt. It outlives the instance; what the
+/** A loop that the application owns and the runtime is to adopt. It outlives the instance; what the
  * instance watches keeps it running, like anything else that is watched in it. */
 struct aioduct_foreign {
-    uint32_t size, flags;
-    const char *kind;    /* "libevent", "libev", "io_uring" */
-    const char *version; /* of the library that made it; may be NULL */
-    void *loop;          /* struct event_base *, struct ev_loop *, struct io_uring * */
-    void (*witness)(
-        void); /* the application's address of the loop library's run function; NULL: not checked */
+    uint32_t size;       /**< of this struct, as the core knows it */
+    uint32_t flags;      /**< none defined yet: 0 */
+    const char *kind;    /**< "libevent", "libev", "io_uring" */
+    const char *version; /**< of the library that made it; may be NULL */
+    void *loop;          /**< struct event_base *, struct ev_loop *, struct io_uring * */
+    /** The application's address of the loop library's run function; NULL: not checked. */
+    void (*witness)(void);
 };
 
+/** AIODUCT_IFACE_RUNTIME: what every runtime is. Tables are static and never change. */
 struct aioduct_runtime {
-    uint32_t size, flags;
-    struct aioduct_layout rt, task;
+    uint32_t size;              /**< of this table, as its maker knows it */
+    uint32_t flags;             /**< none defined yet: 0 */
+    struct aioduct_layout rt;   /**< state of an instance */
+    struct aioduct_layout task; /**< state of a task */
 
-    /* [setup] Make an instance in @rt (zeroed). @foreign NULL: own loop. -> 0 or negative; then
+    /** [setup] Make an instance in @rt (zeroed). @foreign NULL: own loop. -> 0 or negative; then
      * close is not called. */
     int (*open)(void *rt, const struct aioduct_host *host, const struct aioduct_foreign *foreign);
-    /* [loop] The core has closed every stream and cancelled every timer before. Tasks still queued
+    /** [loop] The core has closed every stream and cancelled every timer before. Tasks still queued
      * are dropped. */
     void (*close)(void *rt);
-    /* [loop] Run the loop until @root is ready, to the end of that turn. @root runs first without a
-     * wake. Other tasks stay alive for the next call. The caller becomes [loop].
+    /** [loop] Run the loop until @root is ready, to the end of that turn. @root runs first
+     * without a wake. Other tasks stay alive for the next call. The caller becomes [loop].
      * -> 0; AIODUCT_E_NESTED inside a callback; AIODUCT_E_THREAD if the runtime has no
      * aioduct.runtime.poll/1 and another thread than this one called open. */
     int (*block_on)(void *rt, struct aioduct_task *root, void *root_state);
-    /* [any] Have a spawned (or root) task run again: once for any number of wakes since it last
+    /** [any] Have a spawned (or root) task run again: once for any number of wakes since it last
      * started to run. A wake while the task runs counts. A wake after the task was ready does
      * nothing. */
     void (*wake)(void *rt, struct aioduct_task *task, void *task_state);
-    /* [loop] CLOCK_MONOTONIC nanoseconds, read once a turn after the wait: the same for all
+    /** [loop] CLOCK_MONOTONIC nanoseconds, read once a turn after the wait: the same for all
      * callbacks of one turn. Outside block_on and turn: read anew. */
     uint64_t (*now_ns)(void *rt);
 
-    /* Optional, for callers with a loop of their own.
+    /** Optional, for callers with a loop of their own.
      * [loop] One turn: wait at most @timeout_ns (0: do not wait; negative: as long as it takes),
      * run what is ready, turn_end. A signal may end the wait early; that is no error.
      * -> 0, AIODUCT_E_NESTED, AIODUCT_E_THREAD (as block_on) or -errno. */
     int (*turn)(void *rt, int64_t timeout_ns);
-    /* [loop] A descriptor that polls readable when turn(0) has work (a wake, a due timer, I/O) and
+    /** [loop] A descriptor that polls readable when turn(0) has work (a wake, a due timer, I/O) and
      * not when it has none; the runtime's own, never closed by the caller. Negative: none. */
     int (*poll_fd)(void *rt);
-    /* [loop, in the child] Make the instance usable again after fork(2). Absent: the core answers
+    /** [loop, in the child] Make the instance usable again after fork(2). Absent: the core answers
      * E_FORKED. */
     int (*after_fork_child)(void *rt);
 };
 
-/* open adopts loops of the application */
+/** open adopts loops of the application. A struct aioduct_runtime_foreign. */
 #define AIODUCT_IFACE_FOREIGN "aioduct.runtime.foreign/1"
 
-/* What the core needs beside the other tables while the application runs the loop. There @foreign
+/** What the core needs beside the other tables while the application runs the loop. There @foreign
  * of open has one of @kinds; the instance is called back from the application's loop, or, where
  * that loop knows completions only by their number (a ring), from prepare and complete. Then
  * block_on and turn, if they are possible at all, drive the application's loop; if that runs
  * already they are AIODUCT_E_NESTED and call nothing. */
 struct aioduct_runtime_foreign {
-    uint32_t size, flags;
-    const char *const *kinds; /* "libevent"; NULL at the end */
-    /* [loop] A turn of the instance alone, turn_end and all, in which nothing of the application is
-     * called: what was put off, timers that are due, tasks. Descriptors are not looked at. On a
-     * ring, streams that close are over after it, without a word of the application's.
+    uint32_t size;            /**< of this table, as its maker knows it */
+    uint32_t flags;           /**< none defined yet: 0 */
+    const char *const *kinds; /**< "libevent"; NULL at the end */
+    /** [loop] A turn of the instance alone, turn_end and all, in which nothing of the
+     * application is called: what was put off, timers that are due, tasks. Descriptors are not
+     * looked at. On a ring, streams that close are over after it, without a word of the
+     * application's.
      * -> 0; AIODUCT_E_NESTED inside a callback of the instance; -errno: it cannot go on */
     int (*settle)(void *rt);
-    /* [loop] Inside a callback: call gone(arg) once nothing of the instance is on the stack, before
-     * the application's loop goes on. It may close the instance. At most once. NULL for rings. */
+    /** [loop] Inside a callback: call gone(arg) once nothing of the instance is on the stack,
+     * before the application's loop goes on. It may close the instance. At most once. NULL for
+     * rings. */
     void (*leave)(void *rt, void (*gone)(void *arg), void *arg);
-    /* [in the child] After fork(2), for an instance that the child is not to use: take what was put
-     * into the loop out of the child's copy of it, close the child's descriptors, say nothing to
-     * any peer. The last call. Optional. */
+    /** [in the child] After fork(2), for an instance that the child is not to use: take what
+     * was put into the loop out of the child's copy of it, close the child's descriptors, say
+     * nothing to any peer. The last call. Optional. */
     void (*abandon)(void *rt);
-    /* Rings, else NULL. [loop] A completion that the application took.
+    /** Rings, else NULL. [loop] A completion that the application took.
      * -> 1 it was of this instance; 0 it was not; negative as settle */
     int (*complete)(void *rt, uint64_t user_data, int32_t result, uint32_t flags);
-    /* Rings, else NULL. [loop] The end of a turn, just before the application submits and waits:
+    /** Rings, else NULL. [loop] The end of a turn, just before the application submits and waits:
      * entries of the instance are put into the ring. -> as settle */
     int (*prepare)(void *rt);
 };
 
-/* One-shot timers. @deadline_ns is on the clock of now_ns; a past deadline fires on the next turn,
+/** One-shot timers. @deadline_ns is on the clock of now_ns; a past deadline fires on the next turn,
  * UINT64_MAX never. Never early; earlier deadlines first, but deadlines less than 1 ms apart may
  * come in any order. sleep on an armed timer moves it. sleep_cancel on a timer that is not armed
  * does nothing; after it timer_fired is not called. */
 struct aioduct_runtime_poll {
-    uint32_t size, flags;
-    struct aioduct_layout timer;
-    int (*spawn_send)(void *rt, struct aioduct_task *task, void *task_state); /* [any] */
-    int (*sleep)(void *rt, struct aioduct_timer *timer, void *timer_state,
-                 uint64_t deadline_ns);                                             /* [loop] */
-    void (*sleep_cancel)(void *rt, struct aioduct_timer *timer, void *timer_state); /* [loop] */
+    uint32_t size;               /**< of this table, as its maker knows it */
+    uint32_t flags;              /**< none defined yet: 0 */
+    struct aioduct_layout timer; /**< state of a timer */
+    /** [any] Have a task run, soon and not inside this call. -> 0 or negative: nothing was taken */
+    int (*spawn_send)(void *rt, struct aioduct_task *task, void *task_state);
+    /** [loop] Arm a timer, or move it. -> 0 or negative: it is as it was */
+    int (*sleep)(void *rt, struct aioduct_timer *timer, void *timer_state, uint64_t deadline_ns);
+    /** [loop] Disarm it. */
+    void (*sleep_cancel)(void *rt, struct aioduct_timer *timer, void *timer_state);
 };
 
+/** AIODUCT_IFACE_LOCAL. Timers as in struct aioduct_runtime_poll. */
 struct aioduct_runtime_local {
-    uint32_t size, flags;
-    struct aioduct_layout timer;
-    /* [loop] AIODUCT_E_THREAD from any other thread. */
+    uint32_t size;               /**< of this table, as its maker knows it */
+    uint32_t flags;              /**< none defined yet: 0 */
+    struct aioduct_layout timer; /**< state of a timer */
+    /** [loop] Have a task run, soon and not inside this call; AIODUCT_E_THREAD from any other
+     * thread. -> 0 or negative: nothing was taken */
     int (*spawn_local)(void *rt, struct aioduct_task *task, void *task_state);
-    int (*sleep)(void *rt, struct aioduct_timer *timer, void *timer_state,
-                 uint64_t deadline_ns);                                             /* [loop] */
-    void (*sleep_cancel)(void *rt, struct aioduct_timer *timer, void *timer_state); /* [loop] */
+    /** [loop] Arm a timer, or move it. -> 0 or negative: it is as it was */
+    int (*sleep)(void *rt, struct aioduct_timer *timer, void *timer_state, uint64_t deadline_ns);
+    /** [loop] Disarm it. */
+    void (*sleep_cancel)(void *rt, struct aioduct_timer *timer, void *timer_state);
 };
 
-/* Name look-up hints for a connector that resolves by itself. */
+/** Name look-up hints for a connector that resolves by itself. */
 enum {
-    AIODUCT_DNS_ANY = 0,
-    AIODUCT_DNS_ONLY_4 = 1,
-    AIODUCT_DNS_ONLY_6 = 2,
-    AIODUCT_DNS_PREFER_4 = 3,
-    AIODUCT_DNS_PREFER_6 = 4
+    AIODUCT_DNS_ANY = 0,      /**< both */
+    AIODUCT_DNS_ONLY_4 = 1,   /**< IPv4 */
+    AIODUCT_DNS_ONLY_6 = 2,   /**< IPv6 */
+    AIODUCT_DNS_PREFER_4 = 3, /**< IPv4 first */
+    AIODUCT_DNS_PREFER_6 = 4  /**< IPv6 first */
 };
 
 /**
@@ -267,43 +295,50 @@ enum {
  * the connect completes.
  */
 struct aioduct_socket_config {
-    uint32_t size, flags;
-    const char *host; /* target name: for messages, and for a connector that resolves */
-    const struct sockaddr
-        *addr; /* address to dial; NULL: the connector resolves @host (numeric hosts at least) */
-    uint32_t addr_bytes;
-    uint16_t port;             /* used with @host when @addr is NULL */
-    uint16_t dns_family;       /* AIODUCT_DNS_* */
-    const char *dns_resolver;  /* NULL: the client's */
-    uint32_t dns_flags;        /* none defined yet: 0 */
-    int32_t nodelay;           /* TCP_NODELAY: 0 default (on), 1 on, -1 off */
-    uint32_t keepalive_idle_s; /* 0: no keepalive; else SO_KEEPALIVE with TCP_KEEPIDLE */
-    uint32_t keepalive_interval_s, keepalive_count; /* 0: the system's */
-    const struct sockaddr *local_addr;              /* NULL: any */
-    uint32_t local_addr_bytes;
-    uint16_t local_port_min, local_port_max; /* 0: any; else the first free port of the range */
-    const char *device;                      /* SO_BINDTODEVICE; NULL: none */
-    int32_t fast_open;                       /* TCP_FASTOPEN_CONNECT: 0 off, 1 on */
-    uint32_t user_timeout_ms;                /* TCP_USER_TIMEOUT; 0: the system's */
-    uint32_t send_buffer_bytes, recv_buffer_bytes; /* 0: the system's */
-    uint32_t mark;                                 /* SO_MARK; 0: none */
-    uint32_t tos;                                  /* IP_TOS or IPV6_TCLASS; 0: none */
+    uint32_t size;    /**< of this struct, as the core knows it */
+    uint32_t flags;   /**< none defined yet: 0 */
+    const char *host; /**< target name: for messages, and for a connector that resolves */
+    /** Address to dial; NULL: the connector resolves @host (numeric hosts at least). */
+    const struct sockaddr *addr;
+    uint32_t addr_bytes;               /**< of @addr */
+    uint16_t port;                     /**< used with @host when @addr is NULL */
+    uint16_t dns_family;               /**< AIODUCT_DNS_* */
+    const char *dns_resolver;          /**< NULL: the client's */
+    uint32_t dns_flags;                /**< none defined yet: 0 */
+    int32_t nodelay;                   /**< TCP_NODELAY: 0 default (on), 1 on, -1 off */
+    uint32_t keepalive_idle_s;         /**< 0: no keepalive; else SO_KEEPALIVE with TCP_KEEPIDLE */
+    uint32_t keepalive_interval_s;     /**< TCP_KEEPINTVL; 0: the system's */
+    uint32_t keepalive_count;          /**< TCP_KEEPCNT; 0: the system's */
+    const struct sockaddr *local_addr; /**< NULL: any */
+    uint32_t local_addr_bytes;         /**< of @local_addr */
+    uint16_t local_port_min;           /**< 0: any; else the first free port from here */
+    uint16_t local_port_max;           /**< to here; 0: only local_port_min */
+    const char *device;                /**< SO_BINDTODEVICE; NULL: none */
+    int32_t fast_open;                 /**< TCP_FASTOPEN_CONNECT: 0 off, 1 on */
+    uint32_t user_timeout_ms;          /**< TCP_USER_TIMEOUT; 0: the system's */
+    uint32_t send_buffer_bytes;        /**< SO_SNDBUF; 0: the system's */
+    uint32_t recv_buffer_bytes;        /**< SO_RCVBUF; 0: the system's */
+    uint32_t mark;                     /**< SO_MARK; 0: none */
+    uint32_t tos;                      /**< IP_TOS or IPV6_TCLASS; 0: none */
 };
 
+/** Flags of a connector. */
 enum {
-    AIODUCT_BIND_SEND =
-        1, /* ConnectorSend: streams may be used by whichever thread drives the loop */
-    AIODUCT_BIND_LOCAL =
-        2, /* ConnectorLocal: streams never leave the thread that opened the instance */
-    AIODUCT_CX_LAYER = 4 /* sits on another connector */
+    /** ConnectorSend: streams may be used by whichever thread drives the loop. */
+    AIODUCT_BIND_SEND = 1,
+    /** ConnectorLocal: streams never leave the thread that opened the instance. */
+    AIODUCT_BIND_LOCAL = 2,
+    AIODUCT_CX_LAYER = 4 /**< sits on another connector */
 };
 
-/* What a connected stream can say of itself; zero where unknown. */
+/** What a connected stream can say of itself; zero where unknown. */
 struct aioduct_stream_info {
-    uint32_t size;
-    int32_t fd; /* the descriptor, for diagnostics only; -1 if there is none */
-    uint8_t local_addr[128], peer_addr[128]; /* struct sockaddr_storage */
-    uint32_t local_addr_bytes, peer_addr_bytes;
+    uint32_t size;             /**< of this struct, as the core knows it */
+    int32_t fd;                /**< the descriptor, for diagnostics only; -1 if there is none */
+    uint8_t local_addr[128];   /**< struct sockaddr_storage: our end */
+    uint8_t peer_addr[128];    /**< struct sockaddr_storage: the other end */
+    uint32_t local_addr_bytes; /**< of @local_addr that are used */
+    uint32_t peer_addr_bytes;  /**< of @peer_addr that are used */
 };
 
 /**
@@ -313,64 +348,75 @@ struct aioduct_stream_info {
  * once; recv_start, send and shutdown on one that is not connected are -ENOTCONN.
  */
 struct aioduct_connector {
-    uint32_t size, flags; /* exactly one of BIND_SEND and BIND_LOCAL */
-    struct aioduct_layout cx, stream;
-    const char *const
-        *runs_on; /* runtime names, NULL at the end; NULL: only this plugin's own runtime */
-    int (*open)(void *cx, const struct aioduct_host *host, void *rt); /* after the runtime's open */
-    void (*close)(void *cx); /* after every stream's on_closed */
+    uint32_t size;                /**< of this table, as its maker knows it */
+    uint32_t flags;               /**< exactly one of BIND_SEND and BIND_LOCAL */
+    struct aioduct_layout cx;     /**< state of an instance of the connector */
+    struct aioduct_layout stream; /**< state of a stream */
+    /** Runtime names, NULL at the end; NULL: only this plugin's own runtime. */
+    const char *const *runs_on;
+    /** [setup] After the runtime's open. -> 0 or negative; then close is not called */
+    int (*open)(void *cx, const struct aioduct_host *host, void *rt);
+    /** After every stream's on_closed, before the runtime's close. */
+    void (*close)(void *cx);
 
-    /* PENDING, then one on_done(OP_CONNECT), and the stream is to be closed whatever its code; or
+    /** PENDING, then one on_done(OP_CONNECT), and the stream is to be closed whatever its code; or
      * negative, and there is no stream: @state is as before. */
     int (*connect)(void *cx, struct aioduct_stream *stream, void *state,
                    const struct aioduct_socket_config *config);
-    /* 0 or negative. Slices by on_data until the end; then one on_done(OP_RECV): 0 the peer's end
+    /** 0 or negative. Slices by on_data until the end; then one on_done(OP_RECV): 0 the peer's end
      * of stream, -ECANCELED after recv_stop or cancel, else the reason. May be called again after
      * that completion unless it was the end of stream or an error. */
     int (*recv_start)(void *state);
-    /* Ask the receive to end. Slices that were on their way may still come first. Nothing if it is
+    /** Ask the receive to end. Slices that were on their way may still come first. Nothing if it is
      * not running. */
     void (*recv_stop)(void *state);
-    /* DONE: every byte was taken. PENDING: one on_done(OP_SEND) follows; the bytes stay valid and
+    /** DONE: every byte was taken. PENDING: one on_done(OP_SEND) follows; the bytes stay valid and
      * unchanged until then (the iovec array itself need not). Negative: nothing was taken. Any
      * @count; no bytes at all are DONE. Never raises SIGPIPE. */
     int (*send)(void *state, const struct iovec *pieces, unsigned count);
-    /* End our side, after the bytes of a send in flight; if that send fails or is cancelled, this
+    /** End our side, after the bytes of a send in flight; if that send fails or is cancelled, this
      * completes with its code and the end is not sent. DONE, PENDING or negative. A send after it
      * is -EPIPE, unless it completed with an error; receiving goes on. */
     int (*shutdown)(void *state);
-    /* Each named operation that is in flight still completes once, with -ECANCELED or what really
+    /** Each named operation that is in flight still completes once, with -ECANCELED or what really
      * happened. */
     void (*cancel)(void *state, unsigned ops);
-    /* Once, and the core's last call on the stream. No more slices; pending operations complete,
+    /** Once, and the core's last call on the stream. No more slices; pending operations complete,
      * then one on_closed; never inside this call. Bytes that sends took still reach the peer. */
     void (*stream_close)(void *state);
-    /* Fill @info as far as its size reaches. Optional. */
+    /** Fill @info as far as its size reaches. Optional. */
     int (*stream_info)(void *state, struct aioduct_stream_info *info);
 };
 
-/* Can this runtime run here? Inline text, so that nothing is owned and the struct fits through a
+/** Can this runtime run here? Inline text, so that nothing is owned and the struct fits through a
  * pipe. */
 struct aioduct_probe {
-    uint32_t size;
-    int32_t code;     /* 0 yes; AIODUCT_E_UNAVAILABLE no, for @reason; other negative: broken */
-    char reason[192]; /* "io_uring_setup: EPERM" */
-    char hint[192];   /* "kernel.io_uring_disabled is 2; see sysctl(8)" */
+    uint32_t size;    /**< of this struct, as the core knows it */
+    int32_t code;     /**< 0 yes; AIODUCT_E_UNAVAILABLE no, for @reason; other negative: broken */
+    char reason[192]; /**< "io_uring_setup: EPERM" */
+    char hint[192];   /**< "kernel.io_uring_disabled is 2; see sysctl(8)" */
 };
 
-/* The one exported object. */
+/** The one exported object. */
 struct aioduct_plugin {
-    uint32_t magic, size;
-    uint16_t abi_major, abi_minor_built, abi_minor_needed, flags;
-    const char *name; /* [a-z0-9][a-z0-9_-]{0,31}; the same in the note and in the file's name */
-    const char *version, *vendor, *url, *summary;
-    /* Functions of the loop library whose addresses must be the ones that the plugin was linked to;
-     * NULL at the end. */
+    uint32_t magic;            /**< AIODUCT_PLUGIN_MAGIC */
+    uint32_t size;             /**< of this struct, as its maker knows it */
+    uint16_t abi_major;        /**< AIODUCT_ABI_MAJOR that it was built with: must be the core's */
+    uint16_t abi_minor_built;  /**< AIODUCT_ABI_MINOR that it was built with: for people */
+    uint16_t abi_minor_needed; /**< AIODUCT_ABI_NEEDED: the core's must be this at least */
+    uint16_t flags;            /**< none defined yet: 0 */
+    const char *name; /**< [a-z0-9][a-z0-9_-]{0,31}; the same in the note and in the file's name */
+    const char *version; /**< the plugin's own, "1.0.0" */
+    const char *vendor;  /**< who made it */
+    const char *url;     /**< where more is said; may be "" */
+    const char *summary; /**< one line */
+    /** Functions of the loop library whose addresses must be the ones that the plugin was
+     * linked to; NULL at the end. */
     const char *const *guard_symbols;
-    /* [any] Leaves no descriptor, thread, handler or mapping behind. Only alloc, log and option of
+    /** [any] Leaves no descriptor, thread, handler or mapping behind. Only alloc, log and option of
      * @host may be used. */
     void (*probe)(const struct aioduct_host *host, struct aioduct_probe *out);
-    const void *(*get_interface)(const char *id); /* static tables; NULL: not offered */
+    const void *(*get_interface)(const char *id); /**< static tables; NULL: not offered */
 };
 
 /* ------------------------------------------------------------------------------------------
@@ -392,14 +438,17 @@ struct aioduct_plugin {
 #endif
 /* Raise it only if a newer member is used without asking AIODUCT_HAS. */
 #ifndef AIODUCT_ABI_NEEDED
+/** The lowest minor of a core that the plugin does with. */
 #define AIODUCT_ABI_NEEDED 0
 #endif
 #define AIODUCT_STR_(x) #x
+/** What the macro @x stands for, as a string. */
 #define AIODUCT_STR(x) AIODUCT_STR_(x)
 
-/* ELF note, section .note.aioduct, owner "aioduct", type "ADCT"; text is key=value pairs, separated
- * by semicolons. */
 /* clang-format off */
+/** What can be known of the plugin before any of it runs: an ELF note, section .note.aioduct, owner
+ * "aioduct", type "ADCT"; its text is key=value pairs, separated by semicolons. @NAME is a word,
+ * @CAPS a string: "runtime,poll,connector". */
 #define AIODUCT_PLUGIN_NOTE(NAME, CAPS)                                                           \
     __asm__(".pushsection .note.aioduct,\"a\",%note\n"                                            \
             ".balign 4\n"                                                                         \
@@ -412,6 +461,7 @@ struct aioduct_plugin {
             ".popsection\n");
 /* clang-format on */
 
+/** The object that the core looks for; its initialiser follows. */
 #ifdef AIODUCT_PLUGIN_STATIC
 #define AIODUCT_PLUGIN_EXPORT(NAME)                                           \
     AIODUCT_PLUGIN_EXTERN_ const struct aioduct_plugin aioduct_plugin_##NAME; \
@@ -423,7 +473,7 @@ struct aioduct_plugin {
     const struct aioduct_plugin aioduct_plugin_entry_1
 #endif
 
-/* The fixed head of the descriptor, for use inside its initialiser. */
+/** The fixed head of the descriptor, for use inside its initialiser. */
 #define AIODUCT_PLUGIN_HEAD(NAME)                                         \
     .magic = AIODUCT_PLUGIN_MAGIC, .size = sizeof(struct aioduct_plugin), \
     .abi_major = AIODUCT_ABI_MAJOR, .abi_minor_built = AIODUCT_ABI_MINOR, \

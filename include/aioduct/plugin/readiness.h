@@ -25,58 +25,64 @@
 extern "C" {
 #endif
 
-/* The library's half of a runtime's state: the first member of yours. */
+/** The library's half of a runtime's state: the first member of yours. */
 struct aioduct_readiness {
     union {
         void *pointer;
         uint64_t number;
         unsigned char bytes[768];
-    } inside;
+    } inside; /**< the library's own */
 };
 
-/* The library's half of a stream's state: the first member of yours, the watcher the second. */
+/** The library's half of a stream's state: the first member of yours, the watcher the second. */
 struct aioduct_readiness_stream {
     union {
         void *pointer;
         uint64_t number;
         unsigned char bytes[256];
-    } inside;
+    } inside; /**< the library's own */
 };
 
-/* The library's share of tasks, timers and connectors. */
+/** The library's share of tasks, timers and connectors. */
 struct aioduct_readiness_part {
     union {
         void *pointer;
         uint64_t number;
         unsigned char bytes[64];
-    } inside;
+    } inside; /**< the library's own */
 };
 
 /* ---- a descriptor that you watch ---- */
 
-enum { AIODUCT_READABLE = 1, AIODUCT_WRITABLE = 2 };
+/** What a descriptor is ready for. */
+enum {
+    AIODUCT_READABLE = 1, /**< read, accept, or the end of the stream */
+    AIODUCT_WRITABLE = 2  /**< write, or a connect that is over */
+};
 
 struct aioduct_watch;
 
+/** The descriptor to be watched. */
 int aioduct_watch_fd(const struct aioduct_watch *watch);
-/* What you report now, AIODUCT_READABLE | AIODUCT_WRITABLE; 0: it is not watched. */
+/** What you report now, AIODUCT_READABLE | AIODUCT_WRITABLE; 0: it is not watched. */
 unsigned aioduct_watch_events(const struct aioduct_watch *watch);
-/* Your watcher, zeroed before the first use; it stays where it is while the descriptor is watched.
+/** Your watcher, zeroed before the first use; it stays where it is while the descriptor is watched.
  */
 void *aioduct_watch_watcher(const struct aioduct_watch *watch);
-/* Your runtime's state. */
+/** Your runtime's state. */
 void *aioduct_watch_runtime(const struct aioduct_watch *watch);
 
 /* ---- what your loop gives ---- */
 
+/** What your loop gives: a static table. Both are called by the loop's thread. */
 struct aioduct_readiness_ops {
-    uint32_t size;
-    uint32_t watcher_bytes; /* sizeof your watcher; its alignment is a pointer's at most */
-    /* Report @events from now on, instead of aioduct_watch_events; 0: stop, and forget the watch.
+    uint32_t size;          /**< sizeof(struct aioduct_readiness_ops) */
+    uint32_t watcher_bytes; /**< sizeof your watcher; its alignment is a pointer's at most */
+    /** Report @events from now on, instead of aioduct_watch_events; 0: stop, and forget the watch.
      * Level-triggered: what stays ready is reported in each run. -> 0, or -errno and nothing has
      * changed; stopping always succeeds */
     int (*watch)(struct aioduct_watch *watch, unsigned events);
-    /* Call aioduct_readiness_ready for each descriptor that is ready, at most once a run; if there
+    /** Call aioduct_readiness_ready for each descriptor that is ready, at most once a run; if there
      * is none, wait until one is or CLOCK_MONOTONIC has reached @deadline_ns (0: do not wait,
      * UINT64_MAX: for ever). To return early is fine. -> 0 or -errno */
     int (*run)(void *rt, uint64_t deadline_ns);
@@ -91,41 +97,58 @@ struct aioduct_readiness_ops {
  */
 int aioduct_readiness_open(void *rt, const struct aioduct_readiness_ops *ops, void *own,
                            const struct aioduct_host *host);
-/* In your close, before the loop ends: watch is called once more for each of its own. */
+/** In your close, before the loop ends: watch is called once more for each of its own. */
 void aioduct_readiness_close(void *rt);
-/* Inside run: @watch is ready for @events; an error or a hang-up is both. Watches are stopped and
+/** Inside run: @watch is ready for @events; an error or a hang-up is both. Watches are stopped and
  * begun meanwhile, also some that this run had still to report: those are not reported any more. */
 void aioduct_readiness_ready(struct aioduct_watch *watch, unsigned events);
-/* In your poll_fd, if your loop waits for one descriptor (an epoll set, a kqueue): from now on that
- * one is readable whenever turn(0) has work. -> 0 or -errno */
+/** In your poll_fd, if your loop waits for one descriptor (an epoll set, a kqueue): from now on
+ * that one is readable whenever turn(0) has work. -> 0 or -errno */
 int aioduct_readiness_be_polled(void *rt);
-/* In your after_fork_child, once the loop is the child's own: descriptors that the parent shares
+/** In your after_fork_child, once the loop is the child's own: descriptors that the parent shares
  * are replaced. -> 0 or -errno */
 int aioduct_readiness_after_fork(void *rt);
-/* CLOCK_MONOTONIC now. */
+/** CLOCK_MONOTONIC now. */
 uint64_t aioduct_readiness_clock_ns(void);
 
 /* ---- the tables ---- */
 
+/** block_on of a struct aioduct_runtime. */
 int aioduct_readiness_block_on(void *rt, struct aioduct_task *root, void *root_state);
+/** turn of a struct aioduct_runtime. */
 int aioduct_readiness_turn(void *rt, int64_t timeout_ns);
+/** wake of a struct aioduct_runtime. */
 void aioduct_readiness_wake(void *rt, struct aioduct_task *task, void *task_state);
+/** now_ns of a struct aioduct_runtime. */
 uint64_t aioduct_readiness_now_ns(void *rt);
+/** spawn_send of a struct aioduct_runtime_poll. */
 int aioduct_readiness_spawn(void *rt, struct aioduct_task *task, void *task_state);
+/** sleep of a struct aioduct_runtime_poll. */
 int aioduct_readiness_sleep(void *rt, struct aioduct_timer *timer, void *timer_state,
                             uint64_t deadline_ns);
+/** sleep_cancel of a struct aioduct_runtime_poll. */
 void aioduct_readiness_sleep_cancel(void *rt, struct aioduct_timer *timer, void *timer_state);
 
+/** open of a struct aioduct_connector. */
 int aioduct_readiness_cx_open(void *cx, const struct aioduct_host *host, void *rt);
+/** close of a struct aioduct_connector. */
 void aioduct_readiness_cx_close(void *cx);
+/** connect of a struct aioduct_connector. */
 int aioduct_readiness_connect(void *cx, struct aioduct_stream *stream, void *state,
                               const struct aioduct_socket_config *config);
+/** recv_start of a struct aioduct_connector. */
 int aioduct_readiness_recv_start(void *state);
+/** recv_stop of a struct aioduct_connector. */
 void aioduct_readiness_recv_stop(void *state);
+/** send of a struct aioduct_connector. */
 int aioduct_readiness_send(void *state, const struct iovec *pieces, unsigned count);
+/** shutdown of a struct aioduct_connector. */
 int aioduct_readiness_shutdown(void *state);
+/** cancel of a struct aioduct_connector. */
 void aioduct_readiness_cancel(void *state, unsigned ops);
+/** stream_close of a struct aioduct_connector. */
 void aioduct_readiness_stream_close(void *state);
+/** stream_info of a struct aioduct_connector. */
 int aioduct_readiness_stream_info(void *state, struct aioduct_stream_info *info);
 
 #ifdef __cplusplus
@@ -140,7 +163,7 @@ int aioduct_readiness_stream_info(void *state, struct aioduct_stream_info *info)
     }
 #endif
 
-/* Members of a struct aioduct_runtime beside your open and close, and poll_fd and after_fork_child
+/** Members of a struct aioduct_runtime beside your open and close, and poll_fd and after_fork_child
  * if you have them. @TYPE is your runtime's state. */
 #define AIODUCT_READINESS_RUNTIME(TYPE)                                            \
     .size = sizeof(struct aioduct_runtime), .rt = AIODUCT_READINESS_LAYOUT_(TYPE), \
@@ -148,14 +171,14 @@ int aioduct_readiness_stream_info(void *state, struct aioduct_stream_info *info)
     .block_on = aioduct_readiness_block_on, .wake = aioduct_readiness_wake,        \
     .now_ns = aioduct_readiness_now_ns, .turn = aioduct_readiness_turn
 
-/* All members of a struct aioduct_runtime_poll. */
+/** All members of a struct aioduct_runtime_poll. */
 #define AIODUCT_READINESS_POLL                                               \
     .size = sizeof(struct aioduct_runtime_poll),                             \
     .timer = AIODUCT_READINESS_LAYOUT_(struct aioduct_readiness_part),       \
     .spawn_send = aioduct_readiness_spawn, .sleep = aioduct_readiness_sleep, \
     .sleep_cancel = aioduct_readiness_sleep_cancel
 
-/* All members of a struct aioduct_connector. @TYPE is your stream's state. */
+/** All members of a struct aioduct_connector. @TYPE is your stream's state. */
 #define AIODUCT_READINESS_CONNECTOR(TYPE)                                                 \
     .size = sizeof(struct aioduct_connector), .flags = AIODUCT_BIND_SEND,                 \
     .cx = AIODUCT_READINESS_LAYOUT_(struct aioduct_readiness_part),                       \
