@@ -20,6 +20,38 @@ const char *ad_h2_code_name(uint32_t code)
     return nghttp2_http2_strerror(code);
 }
 
+/* ---- whose stream ---- */
+
+/* In the place of an owner: the stream is being reset. */
+static char reset_mark;
+
+/* Frames come in runs for one stream, so the last one asked for is kept. */
+static void *owner_of(struct ad_h2 *h2, int32_t id)
+{
+    if (id == h2->known_id) {
+        return h2->known_owner;
+    }
+    void *owner = nghttp2_session_get_stream_user_data(h2->session, id);
+    if (owner != NULL) { /* else the stream may not be open yet */
+        h2->known_id = id;
+        h2->known_owner = owner;
+    }
+    return owner;
+}
+
+static void set_owner(struct ad_h2 *h2, int32_t id, void *owner)
+{
+    bool open = nghttp2_session_set_stream_user_data(h2->session, id, owner) == 0;
+    h2->known_id = id;
+    h2->known_owner = open ? owner : NULL;
+}
+
+struct ad_h2_stream *ad_h2_stream_of(struct ad_h2 *h2, int32_t id)
+{
+    void *owner = owner_of(h2, id);
+    return owner == &reset_mark ? NULL : owner;
+}
+
 /* ---- ends ---- */
 
 int ad_h2_fail(struct ad_h2 *h2, int code, uint32_t h2_code, const char *format, ...)
@@ -83,7 +115,7 @@ void ad_h2_detach(struct ad_h2 *h2, struct ad_h2_stream *s)
         h2->block.s = NULL;
     }
     if (s->state == AD_H2_STREAM_OPEN) {
-        nghttp2_session_set_stream_user_data(h2->session, s->id, NULL);
+        set_owner(h2, s->id, NULL);
     }
     s->state = AD_H2_STREAM_IDLE;
 }
@@ -121,17 +153,6 @@ void ad_h2_end(struct ad_h2 *h2, struct ad_h2_stream *s, uint32_t code, bool ref
     h2->events->on_closed(h2->owner, s, &end);
 }
 
-/* ---- whose stream ---- */
-
-/* In the place of an owner: the stream is being reset. */
-static char reset_mark;
-
-struct ad_h2_stream *ad_h2_stream_of(nghttp2_session *session, int32_t id)
-{
-    void *owner = nghttp2_session_get_stream_user_data(session, id);
-    return owner == &reset_mark ? NULL : owner;
-}
-
 /* ---- resets, and the pings that pace them (C44) ---- */
 
 static int ping(struct ad_h2 *h2, uint64_t *payload)
@@ -160,14 +181,14 @@ void ad_h2_reset(struct ad_h2 *h2, int32_t id, uint32_t code)
         ad_h2_fail_memory(h2);
         return;
     }
-    nghttp2_session_set_stream_user_data(h2->session, id, &reset_mark);
+    set_owner(h2, id, &reset_mark);
     h2->resets_unsent++;
 }
 
 /* The ping goes behind the reset, so that its answer says that the peer has seen both. */
 void ad_h2_reset_sent(struct ad_h2 *h2, int32_t id)
 {
-    if (nghttp2_session_get_stream_user_data(h2->session, id) == &reset_mark) {
+    if (owner_of(h2, id) == &reset_mark) {
         h2->resets_unsent--;
         h2->resets_waiting++;
         ad_h2_pace_resets(h2);

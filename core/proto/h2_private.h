@@ -5,6 +5,7 @@
  *   h2_frames.c   frame headers, read beside nghttp2: the first frame, floods, what is forbidden
  *   h2_block.c    a header block -> a head, within the limits
  *   h2_receive.c  nghttp2's callbacks for what came
+ *   h2_mem.c      small blocks that one request leaves to the next
  *   h2_scratch.c  the memory of sessions, as far as they share it
  *   h2_send.c     requests, bodies and resets on their way out
  *   h2.c          life, feeding, ends
@@ -67,6 +68,20 @@ void ad_h2_block_head(struct ad_h2_block *block, bool trailers, struct aioduct_h
 void ad_h2_block_end(struct ad_h2_block *block);
 void ad_h2_block_fini(struct ad_h2_block *block);
 
+/* ---- small blocks ---- */
+
+enum { AD_H2_MEM_STEP = 16, AD_H2_MEM_CLASSES = 33 }; /* up to 512 bytes */
+
+struct ad_h2_mem { /* zeroed; one thread's */
+    struct ad_h2_mem_block *kept[AD_H2_MEM_CLASSES];
+    size_t kept_bytes;
+};
+
+/* As malloc and free; NULL for @mem keeps nothing. */
+void *ad_h2_mem_get(struct ad_h2_mem *mem, size_t bytes);
+void ad_h2_mem_put(struct ad_h2_mem *mem, void *p);
+void ad_h2_mem_fini(struct ad_h2_mem *mem);
+
 /* ---- sessions ---- */
 
 /* As nghttp2_session_client_new2. What it has to send at first must be taken before another
@@ -87,6 +102,8 @@ struct ad_h2 {
     struct ad_h2_frames frames;
     struct ad_h2_block block;
     struct ad_h2_stream *current; /* an event of it is being delivered */
+    int32_t known_id;             /* the stream last asked for; 0: none */
+    void *known_owner;            /* its */
 
     struct ad_list queued;  /* streams not given to nghttp2 yet */
     struct ad_list waiting; /* those that wait for the peer's SETTINGS */
@@ -132,7 +149,7 @@ void ad_h2_reset(struct ad_h2 *h2, int32_t id, uint32_t code);
 void ad_h2_reset_sent(struct ad_h2 *h2, int32_t id);
 void ad_h2_pace_resets(struct ad_h2 *h2);
 /* Whose stream it is; NULL: nobody's. */
-struct ad_h2_stream *ad_h2_stream_of(nghttp2_session *session, int32_t id);
+struct ad_h2_stream *ad_h2_stream_of(struct ad_h2 *h2, int32_t id);
 #define AD_H2_WRONG_BODY "the body is not as long as Content-Length says, or none was allowed"
 enum aioduct_phase ad_h2_phase(const struct ad_h2_stream *s);
 

@@ -18,8 +18,9 @@
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     struct ad_h2 *h2 = user;
+    (void)session;
     h2->reason[0] = '\0';
-    ad_h2_block_begin(&h2->block, ad_h2_stream_of(session, frame->hd.stream_id));
+    ad_h2_block_begin(&h2->block, ad_h2_stream_of(h2, frame->hd.stream_id));
     return 0;
 }
 
@@ -232,12 +233,13 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 {
     struct ad_h2 *h2 = user;
     struct ad_h2_stream *s;
+    (void)session;
     switch (frame->hd.type) {
     case NGHTTP2_HEADERS:
         headers_received(h2, frame);
         break;
     case NGHTTP2_DATA:
-        s = ad_h2_stream_of(session, frame->hd.stream_id);
+        s = ad_h2_stream_of(h2, frame->hd.stream_id);
         if (s != NULL) {
             s->received_bytes += AD_H2_FRAME_HEAD_BYTES + frame->data.padlen;
             if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
@@ -273,7 +275,7 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
                          size_t count, void *user)
 {
     struct ad_h2 *h2 = user;
-    struct ad_h2_stream *s = ad_h2_stream_of(session, id);
+    struct ad_h2_stream *s = ad_h2_stream_of(h2, id);
     (void)flags;
     if (nghttp2_session_consume_connection(session, count) != 0) {
         ad_h2_fail_memory(h2);
@@ -304,7 +306,8 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
 {
     struct ad_h2 *h2 = user;
     struct aioduct_error error;
-    struct ad_h2_stream *s = ad_h2_stream_of(session, frame->hd.stream_id);
+    struct ad_h2_stream *s = ad_h2_stream_of(h2, frame->hd.stream_id);
+    (void)session;
     if (h2->block.s == s) {
         h2->block.s = NULL;
     }
@@ -320,7 +323,8 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
 static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, void *user)
 {
     struct ad_h2 *h2 = user;
-    struct ad_h2_stream *s = ad_h2_stream_of(session, id);
+    struct ad_h2_stream *s = ad_h2_stream_of(h2, id);
+    (void)session;
     h2->open_count--;
     ad_h2_reset_sent(h2, id);
     if (s != NULL && s->got_end && (s->sent_end || code == NGHTTP2_NO_ERROR)) {

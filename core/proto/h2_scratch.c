@@ -21,6 +21,7 @@
 #define FRAME_BLOCK_BYTES (9 + 1 + 16384)
 
 struct ad_h2_scratch {
+    struct ad_h2_mem mem;
     bool wanted; /* a session is being made, and has not asked for its block yet */
     uint8_t block[FRAME_BLOCK_BYTES];
 };
@@ -32,7 +33,10 @@ struct ad_h2_scratch *ad_h2_scratch_create(void)
 
 void ad_h2_scratch_destroy(struct ad_h2_scratch *scratch)
 {
-    ad_free(scratch);
+    if (scratch != NULL) {
+        ad_h2_mem_fini(&scratch->mem);
+        ad_free(scratch);
+    }
 }
 
 /* ---- nghttp2's memory: through our door, so that it can fail in tests ---- */
@@ -42,23 +46,30 @@ static bool is_shared(const struct ad_h2_scratch *scratch, const void *block)
     return scratch != NULL && block == scratch->block;
 }
 
+static struct ad_h2_mem *mem_of(struct ad_h2_scratch *scratch)
+{
+    return scratch == NULL ? NULL : &scratch->mem;
+}
+
 static void *on_malloc(size_t bytes, void *user)
 {
-    (void)user;
-    return ad_alloc(bytes == 0 ? 1 : bytes);
+    return ad_h2_mem_get(mem_of(user), bytes);
 }
 
 static void on_free(void *block, void *user)
 {
     if (!is_shared(user, block)) {
-        ad_free(block);
+        ad_h2_mem_put(mem_of(user), block);
     }
 }
 
 static void *on_calloc(size_t count, size_t bytes, void *user)
 {
-    (void)user;
-    return bytes != 0 && count > SIZE_MAX / bytes ? NULL : ad_zalloc(count * bytes);
+    if (bytes != 0 && count > SIZE_MAX / bytes) {
+        return NULL;
+    }
+    void *block = ad_h2_mem_get(mem_of(user), count * bytes);
+    return block == NULL ? NULL : memset(block, 0, count * bytes);
 }
 
 static void *on_realloc(void *block, size_t bytes, void *user)

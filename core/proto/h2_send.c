@@ -108,7 +108,8 @@ static ad_ng_ssize on_read(nghttp2_session *session, int32_t id, uint8_t *buffer
 {
     static const uint8_t head[AD_H2_FRAME_HEAD_BYTES];
     struct ad_h2 *h2 = user;
-    struct ad_h2_stream *s = ad_h2_stream_of(session, id);
+    struct ad_h2_stream *s = ad_h2_stream_of(h2, id);
+    (void)session;
     (void)buffer;
     (void)source;
     if (s == NULL || h2->out == NULL) {
@@ -121,7 +122,7 @@ static ad_ng_ssize on_read(nghttp2_session *session, int32_t id, uint8_t *buffer
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
     int64_t got = h2->events->on_source(h2->owner, s, h2->out, length, &end);
-    if (ad_h2_stream_of(session, id) != s || got < 0 || (got == 0 && !end)) {
+    if (ad_h2_stream_of(h2, id) != s || got < 0 || (got == 0 && !end)) {
         take_back(h2, before);
         return NGHTTP2_ERR_DEFERRED;
     }
@@ -136,7 +137,8 @@ static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const ui
                         size_t length, nghttp2_data_source *source, void *user)
 {
     struct ad_h2 *h2 = user;
-    struct ad_h2_stream *s = ad_h2_stream_of(session, frame->hd.stream_id);
+    struct ad_h2_stream *s = ad_h2_stream_of(h2, frame->hd.stream_id);
+    (void)session;
     (void)source;
     if (s != NULL) {
         s->sent_bytes += length + AD_H2_FRAME_HEAD_BYTES;
@@ -151,8 +153,9 @@ static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const ui
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     struct ad_h2 *h2 = user;
+    (void)session;
     if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
-        struct ad_h2_stream *s = ad_h2_stream_of(session, frame->hd.stream_id);
+        struct ad_h2_stream *s = ad_h2_stream_of(h2, frame->hd.stream_id);
         if (s != NULL) {
             s->sent_end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
             s->sent_bytes += frame->hd.length + AD_H2_FRAME_HEAD_BYTES;
@@ -174,8 +177,9 @@ static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *fram
                              void *user)
 {
     struct ad_h2 *h2 = user;
-    struct ad_h2_stream *s = ad_h2_stream_of(session, frame->hd.stream_id);
+    struct ad_h2_stream *s = ad_h2_stream_of(h2, frame->hd.stream_id);
     struct aioduct_error error;
+    (void)session;
     if (frame->hd.type == NGHTTP2_HEADERS && s != NULL) {
         bool too_large = code == NGHTTP2_ERR_FRAME_SIZE_ERROR;
         ad_error_set(&error, too_large ? AIODUCT_E_LIMIT : AIODUCT_E_STREAM, AIODUCT_PHASE_SEND,
