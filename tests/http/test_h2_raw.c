@@ -138,11 +138,6 @@ static void test_connect(void **state)
     assert_non_null(strstr(h2peer_log(h2, 0), ":authority: example.org:80\n"));
 }
 
-static bool result_is_done(void *user)
-{
-    return __atomic_load_n(&((struct result *)user)->done_count, __ATOMIC_ACQUIRE) > 0;
-}
-
 static void test_beside_others(void **state)
 {
     struct tester *t = *state;
