@@ -15,13 +15,22 @@ HOW = ("freeze it: while its minor is not released, write it into the newest tes
        "lists); else raise AIODUCT_ABI_MINOR and add a header for it. See docs/HACKING.md")
 
 
+def members_of(declaration):
+    """One declaration or one for each member: that is only how it is written."""
+    first, *others = [d.strip() for d in declaration.split(" , ")]
+    if "(" in declaration or not others:
+        return [declaration]
+    kind, name = re.fullmatch(r"(.*?) ((?:\* )*\w+(?: \[ \w+ \])*)", first).groups()
+    return [f"{kind} {d}" for d in [name, *others]]
+
+
 def structs(text, prefix):
     """name -> declarations, layouts named alike on both sides"""
     found = {}
     for name, body in re.findall(r"^struct " + prefix + r"(\w+) \{\n(.*?)^\};", text, re.M | re.S):
         body = re.sub(r"\bstruct (?:aioduct|abi_1_\d+)_layout\b", "struct layout", body)
         words = " ".join(re.sub(r"([(),;*\[\]])", r" \1 ", body).split())
-        found[name] = [w.strip() for w in words.split(";") if w.strip()]
+        found[name] = [m for w in words.split(";") if w.strip() for m in members_of(w.strip())]
     return found
 
 
