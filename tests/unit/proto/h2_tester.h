@@ -18,9 +18,9 @@
  *     < SETTINGS           bytes of the server, see h2wire.h
  *
  * and this comes of it: "head 1 200 | a: b", "interim", "body 1 "hello"" (joined slices),
- * "trailers", "end 1", "complete 1", "closed 1 CODE refused AIODUCT_E_X phase: message", "goaway 5
- * 0", "pong", "sent 1", "failed AIODUCT_E_X: message". Every script runs with the server's bytes whole,
- * one at a time and at random cuts, and must give the same.
+ * "trailers", "end 1", "complete 1", "closed 1 CODE refused AIODUCT_E_X phase: message", "pong",
+ * "goaway 5 0", "sent 1", "failed AIODUCT_E_X: message". Every script runs with the server's bytes
+ * whole, one at a time and at random cuts, and must give the same.
  */
 #ifndef TESTS_UNIT_PROTO_H2_TESTER_H
 #define TESTS_UNIT_PROTO_H2_TESTER_H
