@@ -308,6 +308,8 @@ static int start_transport(struct ad_conn *conn)
                  .host = origin->dial_host,
                  .port = origin->dial_port,
                  .family = engine->settings->family,
+                 .resolution_delay_ms = engine->settings->resolution_delay_ms,
+                 .attempt_delay_ms = (uint32_t)engine->settings->attempt_delay_ms,
                  .socket = &engine->settings->socket,
                  .addrs = origin->dial_addrs,
                  .addr_count = origin->dial_addr_count,

@@ -224,6 +224,21 @@ static int take_choices(struct ad_settings *s, const struct aioduct_client_optio
     return 0;
 }
 
+static int take_race(struct ad_settings *s, const struct aioduct_client_options *o,
+                     struct aioduct_error *error)
+{
+    if (o->resolution_delay_ms < 0 && o->resolution_delay_ms != AIODUCT_OFF) {
+        return bad_int(error, "resolution_delay_ms", o->resolution_delay_ms,
+                       "milliseconds, 0 or AIODUCT_OFF");
+    }
+    if (o->attempt_delay_ms != 0 && (o->attempt_delay_ms < 10 || o->attempt_delay_ms > 2000)) {
+        return bad_int(error, "attempt_delay_ms", o->attempt_delay_ms, "0 or 10 to 2000");
+    }
+    s->resolution_delay_ms = o->resolution_delay_ms;
+    s->attempt_delay_ms = o->attempt_delay_ms;
+    return 0;
+}
+
 /* ---- strings and groups ---- */
 
 static int copy(const char *from, const char **out)
@@ -404,6 +419,9 @@ int ad_settings_init(struct ad_settings *settings, const struct aioduct_client_o
     }
     if (code == 0) {
         code = take_low_speed(settings, &o, error);
+    }
+    if (code == 0) {
+        code = take_race(settings, &o, error);
     }
     if (code == 0) {
         code = take_loop(settings, &o, error);

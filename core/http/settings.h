@@ -44,6 +44,7 @@ struct ad_settings {
     char *agent_line; /* "User-Agent: ...\r\n", or empty */
     struct ad_slice agent;
     int resolver_threads, dns_cache_ms;
+    int resolution_delay_ms, attempt_delay_ms; /* as the dial has them: 0: its default */
     bool h2_probe;
     aioduct_event_fn on_event; /* NULL: none */
     void *event_user;

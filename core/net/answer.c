@@ -119,6 +119,14 @@ static struct ad_answer *localhost(int family)
     return answer;
 }
 
+bool ad_host_is_known(const char *host)
+{
+    struct ad_addr addr;
+    size_t bytes = strlen(host);
+    return bytes == 0 || bytes > AD_HOST_BYTES_MAX || is_localhost(host) ||
+           ad_addr_parse(host, 0, &addr) == 0;
+}
+
 struct ad_answer *ad_answer_known(const char *host, int family)
 {
     struct ad_addr addr;

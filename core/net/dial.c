@@ -3,6 +3,9 @@
  * The race of RFC 8305. Attempts belong to the dial until they win, or until their stream is
  * closed: a connect may refer to the dial's memory that long, so the memory goes with the last of
  * them, also when the owner has had its answer or has cancelled.
+ *
+ * Each family's addresses stay where they were copied to when they came; whose turn it is decides
+ * what is tried next, so those that come in the middle of the race need no sorting in.
  */
 #include "net/dial.h"
 
@@ -10,6 +13,7 @@
 #include "base/error.h"
 #include "base/list.h"
 #include "base/mem.h"
+#include "net/names.h"
 #include "runtime/loop.h"
 #include "runtime/stream.h"
 
@@ -20,6 +24,7 @@
 #define DELAY_DEFAULT_MS 250
 #define DELAY_MIN_MS 10
 #define DELAY_MAX_MS 2000
+#define RESOLUTION_DELAY_MS 50
 #define KEEPALIVE_DEFAULT_S 60
 #define HISTORY_NS (600u * 1000000000ull)
 
@@ -27,33 +32,41 @@ struct attempt {
     struct ad_list node;
     struct ad_dial *dial;
     struct ad_stream *stream;
-    size_t index; /* of the address */
+    const struct ad_addr *addr; /* the dial's */
 };
+
+/* One family's addresses, in the order in which they are tried. */
+struct candidates {
+    struct ad_addr *addrs;
+    size_t count, next;
+};
+enum { V6, V4 };
 
 struct ad_dial {
     struct ad_loop *loop;
-    struct ad_resolver *resolver;
     void (*on_done)(void *owner, struct ad_dial_result *result);
     void (*on_gone)(void *owner);
     void (*on_step)(void *owner, const struct ad_dial_step *step);
     void *owner;
     unsigned refs; /* the race itself, and each attempt */
     bool over;     /* answered or cancelled */
-    bool looking_up;
-    struct ad_lookup lookup;
+    struct ad_names names;
     struct ad_turn_hook begin; /* of a dial that needs no look-up */
     struct ad_deadline delay;  /* until the next attempt */
     uint64_t delay_ns;
+    uint64_t due_ns; /* when the next attempt may start; 0: now */
     struct ad_deferred deferred;
 
     struct ad_list attempts;
-    struct ad_addr *addrs; /* in the order in which they are tried */
-    size_t addr_count, next;
+    struct candidates candidates[2];
+    int turn;       /* V6, V4: the family that the next attempt is for */
+    unsigned found; /* addresses that on_step has not heard of */
     uint64_t resolved_ns, *resolved_ns_out;
     struct ad_dial_history *history;
-    bool refused; /* a peer said no: that tells nothing about the way to it */
-    int code;     /* of the attempt that says best why it failed, 0: none did */
-    size_t failed_index;
+    int first_family;             /* of the first attempt, 0: none yet */
+    bool refused;                 /* a peer said no: that tells nothing about the way to it */
+    int code;                     /* of the attempt that says best why it failed, 0: none did */
+    const struct ad_addr *failed; /* that one's address */
 
     struct aioduct_socket_config config; /* but for the address */
     struct ad_addr local;                /* bytes 0: any */
@@ -70,7 +83,8 @@ static void advance(struct ad_dial *d);
 static void release(struct ad_deferred *deferred)
 {
     struct ad_dial *d = AD_CONTAINER_OF(deferred, struct ad_dial, deferred);
-    ad_free(d->addrs);
+    ad_free(d->candidates[V6].addrs);
+    ad_free(d->candidates[V4].addrs);
     ad_free(d->device);
     ad_free(d);
 }
@@ -98,10 +112,7 @@ static void end(struct ad_dial *d)
 {
     AD_ASSERT(!d->over);
     d->over = true;
-    if (d->looking_up) {
-        d->looking_up = false;
-        ad_lookup_cancel(d->resolver, &d->lookup);
-    }
+    ad_names_stop(&d->names);
     ad_list_remove(&d->begin.node);
     ad_deadline_remove(d->loop, &d->delay);
     AD_LIST_FOR_EACH (node, &d->attempts) {
@@ -138,18 +149,33 @@ static void fail_connect(struct ad_dial *d)
 {
     char text[AD_ADDR_TEXT_BYTES];
     struct ad_dial_result result = {.code = d->code};
-    if (d->addr_count == 0) {
-        result.code = -EADDRNOTAVAIL;
-        ad_error_set(&result.error, result.code, AIODUCT_PHASE_CONNECT,
-                     "connect to %s port %u: it has no address of the family that is asked for",
-                     d->host, d->port);
-    } else {
-        ad_error_set(&result.error, d->code, AIODUCT_PHASE_CONNECT,
-                     "connect to %s port %u (%s): %s", d->host, d->port,
-                     ad_addr_text(&d->addrs[d->failed_index], text), aioduct_error_text(d->code));
-    }
+    ad_error_set(&result.error, d->code, AIODUCT_PHASE_CONNECT, "connect to %s port %u (%s): %s",
+                 d->host, d->port, ad_addr_text(d->failed, text), aioduct_error_text(d->code));
     result.error.safe_to_retry = 1;
     answer(d, &result);
+}
+
+static void fail_without_address(struct ad_dial *d)
+{
+    struct ad_dial_result result = {.code = -EADDRNOTAVAIL};
+    ad_error_set(&result.error, result.code, AIODUCT_PHASE_CONNECT,
+                 "connect to %s port %u: it has no address of the family that is asked for",
+                 d->host, d->port);
+    result.error.safe_to_retry = 1;
+    answer(d, &result);
+}
+
+static void fail(struct ad_dial *d)
+{
+    char detail[256];
+    if (d->code != 0) {
+        fail_connect(d);
+    } else if (d->names.part_count > 0) {
+        int code = ad_names_failure(&d->names, detail, sizeof detail);
+        fail_resolve(d, code, detail);
+    } else {
+        fail_without_address(d);
+    }
 }
 
 /* This machine lacks a way to the address, which says less than what a peer answers. */
@@ -159,30 +185,25 @@ static bool is_local_reason(int code)
            code == -EHOSTUNREACH;
 }
 
-static void note_failure(struct ad_dial *d, size_t index, int code)
+static void note_failure(struct ad_dial *d, const struct ad_addr *addr, int code)
 {
     d->refused = d->refused || code == -ECONNREFUSED;
-    tell(d, &(struct ad_dial_step){AD_DIAL_CONNECT_FAILED, .addr = &d->addrs[index], .code = code});
+    tell(d, &(struct ad_dial_step){AD_DIAL_CONNECT_FAILED, .addr = addr, .code = code});
     if (d->code == 0 || is_local_reason(d->code) || !is_local_reason(code)) {
         d->code = code;
-        d->failed_index = index;
+        d->failed = addr;
     }
 }
 
-static int family_of(const struct ad_dial *d, size_t index)
-{
-    return d->addrs[index].storage.ss_family;
-}
-
-static void note_winner(struct ad_dial *d, size_t index)
+static void note_winner(struct ad_dial *d, int family)
 {
     struct ad_dial_history *history = d->history;
     if (history == NULL) {
         return;
     }
-    bool other_was_worse = family_of(d, index) != family_of(d, 0) && !d->refused;
-    if (other_was_worse || history->family == family_of(d, index)) {
-        history->family = family_of(d, index);
+    bool other_was_worse = family != d->first_family && !d->refused;
+    if (other_was_worse || history->family == family) {
+        history->family = family;
         history->until_ns = ad_loop_now_ns(d->loop) + HISTORY_NS;
     }
 }
@@ -207,15 +228,15 @@ static void on_done(struct ad_stream *stream, int op, int code, size_t bytes)
         return; /* a loser: it is being closed */
     }
     if (code < 0) {
-        note_failure(d, a->index, code);
+        note_failure(d, a->addr, code);
         ad_list_remove(&a->node);
         ad_stream_close(stream);
         advance(d);
         return;
     }
     struct ad_dial_result result = {.stream = stream, .connected_ns = ad_loop_now_ns(d->loop)};
-    tell(d, &(struct ad_dial_step){AD_DIAL_CONNECTED, .addr = &d->addrs[a->index]});
-    note_winner(d, a->index);
+    tell(d, &(struct ad_dial_step){AD_DIAL_CONNECTED, .addr = a->addr});
+    note_winner(d, a->addr->storage.ss_family);
     ad_list_remove(&a->node); /* the winner is no longer ours */
     ad_free(a);
     answer(d, &result);
@@ -235,14 +256,14 @@ static const struct ad_stream_events attempt_events = {
     .on_data = on_data, .on_done = on_done, .on_closed = on_closed};
 
 /* 0: under way */
-static int try_address(struct ad_dial *d, size_t index)
+static int try_address(struct ad_dial *d, const struct ad_addr *addr)
 {
     struct attempt *a = ad_zalloc(sizeof *a);
     if (a == NULL) {
         return -ENOMEM;
     }
     a->dial = d;
-    a->index = index;
+    a->addr = addr;
     ad_list_init(&a->node);
     int code = ad_stream_create(d->loop, &attempt_events, a, &a->stream);
     if (code < 0) {
@@ -250,9 +271,9 @@ static int try_address(struct ad_dial *d, size_t index)
         return code;
     }
     d->refs++;
-    tell(d, &(struct ad_dial_step){AD_DIAL_CONNECT, .addr = &d->addrs[index]});
-    d->config.addr = (const struct sockaddr *)(const void *)&d->addrs[index].storage;
-    d->config.addr_bytes = d->addrs[index].bytes;
+    tell(d, &(struct ad_dial_step){AD_DIAL_CONNECT, .addr = addr});
+    d->config.addr = (const struct sockaddr *)(const void *)&addr->storage;
+    d->config.addr_bytes = addr->bytes;
     code = ad_stream_connect(a->stream, &d->config);
     if (code < 0) {
         ad_stream_close(a->stream);
@@ -262,25 +283,47 @@ static int try_address(struct ad_dial *d, size_t index)
     return 0;
 }
 
-/* Start the next attempt, going past those that fail at once; with none left and none under way
- * the race is lost. */
+static bool has_next(const struct ad_dial *d)
+{
+    const struct candidates *c = d->candidates;
+    return c[V6].next < c[V6].count || c[V4].next < c[V4].count;
+}
+
+/* Families take turns while both have addresses. */
+static const struct ad_addr *take_next(struct ad_dial *d)
+{
+    const struct candidates *c = d->candidates;
+    int family = c[d->turn].next < c[d->turn].count ? d->turn : !d->turn;
+    d->turn = !family;
+    return &c[family].addrs[d->candidates[family].next++];
+}
+
+static void wait_until_due(struct ad_dial *d)
+{
+    if (!has_next(d) || ad_deadline_set(d->loop, &d->delay, d->due_ns) < 0) {
+        ad_deadline_clear(&d->delay); /* without it the next waits for one to fail */
+    }
+}
+
+/* Start the next attempt, going past those that fail at once; with none left, none to come and none
+ * under way the race is lost. */
 static void advance(struct ad_dial *d)
 {
-    while (d->next < d->addr_count) {
-        size_t index = d->next++;
-        int code = try_address(d, index);
+    while (has_next(d)) {
+        const struct ad_addr *addr = take_next(d);
+        d->first_family = d->first_family == 0 ? addr->storage.ss_family : d->first_family;
+        int code = try_address(d, addr);
         if (code < 0) {
-            note_failure(d, index, code);
+            note_failure(d, addr, code);
             continue;
         }
-        if (d->next == d->addr_count ||
-            ad_deadline_set(d->loop, &d->delay, ad_loop_now_ns(d->loop) + d->delay_ns) < 0) {
-            ad_deadline_clear(&d->delay); /* without it the next waits for this one to fail */
-        }
+        d->due_ns = ad_loop_now_ns(d->loop) + d->delay_ns;
+        wait_until_due(d);
         return;
     }
-    if (ad_list_empty(&d->attempts)) {
-        fail_connect(d);
+    d->due_ns = 0; /* one that comes late has waited long enough */
+    if (ad_list_empty(&d->attempts) && !ad_names_asking(&d->names)) {
+        fail(d);
     }
 }
 
@@ -291,50 +334,67 @@ static void on_delay(struct ad_deadline *delay)
 
 /* ---- addresses ---- */
 
-static bool is_wanted(const struct ad_dial *d, const struct ad_addr *addr)
+static bool is_wanted(const struct ad_dial *d, int family, const struct ad_addr *addr)
 {
-    int family = addr->storage.ss_family;
-    return (d->family == AF_UNSPEC || d->family == family) &&
-           (d->local.bytes == 0 || d->local.storage.ss_family == family);
+    int own = addr->storage.ss_family;
+    return (own == AF_INET6 || own == AF_INET) && (family == AF_UNSPEC || family == own) &&
+           (d->family == AF_UNSPEC || d->family == own) &&
+           (d->local.bytes == 0 || d->local.storage.ss_family == own);
 }
 
-/* Families take turns, beginning with the one that won before, else the first address's (RFC 8305
- * section 4). */
-static int set_addresses(struct ad_dial *d, const struct ad_addr *addrs, size_t count)
+/* The family that won before, where that is known. */
+static int preferred_or(const struct ad_dial *d, int otherwise)
 {
-    size_t from[2] = {0, 0};
-    int turn = 0;
-    d->resolved_ns = ad_loop_now_ns(d->loop);
-    if (d->resolved_ns_out != NULL) {
-        *d->resolved_ns_out = d->resolved_ns;
-    }
-    tell(d, &(struct ad_dial_step){AD_DIAL_RESOLVED, .count = (unsigned)count});
-    if (count == 0) {
-        return 0;
-    }
-    d->addrs = ad_alloc(count * sizeof *d->addrs);
-    if (d->addrs == NULL) {
-        return -ENOMEM;
-    }
-    int first = addrs[0].storage.ss_family;
-    if (d->history != NULL && d->history->until_ns > d->resolved_ns) {
-        first = d->history->family;
-    }
-    for (int dry = 0; dry < 2; turn = !turn) {
-        size_t i = from[turn];
-        while (i < count &&
-               ((addrs[i].storage.ss_family == first) != (turn == 0) || !is_wanted(d, &addrs[i]))) {
-            i++;
-        }
-        from[turn] = i + 1;
-        if (i < count) {
-            d->addrs[d->addr_count++] = addrs[i];
-            dry = 0;
-        } else {
-            dry++;
+    const struct ad_dial_history *history = d->history;
+    bool known = history != NULL && history->until_ns > ad_loop_now_ns(d->loop);
+    return known ? history->family : otherwise;
+}
+
+/* Copy what is of use. Each family comes once. */
+static int add_addresses(struct ad_dial *d, int family, const struct ad_addr *addrs, size_t count)
+{
+    size_t room[2] = {0, 0};
+    for (size_t i = 0; i < count; i++) {
+        if (is_wanted(d, family, &addrs[i])) {
+            room[addrs[i].storage.ss_family == AF_INET6 ? V6 : V4]++;
         }
     }
-    return 0;
+    for (int f = V6; f <= V4; f++) {
+        struct candidates *c = &d->candidates[f];
+        AD_ASSERT(room[f] == 0 || c->addrs == NULL);
+        if (room[f] > 0 && (c->addrs = ad_alloc(room[f] * sizeof *c->addrs)) == NULL) {
+            return -ENOMEM;
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (is_wanted(d, family, &addrs[i])) {
+            struct candidates *c = &d->candidates[addrs[i].storage.ss_family == AF_INET6 ? V6 : V4];
+            c->addrs[c->count++] = addrs[i];
+        }
+    }
+    d->found += (unsigned)count;
+    return room[V6] + room[V4] > 0 ? 0 : AIODUCT_E_RESOLVE;
+}
+
+/* The first to be tried: of the family that won before, else the preferred one. */
+static void set_turn(struct ad_dial *d, int preferred)
+{
+    d->turn = preferred_or(d, preferred) == AF_INET6 ? V6 : V4;
+}
+
+static void tell_found(struct ad_dial *d)
+{
+    if (d->found == 0) {
+        return;
+    }
+    if (d->resolved_ns == 0) {
+        d->resolved_ns = ad_loop_now_ns(d->loop);
+        if (d->resolved_ns_out != NULL) {
+            *d->resolved_ns_out = d->resolved_ns;
+        }
+    }
+    tell(d, &(struct ad_dial_step){AD_DIAL_RESOLVED, .count = d->found});
+    d->found = 0;
 }
 
 static void on_begin(struct ad_turn_hook *hook)
@@ -342,20 +402,24 @@ static void on_begin(struct ad_turn_hook *hook)
     advance(AD_CONTAINER_OF(hook, struct ad_dial, begin));
 }
 
-static void on_lookup(struct ad_lookup *lookup, int code, const struct ad_addr *addrs, size_t count,
-                      const char *detail)
+static int on_found(struct ad_names *names, int family, const struct ad_addr *addrs, size_t count)
 {
-    struct ad_dial *d = AD_CONTAINER_OF(lookup, struct ad_dial, lookup);
-    d->looking_up = false;
-    if (code == 0) {
-        code = set_addresses(d, addrs, count);
-        detail = "out of memory";
+    struct ad_dial *d = AD_CONTAINER_OF(names, struct ad_dial, names);
+    if (family == AF_UNSPEC) { /* known without a look-up: the first one's family is preferred */
+        set_turn(d, addrs[0].storage.ss_family);
     }
-    if (code < 0) {
-        fail_resolve(d, code, detail);
-        return;
+    return add_addresses(d, family, addrs, count);
+}
+
+static void on_news(struct ad_names *names)
+{
+    struct ad_dial *d = AD_CONTAINER_OF(names, struct ad_dial, names);
+    tell_found(d);
+    if (d->due_ns <= ad_loop_now_ns(d->loop)) {
+        advance(d);
+    } else {
+        wait_until_due(d);
     }
-    advance(d);
 }
 
 /* ---- start ---- */
@@ -417,21 +481,38 @@ static uint64_t delay_ns_of(uint32_t ms)
     return (uint64_t)ms * 1000000u;
 }
 
+static uint64_t resolution_delay_ns_of(const struct ad_dial_params *p)
+{
+    int ms = p->resolution_delay_ms;
+    return ms < 0 ? 0 : (uint64_t)(ms == 0 ? RESOLUTION_DELAY_MS : ms) * 1000000u;
+}
+
 static int begin(struct ad_dial *d, const struct ad_dial_params *p)
 {
     if (p->addrs != NULL) {
-        int code = set_addresses(d, p->addrs, p->addr_count);
-        if (code == 0) {
-            ad_loop_at_turn_end(d->loop, &d->begin); /* never inside start */
+        if (p->addr_count > 0) {
+            set_turn(d, p->addrs[0].storage.ss_family);
         }
-        return code;
+        if (add_addresses(d, AF_UNSPEC, p->addrs, p->addr_count) == -ENOMEM) {
+            return -ENOMEM;
+        }
+        tell_found(d);
+        ad_loop_at_turn_end(d->loop, &d->begin); /* never inside start */
+        return 0;
     }
     /* No use in addresses that cannot be reached from the local one. */
     int family =
         d->family != AF_UNSPEC || d->local.bytes == 0 ? d->family : d->local.storage.ss_family;
-    int code = ad_resolver_start(d->resolver, d->loop, &d->lookup, d->host, d->port, family);
-    d->looking_up = code == 0;
-    return code;
+    set_turn(d, AF_INET6);
+    return ad_names_start(&d->names, &(struct ad_names_params){
+                                         .loop = d->loop,
+                                         .resolver = p->resolver,
+                                         .host = d->host,
+                                         .port = d->port,
+                                         .family = family,
+                                         .preferred = d->turn == V6 ? AF_INET6 : AF_INET,
+                                         .delay_ns = resolution_delay_ns_of(p),
+                                     });
 }
 
 int ad_dial_start(struct ad_loop *loop, const struct ad_dial_params *p,
@@ -445,7 +526,6 @@ int ad_dial_start(struct ad_loop *loop, const struct ad_dial_params *p,
     }
     memcpy(d->host, p->host, host_bytes);
     d->loop = loop;
-    d->resolver = p->resolver;
     d->on_done = done;
     d->on_gone = p->on_gone;
     d->history = p->history;
@@ -458,7 +538,8 @@ int ad_dial_start(struct ad_loop *loop, const struct ad_dial_params *p,
                 : p->family == AIODUCT_FAMILY_IPV6 ? AF_INET6
                                                    : AF_UNSPEC;
     d->delay_ns = delay_ns_of(p->attempt_delay_ms);
-    d->lookup.on_done = on_lookup;
+    d->names.on_found = on_found;
+    d->names.on_news = on_news;
     d->begin.run = on_begin;
     d->delay.expired = on_delay;
     d->deferred.release = release;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * Host and port -> connected stream: look up, order the addresses, race them as RFC 8305 says. The
- * next attempt starts 250 ms after the last, or at once when one fails; attempts already under way
- * go on; losers are closed.
+ * Host and port -> connected stream: look up both families, race the addresses as RFC 8305 says.
+ * The race begins when the preferred family's addresses are there (IPv6, unless IPv4 won lately),
+ * or 50 ms after the other's; families take turns, each in the order that the resolver gave; what
+ * comes later joins. The next attempt starts 250 ms after the last, or at once when one fails;
+ * attempts already under way go on; losers are closed.
  */
 #ifndef AD_NET_DIAL_H
 #define AD_NET_DIAL_H
@@ -18,7 +20,8 @@ struct ad_stream;
 /* How far a dial is, for those who watch. */
 struct ad_dial_step {
     enum {
-        AD_DIAL_RESOLVED,       /* count addresses, before families are sorted out */
+        AD_DIAL_RESOLVED,       /* count addresses, before families are sorted out; again when the
+                                   other family's come later */
         AD_DIAL_CONNECT,        /* an attempt at addr began */
         AD_DIAL_CONNECT_FAILED, /* it failed with code */
         AD_DIAL_CONNECTED       /* it won: on_done follows */
@@ -43,8 +46,9 @@ struct ad_dial_params {
     const struct aioduct_socket_options *socket; /* borrowed until the end */
     const struct ad_addr *addrs; /* overrides (--resolve): no look-up; NULL: look up @host */
     size_t addr_count;
-    uint32_t attempt_delay_ms; /* 250 if 0 (RFC 8305 section 5), bounded to 10..2,000 */
-    uint64_t *resolved_ns;     /* loop time, written when the addresses are known; may be NULL */
+    uint32_t attempt_delay_ms;       /* 250 if 0 (RFC 8305 section 5), bounded to 10..2,000 */
+    int resolution_delay_ms;         /* 50 if 0 (RFC 8305 section 3); negative: none */
+    uint64_t *resolved_ns;           /* loop time, written when the race begins; may be NULL */
     struct ad_dial_history *history; /* borrowed until the end; may be NULL */
     /* After on_done or cancel, once: the streams that lost are closed too, so the loop may go. May
      * be NULL. */

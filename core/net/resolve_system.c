@@ -3,7 +3,8 @@
  * The default resolver: getaddrinfo on a small pool of threads.
  *
  * One entry a name and family is queued, being looked up, or kept in the cache; everybody who asks
- * for the same meanwhile waits at the same entry. Who waits is told by a post to the own loop, made
+ * for the same meanwhile waits at the same entry. Limits count names: the two families of one are
+ * counted as one where both are queued, or both kept. Who waits is told by a post to the own loop, made
  * under the lock, so that after ad_lookup_cancel has returned nothing of the resolver knows the
  * loop any more. A look-up that nobody waits for is an orphan: it goes on, feeds the cache, and
  * does not count against the limit of threads, so that hung ones do not starve the next.
@@ -34,7 +35,7 @@
 #define CACHE_MS 60000
 #define CACHE_FAILURE_MS 5000
 #define CACHE_NAMES_MAX 1024
-#define BUCKETS 512 /* a power of two; two names each when the cache is full */
+#define BUCKETS 512 /* a power of two; two names of two families each when the cache is full */
 
 struct entry {
     struct entry *chain;    /* next in the bucket */
@@ -78,7 +79,8 @@ struct system {
     unsigned refs; /* the owner, each thread that destroy left behind, each post of a thread */
     bool stopping;
     struct ad_list queue, kept, workers;
-    int queue_count, kept_count, worker_count, idle_count, orphan_count;
+    int queue_count, worker_count, idle_count, orphan_count;
+    int queued_names, kept_names;
     uint64_t clock_ns; /* latest loop time that anybody came with */
     struct entry *buckets[BUCKETS];
 };
@@ -101,6 +103,20 @@ static struct entry *find_entry(struct system *s, const char *name, int family, 
         e = e->chain;
     }
     return e;
+}
+
+/* The entry of the same name's other family; NULL: there is none. */
+static struct entry *find_sibling(struct system *s, const struct entry *e)
+{
+    int other = e->family == AF_INET6 ? AF_INET : AF_INET6;
+    return e->family == AF_UNSPEC ? NULL : find_entry(s, e->name, other, hash_name(e->name, other));
+}
+
+/* What @e adds to the count of names in @state: 0 if its sibling stands for both. */
+static int weight(struct system *s, const struct entry *e, int state)
+{
+    const struct entry *sibling = find_sibling(s, e);
+    return sibling == NULL || (int)sibling->state != state;
 }
 
 static struct entry *create_entry(struct system *s, const char *name, int family, uint32_t hash)
@@ -127,8 +143,12 @@ static void destroy_entry(struct system *s, struct entry *e)
         at = &(*at)->chain;
     }
     *at = e->chain;
-    s->queue_count -= e->state == QUEUED;
-    s->kept_count -= e->state == KEPT;
+    if (e->state == QUEUED) {
+        s->queue_count--;
+        s->queued_names -= weight(s, e, QUEUED);
+    } else if (e->state == KEPT) {
+        s->kept_names -= weight(s, e, KEPT);
+    }
     ad_list_remove(&e->node);
     if (e->answer != NULL) {
         ad_answer_unref(e->answer);
@@ -136,9 +156,17 @@ static void destroy_entry(struct system *s, struct entry *e)
     ad_free(e);
 }
 
-static bool expired(const struct system *s, const struct entry *e, uint64_t now_ns)
+/* A name that has addresses exists: that it has none of this family is no failure. */
+static bool exists(struct system *s, const struct entry *e)
 {
-    int64_t ms = e->answer->code == 0 ? s->options.cache_ms : s->options.cache_failure_ms;
+    const struct entry *sibling = find_sibling(s, e);
+    return e->answer->code == 0 ||
+           (sibling != NULL && sibling->state == KEPT && sibling->answer->code == 0);
+}
+
+static bool expired(struct system *s, const struct entry *e, uint64_t now_ns)
+{
+    int64_t ms = exists(s, e) ? s->options.cache_ms : s->options.cache_failure_ms;
     uint64_t at_ns = atomic_load_explicit(&e->answer->at_ns, memory_order_relaxed);
     return now_ns >= at_ns + (uint64_t)ms * 1000000u;
 }
@@ -155,7 +183,8 @@ static void keep(struct system *s, struct entry *e, struct ad_answer *answer)
     e->state = KEPT;
     e->answer = ad_answer_ref(answer);
     ad_list_push_front(&s->kept, &e->node);
-    if (++s->kept_count > s->options.cache_names_max) {
+    s->kept_names += weight(s, e, KEPT);
+    while (s->kept_names > s->options.cache_names_max) {
         destroy_entry(s, AD_CONTAINER_OF(s->kept.prev, struct entry, node));
     }
 }
@@ -263,6 +292,7 @@ static void *run_worker(void *arg)
         }
         struct entry *e = AD_CONTAINER_OF(node, struct entry, node);
         s->queue_count--;
+        s->queued_names -= weight(s, e, QUEUED);
         e->state = RUNNING;
         w->looking_up = true;
         pthread_mutex_unlock(&s->lock);
@@ -318,9 +348,6 @@ static int need_worker(struct system *s)
 static int enqueue(struct system *s, const char *name, int family, uint32_t hash,
                    struct entry **out)
 {
-    if (s->queue_count >= QUEUE_MAX) {
-        return AIODUCT_E_LIMIT;
-    }
     struct entry *e = create_entry(s, name, family, hash);
     if (e == NULL) {
         return -ENOMEM;
@@ -328,6 +355,11 @@ static int enqueue(struct system *s, const char *name, int family, uint32_t hash
     e->state = QUEUED;
     ad_list_push_back(&s->queue, &e->node);
     s->queue_count++;
+    s->queued_names += weight(s, e, QUEUED);
+    if (s->queued_names > QUEUE_MAX) {
+        destroy_entry(s, e);
+        return AIODUCT_E_LIMIT;
+    }
     int code = need_worker(s);
     if (code < 0 && s->worker_count == 0) {
         destroy_entry(s, e);

@@ -141,7 +141,8 @@ struct aioduct_client_options {
     const char *const
         *connect_to; /**< "host:port:host2:port2", any part but host2 may be empty; NULL: none */
     const char *user_agent; /**< NULL: "aioduct/<version>"; "": none */
-    int resolver_threads;   /**< 4: threads for getaddrinfo, started when first needed */
+    int resolver_threads;   /**< 4: threads for getaddrinfo, started when first needed; a name
+                                 takes two for a moment, one a family */
     int dns_cache_ms;       /**< 60,000; failures 5,000 */
 
     /** Hears of all that goes on (event.h); NULL: nobody does. */
@@ -164,6 +165,13 @@ struct aioduct_client_options {
     int h2_probe; /**< on: while nobody knows whether a server has HTTP/2 one connection is opened
                        to it, and other requests wait for what it says; AIODUCT_OFF: each has its
                        own opened at once */
+
+    /* A name's IPv6 and IPv4 addresses are asked for at once, and tried in turn (RFC 8305). The
+     * family that won lately is preferred for ten minutes, before that IPv6; inside a family the
+     * system's order stands (gai.conf), which has no say between the two. */
+    int resolution_delay_ms; /**< 50: so long the other family's addresses wait for the preferred
+                                  one's; AIODUCT_OFF: not at all */
+    int attempt_delay_ms;    /**< 250: then the next address is tried too; 10 to 2,000 */
 };
 
 /** Options with nothing but defaults: begin with it. */

@@ -22,7 +22,8 @@ struct aioduct_exchange;
 enum aioduct_event_kind {
     /* ---- of a connection ---- */
     AIODUCT_EVENT_DIAL = 1,       /**< it is being opened */
-    AIODUCT_EVENT_RESOLVED,       /**< its addresses are known: count */
+    AIODUCT_EVENT_RESOLVED,       /**< addresses are known: count; again if the other family's come
+                                       while attempts go on */
     AIODUCT_EVENT_CONNECT,        /**< an attempt at one of them began: address, address_port */
     AIODUCT_EVENT_CONNECT_FAILED, /**< that attempt failed, others may go on: address, code */
     AIODUCT_EVENT_CONNECTED,      /**< an attempt won: address, address_port */

@@ -65,7 +65,7 @@ AIODUCT_API int aioduct_head_retry_after(const struct aioduct_head *head, int64_
 struct aioduct_timings {
     size_t size;            /**< of this struct, as the library knows it */
     uint64_t dialled_ns;    /**< the connection that it got began to be opened */
-    uint64_t resolved_ns;   /**< addresses known */
+    uint64_t resolved_ns;   /**< addresses known: the first attempt begins */
     uint64_t connected_ns;  /**< TCP connection made */
     uint64_t secured_ns;    /**< TLS handshake finished */
     uint64_t picked_ns;     /**< a connection was given to it: the end of all queueing */

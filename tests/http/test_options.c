@@ -53,6 +53,8 @@ static const struct bad_option {
     BAD(family, 5),
     BAD(resolver_threads, -2),
     BAD(dns_cache_ms, -2),
+    BAD(resolution_delay_ms, -1),
+    BAD(attempt_delay_ms, 9),
     BAD(socket.local_port_min, 70000),
     BAD(tls.flags, 0x4000),
     {offsetof(struct aioduct_client_options, socket.local_address), 0, 0, "here", NULL,

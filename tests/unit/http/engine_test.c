@@ -215,6 +215,7 @@ static void test_window_bounds_what_is_kept(void **state)
 static pthread_mutex_t hang_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t hang_changed = PTHREAD_COND_INITIALIZER;
 static bool hang_over, hang_left;
+static int hang_count; /* threads in it */
 
 static int hang(const char *node, const char *service, const void *hints, void **result)
 {
@@ -223,9 +224,11 @@ static int hang(const char *node, const char *service, const void *hints, void *
     (void)hints;
     (void)result;
     pthread_mutex_lock(&hang_lock);
+    hang_count++;
     while (!hang_over) {
         pthread_cond_wait(&hang_changed, &hang_lock);
     }
+    hang_count--;
     hang_left = true;
     pthread_cond_broadcast(&hang_changed);
     pthread_mutex_unlock(&hang_lock);
@@ -242,7 +245,7 @@ static void end_hang(void)
     pthread_mutex_lock(&hang_lock);
     hang_over = true;
     pthread_cond_broadcast(&hang_changed);
-    while (!hang_left) {
+    while (!hang_left || hang_count > 0) {
         pthread_cond_wait(&hang_changed, &hang_lock);
     }
     pthread_mutex_unlock(&hang_lock);

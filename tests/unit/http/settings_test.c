@@ -140,6 +140,9 @@ static void test_refusals(void **state)
     REFUSED(family, (enum aioduct_family)5);
     REFUSED(resolver_threads, -1);
     REFUSED(dns_cache_ms, -2);
+    REFUSED(resolution_delay_ms, -1);
+    REFUSED(attempt_delay_ms, 9);
+    REFUSED(attempt_delay_ms, 2001);
     REFUSED(socket.local_address, "localhost");
     REFUSED(socket.device, "lo0123456789abcd"); /* 16: one too long */
     REFUSED(socket.device, "");

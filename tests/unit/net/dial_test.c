@@ -3,124 +3,11 @@
 #include "tap.h"
 
 #include "base/mem.h"
-#include "fake_resolver.h"
-#include "fake_runtime.h"
-#include "net/dial.h"
+#include "dial_tester.h"
 #include "runtime/stream.h"
 
 #include <errno.h>
 #include <string.h>
-
-struct tester {
-    struct fake *fake;
-    struct fake_resolver resolver;
-    struct ad_dial_params params;
-    struct ad_dial *dial;
-    int done;
-    struct ad_dial_result result;
-    bool stream_closed;
-    int gone, gone_expected;
-};
-
-static void on_data(struct ad_stream *stream, const uint8_t *bytes, size_t count)
-{
-    (void)stream;
-    (void)bytes;
-    (void)count;
-}
-
-static void on_op(struct ad_stream *stream, int op, int code, size_t bytes)
-{
-    (void)stream;
-    (void)op;
-    (void)code;
-    (void)bytes;
-}
-
-static void on_closed(struct ad_stream *stream)
-{
-    ((struct tester *)ad_stream_owner(stream))->stream_closed = true;
-}
-
-static void on_gone(void *owner)
-{
-    struct tester *t = owner;
-    unsigned open = 0;
-    for (unsigned i = 0; i < fake_conn_count(t->fake); i++) {
-        open += !fake_conn_at(t->fake, i)->closed;
-    }
-    assert_in_range(open, 0, t->result.stream != NULL); /* the winner's alone */
-    t->gone++;
-}
-
-static void cancel(struct tester *t)
-{
-    int before = t->gone;
-    t->gone_expected += ad_dial_cancel(t->dial) == AIODUCT_PENDING;
-    assert_int_equal(t->gone, before);
-    fake_run(t->fake);
-}
-
-static void on_dialled(void *owner, struct ad_dial_result *result)
-{
-    static const struct ad_stream_events events = {
-        .on_data = on_data, .on_done = on_op, .on_closed = on_closed};
-    struct tester *t = owner;
-    t->done++;
-    t->gone_expected++;
-    t->result = *result;
-    if (result->stream != NULL) {
-        ad_stream_set_owner(result->stream, &events, t);
-    }
-}
-
-static void tester_init(struct tester *t)
-{
-    memset(t, 0, sizeof *t);
-    t->fake = fake_create();
-    fake_resolver_init(&t->resolver);
-    t->params = (struct ad_dial_params){
-        .resolver = &t->resolver.base, .host = "example.test", .port = 443, .on_gone = on_gone};
-}
-
-static void tester_fini(struct tester *t)
-{
-    if (t->result.stream != NULL) {
-        ad_stream_close(t->result.stream);
-    }
-    fake_run(t->fake);
-    assert_true(t->stream_closed || t->result.stream == NULL);
-    assert_int_equal(t->gone, t->gone_expected);
-    for (unsigned i = 0; i < fake_conn_count(t->fake); i++) {
-        assert_true(fake_conn_at(t->fake, i)->closed);
-    }
-    fake_destroy(t->fake);
-}
-
-static void start(struct tester *t)
-{
-    assert_int_equal(ad_dial_start(fake_loop(t->fake), &t->params, on_dialled, t, &t->dial), 0);
-    assert_int_equal(t->done, 0);
-}
-
-static void start_with(struct tester *t, const char *const *texts)
-{
-    start(t);
-    fake_resolver_answer(&t->resolver, texts);
-    fake_run(t->fake);
-}
-
-static void advance(struct tester *t, uint64_t ms)
-{
-    fake_advance_ms(t->fake, ms);
-    fake_run(t->fake);
-}
-
-static void finish(struct tester *t, unsigned i, int code)
-{
-    fake_done(fake_conn_at(t->fake, i), AIODUCT_OP_CONNECT, code);
-    fake_run(t->fake);
-}
 
 static const char *const four[] = {"2001:db8::1", "2001:db8::2", "192.0.2.1", "192.0.2.2", NULL};
 static const char *const two[] = {"192.0.2.1", "192.0.2.2", NULL};
@@ -129,20 +16,20 @@ static const char *const mixed[] = {"192.0.2.1", "2001:db8::1", NULL};
 static void test_order(void **state)
 {
     static const char *const expected[] = {"2001:db8::1", "192.0.2.1", "2001:db8::2", "192.0.2.2"};
-    struct tester t;
+    struct dial_tester t;
     (void)state;
-    tester_init(&t);
-    start_with(&t, four);
+    dial_init(&t);
+    dial_start_with(&t, four);
     assert_string_equal(t.resolver.host, "example.test");
     for (unsigned i = 0; i < 4; i++) {
         assert_int_equal(fake_conn_count(t.fake), i + 1);
         assert_string_equal(fake_conn_at(t.fake, i)->address, expected[i]);
-        advance(&t, 240);
+        dial_advance(&t, 240);
         assert_int_equal(fake_conn_count(t.fake), i + 1);
-        advance(&t, 20);
+        dial_advance(&t, 20);
     }
     assert_int_equal(fake_conn_count(t.fake), 4);
-    finish(&t, 3, 0);
+    dial_finish(&t, 3, 0);
     assert_int_equal(t.done, 1);
     assert_int_equal(t.result.code, 0);
     for (unsigned i = 0; i < 3; i++) {
@@ -150,43 +37,43 @@ static void test_order(void **state)
     }
     assert_false(fake_conn_at(t.fake, 3)->closed);
     assert_true(t.result.resolved_ns != 0 && t.result.connected_ns > t.result.resolved_ns);
-    tester_fini(&t);
+    dial_fini(&t);
 }
 
 static void test_failure_moves_on(void **state)
 {
-    struct tester t;
+    struct dial_tester t;
     (void)state;
-    tester_init(&t);
-    start_with(&t, four);
-    finish(&t, 0, -ECONNREFUSED);
+    dial_init(&t);
+    dial_start_with(&t, four);
+    dial_finish(&t, 0, -ECONNREFUSED);
     assert_int_equal(fake_conn_count(t.fake), 2);
-    advance(&t, 240); /* the wait begins anew */
+    dial_advance(&t, 240); /* the wait begins anew */
     assert_int_equal(fake_conn_count(t.fake), 2);
-    advance(&t, 20);
+    dial_advance(&t, 20);
     assert_int_equal(fake_conn_count(t.fake), 3);
-    finish(&t, 2, -ECONNREFUSED); /* the second goes on meanwhile */
+    dial_finish(&t, 2, -ECONNREFUSED); /* the second goes on meanwhile */
     assert_int_equal(fake_conn_count(t.fake), 4);
-    finish(&t, 1, 0);
+    dial_finish(&t, 1, 0);
     assert_int_equal(t.done, 1);
     assert_int_equal(t.result.code, 0);
-    tester_fini(&t);
+    dial_fini(&t);
 }
 
 /* Two attempts of @t, the first to @address; the second one wins when the first did @code, or hangs
  * if that is 0. */
-static void race(struct tester *t, const char *address, int code)
+static void race(struct dial_tester *t, const char *address, int code)
 {
     t->done = 0;
     unsigned first = fake_conn_count(t->fake);
-    start_with(t, four);
+    dial_start_with(t, four);
     assert_string_equal(fake_conn_at(t->fake, first)->address, address);
     if (code < 0) {
-        finish(t, first, code);
+        dial_finish(t, first, code);
     } else {
-        advance(t, 260);
+        dial_advance(t, 260);
     }
-    finish(t, first + 1, 0);
+    dial_finish(t, first + 1, 0);
     assert_int_equal(t->result.code, 0);
     ad_stream_close(t->result.stream);
     fake_run(t->fake);
@@ -197,44 +84,44 @@ static void race(struct tester *t, const char *address, int code)
 static void test_history(void **state)
 {
     struct ad_dial_history history = {0};
-    struct tester t;
+    struct dial_tester t;
     (void)state;
-    tester_init(&t);
+    dial_init(&t);
     t.params.history = &history;
     race(&t, "2001:db8::1", -ECONNREFUSED); /* says nothing about the way there */
     race(&t, "2001:db8::1", 0);
     race(&t, "192.0.2.1", -ECONNREFUSED); /* the other is first now; nor does this */
-    advance(&t, 590000);
+    dial_advance(&t, 590000);
     t.done = 0;
-    start_with(&t, four);
+    dial_start_with(&t, four);
     unsigned last = fake_conn_count(t.fake) - 1;
     assert_string_equal(fake_conn_at(t.fake, last)->address, "192.0.2.1");
-    finish(&t, last, 0); /* it goes on to win */
+    dial_finish(&t, last, 0); /* it goes on to win */
     ad_stream_close(t.result.stream);
     fake_run(t.fake);
     t.result.stream = NULL;
-    advance(&t, 590000);
+    dial_advance(&t, 590000);
     race(&t, "192.0.2.1", -ECONNREFUSED);
-    advance(&t, 20000);
+    dial_advance(&t, 20000);
     race(&t, "2001:db8::1", -ECONNREFUSED);
-    tester_fini(&t);
+    dial_fini(&t);
 }
 
 static void test_slow_wins(void **state)
 {
-    struct tester t;
+    struct dial_tester t;
     (void)state;
-    tester_init(&t);
-    start_with(&t, two);
-    advance(&t, 260);
-    finish(&t, 1, -ECONNREFUSED);
-    advance(&t, 1000);
+    dial_init(&t);
+    dial_start_with(&t, two);
+    dial_advance(&t, 260);
+    dial_finish(&t, 1, -ECONNREFUSED);
+    dial_advance(&t, 1000);
     assert_int_equal(t.done, 0);
     assert_false(fake_conn_at(t.fake, 0)->closing);
-    finish(&t, 0, 0);
+    dial_finish(&t, 0, 0);
     assert_int_equal(t.done, 1);
     assert_int_equal(t.result.code, 0);
-    tester_fini(&t);
+    dial_fini(&t);
 }
 
 static void test_delay_bounds(void **state)
@@ -245,29 +132,29 @@ static void test_delay_bounds(void **state)
     } cases[] = {{1, 8, 14}, {100, 96, 108}, {60000, 1990, 2008}};
     (void)state;
     for (size_t i = 0; i < 3; i++) {
-        struct tester t;
-        tester_init(&t);
+        struct dial_tester t;
+        dial_init(&t);
         t.params.attempt_delay_ms = cases[i].asked;
-        start_with(&t, two);
-        advance(&t, cases[i].before);
+        dial_start_with(&t, two);
+        dial_advance(&t, cases[i].before);
         assert_int_equal(fake_conn_count(t.fake), 1);
-        advance(&t, cases[i].after - cases[i].before);
+        dial_advance(&t, cases[i].after - cases[i].before);
         assert_int_equal(fake_conn_count(t.fake), 2);
-        cancel(&t);
-        tester_fini(&t);
+        dial_cancel(&t);
+        dial_fini(&t);
     }
 }
 
 static void test_all_fail(void **state)
 {
-    struct tester t;
+    struct dial_tester t;
     (void)state;
-    tester_init(&t);
+    dial_init(&t);
     t.params.host = "localhost";
     t.params.port = 1;
-    start_with(&t, (const char *const[]){"127.0.0.1", "::1", NULL});
-    finish(&t, 0, -ECONNREFUSED);
-    finish(&t, 1, -ECONNREFUSED);
+    dial_start_with(&t, (const char *const[]){"127.0.0.1", "::1", NULL});
+    dial_finish(&t, 0, -ECONNREFUSED);
+    dial_finish(&t, 1, -ECONNREFUSED);
     assert_int_equal(t.done, 1);
     assert_int_equal(t.result.code, -ECONNREFUSED);
     assert_null(t.result.stream);
@@ -277,94 +164,95 @@ static void test_all_fail(void **state)
     assert_int_equal(t.result.error.safe_to_retry, 1);
     assert_string_equal(t.result.error.message,
                         "connect to localhost port 1 (::1): Connection refused");
-    tester_fini(&t);
+    dial_fini(&t);
 }
 
 static void test_telling_reason(void **state)
 {
-    struct tester t;
+    struct dial_tester t;
     (void)state;
-    tester_init(&t);
-    start_with(&t, mixed);
-    finish(&t, 0, -ECONNREFUSED);
-    finish(&t, 1, -ENETUNREACH);
+    dial_init(&t);
+    dial_start_with(&t, mixed);
+    dial_finish(&t, 0, -ECONNREFUSED);
+    dial_finish(&t, 1, -ENETUNREACH);
     assert_string_equal(t.result.error.message,
-                        "connect to example.test port 443 (192.0.2.1): Connection refused");
-    tester_fini(&t);
+                        "connect to example.test port 443 (2001:db8::1): Connection refused");
+    dial_fini(&t);
 }
 
 static void test_refused_at_once(void **state)
 {
     struct ad_addr addrs[2];
-    struct tester t;
+    struct dial_tester t;
     (void)state;
-    tester_init(&t);
+    dial_init(&t);
     ad_addr_parse("192.0.2.1", 443, &addrs[0]);
     ad_addr_parse("192.0.2.2", 443, &addrs[1]);
     t.params.addrs = addrs;
     t.params.addr_count = 2;
     fake_connect_answer(t.fake, -ENETUNREACH);
-    start(&t); /* nothing is called inside start, even so */
+    dial_start(&t); /* nothing is called inside start, even so */
     fake_run(t.fake);
     assert_int_equal(t.done, 1);
     assert_int_equal(t.result.code, -ENETUNREACH);
     assert_int_equal(t.resolver.started, 0);
-    tester_fini(&t);
+    dial_fini(&t);
 }
 
 static void test_override(void **state)
 {
     struct ad_addr addr;
-    struct tester t;
+    struct dial_tester t;
     (void)state;
-    tester_init(&t);
+    dial_init(&t);
     ad_addr_parse("127.0.0.1", 8080, &addr);
     t.params.addrs = &addr;
     t.params.addr_count = 1;
-    start(&t);
+    dial_start(&t);
     fake_run(t.fake);
     assert_int_equal(fake_conn_count(t.fake), 1);
     assert_string_equal(fake_conn_at(t.fake, 0)->address, "127.0.0.1");
-    finish(&t, 0, 0);
+    dial_finish(&t, 0, 0);
     assert_int_equal(t.result.code, 0);
     assert_int_equal(t.resolver.started, 0);
-    tester_fini(&t);
+    dial_fini(&t);
 }
 
 static void test_resolve_error(void **state)
 {
-    struct tester t;
+    struct dial_tester t;
     (void)state;
-    tester_init(&t);
-    start(&t);
+    dial_init(&t);
+    dial_start(&t);
     fake_resolver_fail(&t.resolver, AIODUCT_E_RESOLVE, "Name or service not known");
     assert_int_equal(t.done, 1);
     assert_int_equal(t.result.code, AIODUCT_E_RESOLVE);
     assert_int_equal(t.result.error.phase, AIODUCT_PHASE_RESOLVE);
-    assert_string_equal(t.result.error.message, "look up example.test: Name or service not known");
-    tester_fini(&t);
+    assert_string_equal(t.result.error.message,
+                        "look up example.test: Name or service not known (IPv6 and IPv4)");
+    dial_fini(&t);
 }
 
 static void test_families(void **state)
 {
     struct aioduct_socket_options socket = {.local_address = "127.0.0.1"};
-    struct tester t;
+    struct dial_tester t;
     (void)state;
-    tester_init(&t);
+    dial_init(&t);
     t.params.family = AIODUCT_FAMILY_IPV6;
-    start(&t);
+    dial_start(&t);
     assert_int_equal(t.resolver.family, AF_INET6);
-    cancel(&t);
+    dial_cancel(&t);
 
     t.params.family = AIODUCT_FAMILY_ANY;
     t.params.socket = &socket;
-    start(&t);
+    dial_start(&t);
     assert_int_equal(t.resolver.family, AF_INET);
     fake_resolver_answer(&t.resolver, mixed);
     assert_int_equal(fake_conn_count(t.fake), 1);
     assert_string_equal(fake_conn_at(t.fake, 0)->address, "192.0.2.1");
     assert_string_equal(fake_conn_at(t.fake, 0)->local_address, "127.0.0.1");
-    finish(&t, 0, -ECONNREFUSED);
+    dial_finish(&t, 0, -ECONNREFUSED);
     assert_int_equal(t.done, 1);
 
     struct ad_addr addr;
@@ -372,15 +260,15 @@ static void test_families(void **state)
     t.params.addrs = &addr;
     t.params.addr_count = 1;
     t.done = 0;
-    start(&t);
+    dial_start(&t);
     fake_run(t.fake);
     assert_int_equal(t.done, 1);
     assert_int_equal(t.result.code, -EADDRNOTAVAIL);
     assert_int_equal(t.result.error.phase, AIODUCT_PHASE_CONNECT);
 
     socket.local_address = "not an address";
-    assert_int_equal(ad_dial_start(fake_loop(t.fake), &t.params, on_dialled, &t, &t.dial), -EINVAL);
-    tester_fini(&t);
+    assert_int_equal(dial_try(&t), -EINVAL);
+    dial_fini(&t);
 }
 
 /* C121: what the connector gets before it connects. */
@@ -398,10 +286,10 @@ static void test_config(void **state)
                                             .recv_buffer_bytes = 13,
                                             .mark = 14,
                                             .tos = 15};
-    struct tester t;
+    struct dial_tester t;
     (void)state;
-    tester_init(&t);
-    start_with(&t, two);
+    dial_init(&t);
+    dial_start_with(&t, two);
     const struct aioduct_socket_config *c = &fake_conn_at(t.fake, 0)->config;
     assert_int_equal(c->size, sizeof *c);
     assert_int_equal(c->nodelay, 1);
@@ -411,9 +299,9 @@ static void test_config(void **state)
     assert_int_equal(c->fast_open, 0);
     assert_null(c->local_addr);
     assert_null(c->device);
-    cancel(&t);
+    dial_cancel(&t);
     t.params.socket = &socket;
-    start_with(&t, two);
+    dial_start_with(&t, two);
     c = &fake_conn_at(t.fake, 1)->config;
     assert_int_equal(c->nodelay, -1);
     assert_int_equal(c->keepalive_idle_s, 0);
@@ -427,63 +315,63 @@ static void test_config(void **state)
     assert_int_equal(c->recv_buffer_bytes, 13);
     assert_int_equal(c->mark, 14);
     assert_int_equal(c->tos, 15);
-    cancel(&t);
-    tester_fini(&t);
+    dial_cancel(&t);
+    dial_fini(&t);
 }
 
 static void test_cancel(void **state)
 {
     struct ad_addr addr;
-    struct tester t;
+    struct dial_tester t;
     (void)state;
-    tester_init(&t);
-    start(&t); /* while it looks up */
-    cancel(&t);
-    assert_int_equal(t.resolver.cancelled, 1);
-    start_with(&t, two); /* while one connects */
-    cancel(&t);
-    start_with(&t, two); /* while two do */
-    advance(&t, 260);
-    cancel(&t);
+    dial_init(&t);
+    dial_start(&t); /* while it looks up */
+    dial_cancel(&t);
+    assert_int_equal(t.resolver.cancelled, 2);
+    dial_start_with(&t, two); /* while one connects */
+    dial_cancel(&t);
+    dial_start_with(&t, two); /* while two do */
+    dial_advance(&t, 260);
+    dial_cancel(&t);
     ad_addr_parse("127.0.0.1", 1, &addr); /* before it began */
     t.params.addrs = &addr;
     t.params.addr_count = 1;
-    start(&t);
-    cancel(&t);
+    dial_start(&t);
+    dial_cancel(&t);
     fake_run(t.fake);
     assert_int_equal(fake_conn_count(t.fake), 3);
     assert_int_equal(t.done, 0);
-    tester_fini(&t);
+    dial_fini(&t);
 }
 
 static void test_both_connect(void **state)
 {
-    struct tester t;
+    struct dial_tester t;
     (void)state;
-    tester_init(&t);
-    start_with(&t, two);
-    advance(&t, 260);
+    dial_init(&t);
+    dial_start_with(&t, two);
+    dial_advance(&t, 260);
     fake_done(fake_conn_at(t.fake, 1), AIODUCT_OP_CONNECT, 0); /* in one turn */
     fake_done(fake_conn_at(t.fake, 0), AIODUCT_OP_CONNECT, 0);
     fake_run(t.fake);
     assert_int_equal(t.done, 1);
     assert_true(fake_conn_at(t.fake, 0)->closed);
     assert_false(fake_conn_at(t.fake, 1)->closing);
-    tester_fini(&t);
+    dial_fini(&t);
 }
 
 static void test_out_of_memory(void **state)
 {
     (void)state;
     for (uint64_t nth = 1; nth < 12; nth++) {
-        struct tester t;
-        tester_init(&t);
+        struct dial_tester t;
+        dial_init(&t);
         ad_mem_fail_nth(nth);
-        int code = ad_dial_start(fake_loop(t.fake), &t.params, on_dialled, &t, &t.dial);
+        int code = dial_try(&t);
         if (code == 0) {
             fake_resolver_answer(&t.resolver, two);
             for (unsigned i = 0; i < fake_conn_count(t.fake); i++) {
-                finish(&t, i, -ECONNREFUSED);
+                dial_finish(&t, i, -ECONNREFUSED);
             }
             ad_mem_fail_nth(0);
             assert_int_equal(t.done, 1);
@@ -492,7 +380,7 @@ static void test_out_of_memory(void **state)
             assert_int_equal(code, -ENOMEM);
         }
         ad_mem_fail_nth(0);
-        tester_fini(&t);
+        dial_fini(&t);
     }
 }
 

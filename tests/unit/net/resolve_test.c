@@ -16,7 +16,8 @@
 #include <string.h>
 #include <time.h>
 
-/* ---- a name service: "hang..." waits until it is let go, "no..." does not exist ---- */
+/* ---- a name service: "hang..." waits until it is let go, "no..." does not exist, "four..." has
+ * no IPv6 ---- */
 
 static pthread_mutex_t service_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t service_moved = PTHREAD_COND_INITIALIZER;
@@ -58,7 +59,8 @@ static int fake_getaddrinfo(const char *node, const char *service, const void *h
     }
     pthread_cond_broadcast(&service_moved);
     pthread_mutex_unlock(&service_lock);
-    if (strncmp(node, "no", 2) == 0) {
+    if (strncmp(node, "no", 2) == 0 ||
+        (strncmp(node, "four", 4) == 0 && h->ai_family == AF_INET6)) {
         code = EAI_NONAME;
     } else if (strncmp(node, "again", 5) == 0) {
         code = EAI_AGAIN;
@@ -66,9 +68,11 @@ static int fake_getaddrinfo(const char *node, const char *service, const void *h
         struct addrinfo *first = make_addr("192.0.2.7");
         first->ai_next = make_addr("192.0.2.7");
         *result = first;
+    } else if (h->ai_family == AF_INET) {
+        *result = make_addr("192.0.2.1");
     } else {
         struct addrinfo *first = make_addr("2001:db8::1");
-        first->ai_next = make_addr("192.0.2.1");
+        first->ai_next = h->ai_family == AF_UNSPEC ? make_addr("192.0.2.1") : NULL;
         *result = first;
     }
     return code;
@@ -338,6 +342,91 @@ static void test_cache_bounded(void **state)
     tester_fini(&t);
 }
 
+static void ask_both(struct tester *t, const char *host)
+{
+    ask(t, host, AF_INET6);
+    ask(t, host, AF_INET);
+}
+
+static void test_cache_of_families(void **state)
+{
+    struct tester t;
+    (void)state;
+    tester_init(&t);
+    ask(&t, "one.test", AF_INET6);
+    assert_int_equal(t.a.count, 1);
+    assert_string_equal(t.a.addrs[0], "2001:db8::1");
+    fake_advance_ms(t.fake, 30000);
+    ask(&t, "one.test", AF_INET); /* the other is there, this one is not */
+    assert_int_equal(asked_now(), 2);
+    assert_int_equal(t.a.count, 1);
+    assert_string_equal(t.a.addrs[0], "192.0.2.1");
+    ask_both(&t, "one.test");
+    assert_int_equal(asked_now(), 2);
+    fake_advance_ms(t.fake, 30000); /* each ages for itself */
+    ask(&t, "one.test", AF_INET);
+    assert_int_equal(asked_now(), 2);
+    ask(&t, "one.test", AF_INET6);
+    assert_int_equal(asked_now(), 3);
+    tester_fini(&t);
+}
+
+static void test_missing_family_is_kept(void **state)
+{
+    struct tester t;
+    (void)state;
+    tester_init(&t);
+    ask_both(&t, "four.test");
+    fake_advance_ms(t.fake, 59000);
+    ask(&t, "four.test", AF_INET6);
+    assert_int_equal(t.a.code, AIODUCT_E_RESOLVE);
+    assert_int_equal(asked_now(), 2);
+    fake_advance_ms(t.fake, 1000);
+    ask(&t, "four.test", AF_INET6);
+    assert_int_equal(asked_now(), 3);
+    ask_both(&t, "no.test"); /* a name of which nothing is known is another matter */
+    fake_advance_ms(t.fake, 5000);
+    ask_both(&t, "no.test");
+    assert_int_equal(asked_now(), 7);
+    tester_fini(&t);
+}
+
+static void test_cache_counts_names(void **state)
+{
+    struct tester t;
+    (void)state;
+    tester_init_with(&t, (struct ad_resolver_options){.cache_names_max = 2});
+    ask_both(&t, "one.test");
+    ask_both(&t, "two.test");
+    ask_both(&t, "one.test");
+    ask_both(&t, "two.test");
+    assert_int_equal(asked_now(), 4);
+    ask(&t, "three.test", AF_INET);
+    ask_both(&t, "two.test");
+    assert_int_equal(asked_now(), 5);
+    ask_both(&t, "one.test");
+    assert_int_equal(asked_now(), 7);
+    tester_fini(&t);
+}
+
+static void test_one_thread(void **state)
+{
+    struct tester t;
+    (void)state;
+    tester_init_with(&t, (struct ad_resolver_options){.threads = 1});
+    start(&t, &t.a, "hang.test", AF_INET6);
+    start(&t, &t.b, "hang.test", AF_INET);
+    wait_hanging(1);
+    assert_int_equal(asked_now(), 1);
+    release_hanging();
+    assert_true(fake_wait(t.fake, &t.a.done));
+    assert_true(fake_wait(t.fake, &t.b.done));
+    assert_string_equal(t.a.addrs[0], "2001:db8::1");
+    assert_string_equal(t.b.addrs[0], "192.0.2.1");
+    assert_int_equal(asked_now(), 2);
+    tester_fini(&t);
+}
+
 static void test_joined(void **state)
 {
     struct tester t;
@@ -438,28 +527,38 @@ static void test_destroy_hung(void **state)
     assert_int_equal(t.a.done + t.b.done, 0);
 }
 
+static int start_queued(struct tester *t, struct look *look, int name, int family)
+{
+    char text[32];
+    snprintf(text, sizeof text, "q%d.test", name);
+    *look = (struct look){.lookup.on_done = on_look};
+    return ad_resolver_start(t->resolver, fake_loop(t->fake), &look->lookup, text, 1, family);
+}
+
 static void test_queue_bounded(void **state)
 {
-    enum { MANY = 1200 };
-    static struct look looks[MANY];
+    enum { MANY = 1200, ROOM = 1024 };
+    static struct look v6[MANY], v4[MANY];
     struct tester t;
-    int refused = 0;
     (void)state;
     tester_init_with(&t, (struct ad_resolver_options){.threads = 1});
     start(&t, &t.a, "hang.test", AF_UNSPEC);
     wait_hanging(1);
     for (int i = 0; i < MANY; i++) {
-        char name[32];
-        snprintf(name, sizeof name, "q%d.test", i);
-        looks[i] = (struct look){.lookup.on_done = on_look};
-        int code =
-            ad_resolver_start(t.resolver, fake_loop(t.fake), &looks[i].lookup, name, 1, AF_UNSPEC);
-        assert_true(code == 0 || code == AIODUCT_E_LIMIT);
-        refused += code != 0;
+        int code = i < ROOM ? 0 : AIODUCT_E_LIMIT;
+        assert_int_equal(start_queued(&t, &v6[i], i, AF_INET6), code);
     }
-    assert_int_equal(refused, MANY - 1024);
+    for (int i = 0; i < MANY; i++) { /* of a name that has its place */
+        int code = i < ROOM ? 0 : AIODUCT_E_LIMIT;
+        assert_int_equal(start_queued(&t, &v4[i], i, AF_INET), code);
+    }
+    ad_lookup_cancel(t.resolver, &v6[0].lookup); /* the other half still has it */
+    assert_int_equal(start_queued(&t, &v6[ROOM], ROOM, AF_INET6), AIODUCT_E_LIMIT);
+    ad_lookup_cancel(t.resolver, &v4[0].lookup);
+    assert_int_equal(start_queued(&t, &v6[ROOM], ROOM, AF_INET6), 0);
     for (int i = 0; i < MANY; i++) {
-        ad_lookup_cancel(t.resolver, &looks[i].lookup);
+        ad_lookup_cancel(t.resolver, &v6[i].lookup);
+        ad_lookup_cancel(t.resolver, &v4[i].lookup);
     }
     release_hanging();
     assert_true(fake_wait(t.fake, &t.a.done));
@@ -528,7 +627,16 @@ int main(void)
         {"cancel is good when answered, queued and done", test_cancel_stages, NULL, NULL, NULL},
         {"a look-up that nobody waited for can be joined again", test_rejoin, NULL, NULL, NULL},
         {"C56: destroy does not wait for hung look-ups", test_destroy_hung, NULL, NULL, NULL},
-        {"the queue is bounded", test_queue_bounded, NULL, NULL, NULL},
+        {"the queue is bounded by names, each with both families", test_queue_bounded, NULL, NULL,
+         NULL},
+        {"C55: each family has an answer and an age of its own", test_cache_of_families, NULL, NULL,
+         NULL},
+        {"C55: that a family is missing is kept as long as the other one's addresses",
+         test_missing_family_is_kept, NULL, NULL, NULL},
+        {"C56: the cache counts names, each with both families", test_cache_counts_names, NULL,
+         NULL, NULL},
+        {"C55: with one thread both families are asked, one after the other", test_one_thread, NULL,
+         NULL, NULL},
         {"C80: each allocation may fail", test_out_of_memory, NULL, NULL, NULL},
         {"the system's getaddrinfo is asked by default", test_system, NULL, NULL, NULL},
     };
