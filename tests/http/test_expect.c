@@ -7,6 +7,7 @@
 enum gate { HEAD, GO };
 
 #define BODY_BYTES 100000
+#define NEVER_MS 60000 /* longer than a case may take: the body goes by other reasons, or never */
 
 static struct aioduct_request *expecting(struct tester *t, struct source *source, int64_t length)
 {
@@ -53,6 +54,7 @@ static void play_continue(struct peer_conn *conn, int index, void *user)
 
 static void body_waits(struct tester *t, const char *interim, int64_t length)
 {
+    t->options.expect_timeout_ms = NEVER_MS; /* by the 100, not by the timeout */
     tester_client(t);
     tester_peer(t, play_continue, (void *)(uintptr_t)interim);
     struct source *source = source_new(t, BODY_BYTES);
@@ -61,9 +63,7 @@ static void body_waits(struct tester *t, const char *interim, int64_t length)
     turn_a_little(t);
     assert_int_equal(source->reads, 0);
     peer_open(t->peer, GO);
-    uint64_t begin = test_now_ms();
     tester_run(t);
-    assert_true(test_now_ms() - begin < 900); /* by the 100, not by the timeout */
     assert_answer(r, 200);
     assert_expects(t, 0, true);
     assert_source_bytes(peer_request(t->peer, 1)->body, peer_request(t->peer, 1)->body_bytes,
@@ -116,6 +116,7 @@ static void open_head_gate(struct result *r, struct aioduct_exchange *exchange, 
 static void test_103_is_no_100(void **state)
 {
     struct tester *t = *state;
+    t->options.expect_timeout_ms = NEVER_MS;
     tester_client(t);
     tester_peer(t, play_hints_only, NULL);
     struct source *source = source_new(t, BODY_BYTES);
@@ -125,7 +126,7 @@ static void test_103_is_no_100(void **state)
     tester_turn_until(t, at_gate_head, t->peer);
     turn_a_little(t);
     assert_int_equal(source->reads, 0);
-    aioduct_exchange_cancel(r->exchange);
+    assert_code(0, aioduct_exchange_cancel(r->exchange));
     tester_run(t);
     assert_error(r, -ECANCELED, AIODUCT_PHASE_SEND);
     assert_int_equal(source->finished, 1);
@@ -153,7 +154,7 @@ static void test_timeout(void **state)
     struct result *r = tester_perform(t, expecting(t, source, BODY_BYTES));
     uint64_t took = test_now_ms() - begin;
     assert_answer(r, 200);
-    assert_in_range(took, 150, 5000);
+    assert_true(took >= 150);
     assert_int_equal(r->interim_count, 0);
     assert_source_bytes(peer_request(t->peer, 0)->body, peer_request(t->peer, 0)->body_bytes,
                         BODY_BYTES);
@@ -209,30 +210,65 @@ static void test_final_after_the_body_began(void **state)
 
 /* ---- a final answer instead ---- */
 
+struct final {
+    int status;
+    unsigned wait_ms; /* for a 100, by the client */
+    uint64_t begin_ms, head_ms;
+};
+
 static void play_final(struct peer_conn *conn, int index, void *user)
 {
-    const int *status = user;
+    const struct final *final = user;
     if (index > 0) {
         play_plain(conn, index, user);
         return;
     }
     if (peer_read_head(conn)) {
-        peer_format(conn, "HTTP/1.1 %d Status\r\nContent-Length: 9\r\n\r\n", *status);
-        test_pause_ms(150); /* longer than the body waits: it would go now */
+        peer_format(conn, "HTTP/1.1 %d Status\r\nContent-Length: 9\r\n\r\n", final->status);
+        test_pause_ms(final->wait_ms + 50); /* the body would go now */
         peer_send(conn, "no thanks");
         peer_read_request(conn); /* bytes of a body would be a malformed request here */
     }
 }
 
+static void note_head(struct result *r, struct aioduct_exchange *exchange, char event)
+{
+    (void)exchange;
+    if (event == 'H') {
+        ((struct final *)r->user)->head_ms = test_now_ms();
+    }
+}
+
+/* The answer must be there before the client stops to wait for it. A busy machine may need more
+ * than one try for that, each with more time. */
+static struct result *try_final(struct tester *t, struct source *source, struct final *final)
+{
+    t->options.expect_timeout_ms = (int) final->wait_ms;
+    tester_client(t);
+    tester_peer(t, play_final, final);
+    struct result *r = tester_result(t);
+    r->on_event = note_head;
+    r->user = final;
+    final->begin_ms = test_now_ms();
+    tester_perform_into(t, expecting(t, source, BODY_BYTES), r);
+    return r;
+}
+
 static void final_answer(struct tester *t, int status)
 {
-    int *user = tester_alloc(t, sizeof *user);
-    *user = status;
-    t->options.expect_timeout_ms = 100;
-    tester_client(t);
-    tester_peer(t, play_final, user);
+    struct final *final = tester_alloc(t, sizeof *final);
+    final->status = status;
+    final->wait_ms = 100;
     struct source *source = source_new(t, BODY_BYTES);
-    struct result *r = tester_perform(t, expecting(t, source, BODY_BYTES));
+    struct result *r = try_final(t, source, final);
+    while (final->head_ms - final->begin_ms >= final->wait_ms && final->wait_ms < 10000) {
+        tester_destroy(t);
+        peer_stop(t->peer);
+        t->peer = NULL;
+        final->wait_ms *= 5;
+        source = source_new(t, BODY_BYTES);
+        r = try_final(t, source, final);
+    }
     assert_answer(r, status);
     assert_string_equal(r->body, "no thanks");
     assert_int_equal(source->reads, 0);
@@ -273,6 +309,7 @@ static void play_417(struct peer_conn *conn, int index, void *user)
 static void test_417(void **state)
 {
     struct tester *t = *state;
+    t->options.expect_timeout_ms = NEVER_MS;
     tester_client(t);
     tester_peer(t, play_417, tester_alloc(t, sizeof(bool)));
     struct source *source = source_new(t, BODY_BYTES);
@@ -294,6 +331,7 @@ static void test_417_twice(void **state)
     struct tester *t = *state;
     bool *always = tester_alloc(t, sizeof *always);
     *always = true;
+    t->options.expect_timeout_ms = NEVER_MS;
     tester_client(t);
     tester_peer(t, play_417, always);
     struct source *source = source_new(t, BODY_BYTES);
@@ -354,9 +392,9 @@ static void test_417_one_shot(void **state)
 static void test_field(void **state)
 {
     struct tester *t = *state;
+    t->options.expect_timeout_ms = 1;
     tester_client(t);
     tester_peer(t, play_plain, NULL);
-    t->options.expect_timeout_ms = 1;
     struct aioduct_request *request = tester_request(t, "POST", peer_url(t->peer, "/"));
     assert_code(-EINVAL, aioduct_request_header_add(request, "Expect", "a miracle"));
     assert_code(-EINVAL, aioduct_request_expect_continue(request, 2));
@@ -433,14 +471,12 @@ static void test_nginx_takes(void **state)
     if (t->nginx == NULL) {
         tap_skip("nginx is not installed");
     }
-    t->options.expect_timeout_ms = 20000; /* nginx says 100 at once, or this takes long */
+    t->options.expect_timeout_ms = NEVER_MS; /* nginx says 100, or this takes too long */
     tester_client(t);
     struct aioduct_request *request = tester_request(t, "PUT", tester_url(t, "/upload/expected"));
     source_attach(request, source_new(t, BODY_BYTES), BODY_BYTES, false);
     assert_code(0, aioduct_request_expect_continue(request, 1));
-    uint64_t begin = test_now_ms();
     struct result *r = tester_perform(t, request);
-    assert_true(test_now_ms() - begin < 10000);
     assert_true(r->code == 0 && (r->status == 201 || r->status == 204));
     assert_int_equal(r->interims[0], 100);
 }
@@ -451,6 +487,7 @@ static void test_nginx_refuses(void **state)
     if (t->nginx == NULL) {
         tap_skip("nginx is not installed");
     }
+    t->options.expect_timeout_ms = NEVER_MS;
     tester_client(t);
     struct aioduct_request *request = tester_request(t, "POST", tester_url(t, "/limited"));
     struct source *source = source_new(t, 1u << 30);

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum gate { DONE };
+enum gate { DONE, GO };
 
 static bool is_ended(void *user)
 {
@@ -21,6 +21,19 @@ static void play_in_order(struct peer_conn *conn, int index, void *user)
     while (peer_read_request(conn)) {
         peer_answer(conn, 200, "", "x");
     }
+}
+
+/* Nothing is answered before the test has submitted all. */
+static void play_in_order_gated(struct peer_conn *conn, int index, void *user)
+{
+    while (peer_read_request(conn)) {
+        if (!peer_wait_gate(conn, GO)) {
+            return;
+        }
+        peer_answer(conn, 200, "", "x");
+    }
+    (void)index;
+    (void)user;
 }
 
 static int completion_counter;
@@ -103,14 +116,17 @@ static void test_queue_cancel(void **state)
     struct tester *t = *state;
     t->options.connections_per_origin_max = 1;
     tester_client(t);
-    tester_peer(t, play_in_order, NULL);
+    tester_peer(t, play_in_order_gated, NULL);
     struct aioduct_request *request = tester_request(t, "GET", peer_url(t->peer, "/"));
     struct result *results[5];
     for (int i = 0; i < 5; i++) {
         results[i] = tester_submit(t, request);
     }
-    aioduct_exchange_cancel(results[1]->exchange);
-    aioduct_exchange_cancel(results[3]->exchange);
+    assert_code(0, aioduct_exchange_cancel(results[1]->exchange));
+    assert_code(0, aioduct_exchange_cancel(results[3]->exchange));
+    tester_turn_until(t, result_is_done, results[1]);
+    tester_turn_until(t, result_is_done, results[3]);
+    peer_open(t->peer, GO);
     tester_run(t);
     for (int i = 0; i < 5; i++) {
         if (i == 1 || i == 3) {
@@ -128,13 +144,16 @@ static void test_queue_limit(void **state)
     t->options.connections_per_origin_max = 1;
     t->options.waiters_max = 2;
     tester_client(t);
-    tester_peer(t, play_in_order, NULL);
+    tester_peer(t, play_in_order_gated, NULL);
     struct aioduct_request *request = tester_request(t, "GET", peer_url(t->peer, "/"));
     struct result *results[8];
     int answered = 0, refused = 0;
     for (int i = 0; i < 8; i++) {
         results[i] = tester_submit(t, request);
     }
+    tester_turn_until(t, result_is_done,
+                      results[7]); /* it is refused, so all have been looked at */
+    peer_open(t->peer, GO);
     tester_run(t);
     for (int i = 0; i < 8; i++) {
         if (results[i]->code == 0) {
@@ -146,8 +165,8 @@ static void test_queue_limit(void **state)
             refused++;
         }
     }
-    /* With a worker the first ones may be through before the last are there. */
-    assert_in_range(answered, 2, t->options.workers > 0 ? 8 : 3);
+    /* The first may be on its connection before the others are there. */
+    assert_in_range(answered, 2, 3);
     assert_int_equal(answered + refused, 8);
 }
 
@@ -227,12 +246,16 @@ static void test_idle_cap(void **state)
     for (int i = 0; i < 6; i++) {
         assert_answer(results[i], 200);
     }
-    /* All but two are closed, which the peer sees as the end of their plays. */
+    /* All but two are closed, which the peer sees as the end of their plays. It may be late with
+     * the count of those that were closed before they had a request. */
     int surplus = opened > 2 ? opened - 2 : 0;
     for (int i = 0; i < 3; i++) {
         tester_turn(t, 10);
     }
-    assert_int_equal(peer_wait_ended(t->peer, surplus), surplus);
+    assert_true(peer_wait_ended(t->peer, surplus) >= surplus);
+    struct aioduct_client_stats stats = AIODUCT_CLIENT_STATS_INIT;
+    assert_code(0, aioduct_client_stats(t->client, &stats));
+    assert_true(stats.connections_idle <= 2);
 }
 
 /* ---- resends switched off ---- */

@@ -11,7 +11,7 @@ static int64_t on_read(void *user, void *buffer, size_t capacity)
         return -EIO;
     }
     if (s->wait_at != 0 && s->at >= s->wait_at && !s->waited) {
-        s->waited = true;
+        __atomic_store_n(&s->waited, true, __ATOMIC_RELEASE); /* a test on another thread looks */
         return AIODUCT_BODY_WAIT;
     }
     uint64_t end = s->piecewise && !s->waited ? s->wait_at : s->bytes;
@@ -65,7 +65,7 @@ struct aioduct_request *source_request(struct tester *t, const char *method, str
 
 bool source_has_waited(void *source)
 {
-    return ((struct source *)source)->waited;
+    return __atomic_load_n(&((struct source *)source)->waited, __ATOMIC_ACQUIRE);
 }
 
 void assert_source_bytes(const void *bytes, size_t count, uint64_t expected)
