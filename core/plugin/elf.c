@@ -2,6 +2,7 @@
 #include "plugin/note.h"
 
 #include "base/mem.h"
+#include "plugin/layout.h"
 #include "plugin/text.h"
 
 #include <elf.h>
@@ -16,6 +17,7 @@
 
 enum {
     PHDRS_MAX = 128,        /* a shared object has about ten */
+    SHDRS_MAX = 512,        /* with debug information it has about forty */
     NOTE_BYTES_MAX = 65536, /* of one segment; ours has about a hundred */
     NOTE_TYPE = 0x54434441,
 };
@@ -30,7 +32,8 @@ struct reader {
     uint64_t file_bytes;
     ElfW(Ehdr) header;
     ElfW(Phdr) phdrs[PHDRS_MAX];
-    unsigned phdr_count;
+    ElfW(Shdr) shdrs[SHDRS_MAX];
+    unsigned phdr_count, shdr_count;
     bool found;
     unsigned char note[NOTE_BYTES_MAX];
     struct aioduct_error *error;
@@ -141,53 +144,20 @@ static int read_header(struct reader *r)
     return read_at(r, 0, h, sizeof *h);
 }
 
-/* ---- segments ---- */
+/* ---- segments and sections ---- */
 
-static bool inside(uint64_t offset, uint64_t bytes, uint64_t limit)
+/* A file may do without sections. */
+static int read_shdrs(struct reader *r)
 {
-    return offset <= limit && bytes <= limit - offset;
-}
-
-/* Does a loaded segment hold all of @p in memory? */
-static bool is_mapped(const struct reader *r, const ElfW(Phdr) * p)
-{
-    for (unsigned i = 0; i < r->phdr_count; i++) {
-        const ElfW(Phdr) *load = &r->phdrs[i];
-        if (load->p_type == PT_LOAD && p->p_vaddr >= load->p_vaddr &&
-            inside(p->p_vaddr - load->p_vaddr, p->p_memsz, load->p_filesz)) {
-            return true;
-        }
+    const ElfW(Ehdr) *h = &r->header;
+    if (h->e_shoff == 0 && h->e_shnum == 0) {
+        return 0;
     }
-    return false;
-}
-
-/* A file that was cut short maps without complaint and kills the process at the first access beyond
- * its end; the system's loader does not look. */
-static int check_segments(struct reader *r)
-{
-    bool dynamic = false;
-    uint64_t vaddr = 0;
-    for (unsigned i = 0; i < r->phdr_count; i++) {
-        const ElfW(Phdr) *p = &r->phdrs[i];
-        if (p->p_type == PT_LOAD) {
-            if (!inside(p->p_offset, p->p_filesz, r->file_bytes)) {
-                return refuse(r, "the file is truncated");
-            }
-            if (p->p_vaddr < vaddr || p->p_memsz < p->p_filesz ||
-                !inside(p->p_vaddr, p->p_memsz, UINTPTR_MAX / 2)) {
-                return refuse(r, "its segments are malformed");
-            }
-            vaddr = p->p_vaddr + p->p_memsz;
-        } else if (p->p_type == PT_DYNAMIC) {
-            if (!is_mapped(r, p)) {
-                return refuse(r, "its dynamic section is malformed");
-            }
-            dynamic = true;
-        } else if (p->p_type == PT_GNU_STACK && (p->p_flags & PF_X)) {
-            return refuse(r, "it wants an executable stack");
-        }
+    if (h->e_shentsize != sizeof r->shdrs[0] || h->e_shnum == 0 || h->e_shnum > SHDRS_MAX) {
+        return refuse(r, "its section headers are malformed");
     }
-    return dynamic ? 0 : refuse(r, "it has no dynamic section");
+    r->shdr_count = h->e_shnum;
+    return read_at(r, h->e_shoff, r->shdrs, h->e_shnum * sizeof r->shdrs[0]);
 }
 
 static int read_phdrs(struct reader *r)
@@ -201,8 +171,20 @@ static int read_phdrs(struct reader *r)
         return refuse(r, "its program headers are malformed");
     }
     r->phdr_count = h->e_phnum;
-    int code = read_at(r, h->e_phoff, r->phdrs, h->e_phnum * sizeof r->phdrs[0]);
-    return code < 0 ? code : check_segments(r);
+    return read_at(r, h->e_phoff, r->phdrs, h->e_phnum * sizeof r->phdrs[0]);
+}
+
+static int check_layout(struct reader *r)
+{
+    const struct ad_layout layout = {
+        .segments = r->phdrs,
+        .segment_count = r->phdr_count,
+        .sections = r->shdrs,
+        .section_count = r->shdr_count,
+        .file_bytes = r->file_bytes,
+    };
+    const char *wrong = ad_layout_check(&layout);
+    return wrong == NULL ? 0 : refuse(r, wrong);
 }
 
 /* ---- notes ---- */
@@ -279,6 +261,8 @@ static int read_open(struct reader *r, struct ad_note *out)
     r->file_bytes = (uint64_t)st.st_size;
     int code = read_header(r);
     code = code < 0 ? code : read_phdrs(r);
+    code = code < 0 ? code : read_shdrs(r);
+    code = code < 0 ? code : check_layout(r);
     return code < 0 ? code : find_note(r, out);
 }
 

@@ -203,6 +203,6 @@ int ad_load_file(const char *path, bool named, unsigned need, const struct ad_pl
         return check_file_name(path, known->plugin.name, error);
     }
     code = ad_load_read(path, &note, error);
-    code = code < 0 ? code : ad_tables_check_need(note.caps, need, note.name, error);
+    code = code < 0 ? code : ad_tables_check_need(note.caps, need, note.name, path, error);
     return code < 0 ? code : load(path, &st, &note, out, error);
 }

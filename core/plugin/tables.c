@@ -4,6 +4,7 @@
 #include "plugin/tables.h"
 
 #include "base/error.h"
+#include "plugin/mapped.h"
 #include "plugin/note.h"
 #include "plugin/text.h"
 
@@ -77,12 +78,11 @@ static int no_prepare(void *rt)
 
 /* ---- what the tables look like ---- */
 
-typedef void (*any_fn)(void); /* function pointers of all types are stored alike */
-
 struct member {
     const char *name;
     size_t offset;
-    any_fn stub;
+    ad_any_fn stub;
+    bool is_list; /* of names; else a function */
 };
 
 struct table {
@@ -95,13 +95,17 @@ struct table {
     size_t member_count;
 };
 
-#define REQUIRED(type, member)                \
-    {                                         \
-#member, offsetof(type, member), NULL \
+#define REQUIRED(type, member)                       \
+    {                                                \
+#member, offsetof(type, member), NULL, false \
     }
-#define OPTIONAL(type, member, stub)                  \
-    {                                                 \
-#member, offsetof(type, member), (any_fn)stub \
+#define REQUIRED_LIST(type, member)                 \
+    {                                               \
+#member, offsetof(type, member), NULL, true \
+    }
+#define OPTIONAL(type, member, stub)                            \
+    {                                                           \
+#member, offsetof(type, member), (ad_any_fn)stub, false \
     }
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -148,7 +152,7 @@ static const struct member connector_members[] = {
 };
 
 static const struct member foreign_members[] = {
-    REQUIRED(struct aioduct_runtime_foreign, kinds),
+    REQUIRED_LIST(struct aioduct_runtime_foreign, kinds),
     REQUIRED(struct aioduct_runtime_foreign, settle),
     OPTIONAL(struct aioduct_runtime_foreign, leave, no_leave),
     OPTIONAL(struct aioduct_runtime_foreign, abandon, no_abandon),
@@ -213,9 +217,62 @@ static int check_name(const struct aioduct_plugin *d, const char *where, const s
     return 0;
 }
 
+/* ---- damage ---- */
+
+/* A file whose bytes changed on the disk loads like any other. What is linked into the program is
+ * not looked at so closely: a program that is damaged has other worries. */
+static int damaged(const char *where, const char *what, const char *why,
+                   struct aioduct_error *error)
+{
+    ad_plugin_fail(error, AIODUCT_E_PLUGIN_INVALID, "%s: %s %s: the file is damaged", where, what,
+                   why);
+    ad_error_hint(error, "Install the plugin again.");
+    return AIODUCT_E_PLUGIN_INVALID;
+}
+
+static int check_place(const struct aioduct_plugin *d, const char *where,
+                       struct aioduct_error *error)
+{
+    if ((uintptr_t)d % _Alignof(struct aioduct_plugin) != 0 ||
+        ad_mapped_bytes(d) < DESCRIPTOR_BYTES_MIN) {
+        return damaged(where, "aioduct_plugin_entry_1", "leads nowhere", error);
+    }
+    return 0;
+}
+
+static int check_pointers(const struct aioduct_plugin *d, const char *where,
+                          struct aioduct_error *error)
+{
+    const struct {
+        const char *name, *text;
+    } texts[] = {
+        {"the descriptor's name", d->name},       {"the descriptor's version", d->version},
+        {"the descriptor's vendor", d->vendor},   {"the descriptor's url", d->url},
+        {"the descriptor's summary", d->summary},
+    };
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        if (texts[i].text != NULL && !ad_mapped_text(texts[i].text)) {
+            return damaged(where, texts[i].name, "leads nowhere", error);
+        }
+    }
+    if (d->guard_symbols != NULL && !ad_mapped_texts(d->guard_symbols)) {
+        return damaged(where, "the descriptor's guard_symbols", "leads nowhere", error);
+    }
+    const char *wrong = d->probe == NULL ? NULL : ad_mapped_function((ad_any_fn)d->probe, d);
+    if (wrong != NULL) {
+        return damaged(where, "the descriptor's probe", wrong, error);
+    }
+    wrong = d->get_interface == NULL ? NULL : ad_mapped_function((ad_any_fn)d->get_interface, d);
+    return wrong == NULL ? 0 : damaged(where, "the descriptor's get_interface", wrong, error);
+}
+
 int ad_tables_check_descriptor(const struct aioduct_plugin *d, const char *where,
                                const struct ad_note *note, struct aioduct_error *error)
 {
+    int code = note == NULL ? 0 : check_place(d, where, error);
+    if (code < 0) {
+        return code;
+    }
     if (d->magic != AIODUCT_PLUGIN_MAGIC) {
         return ad_plugin_fail(error, AIODUCT_E_PLUGIN_INVALID,
                               "%s: the descriptor's magic is %#x, not %#x", where, d->magic,
@@ -226,8 +283,12 @@ int ad_tables_check_descriptor(const struct aioduct_plugin *d, const char *where
                               "%s: the descriptor has %u bytes; ABI 1.0 has %d", where, d->size,
                               (int)DESCRIPTOR_BYTES_MIN);
     }
-    int code =
-        ad_tables_check_abi(d->abi_major, d->abi_minor_needed, d->abi_minor_built, where, error);
+    code = ad_tables_check_abi(d->abi_major, d->abi_minor_needed, d->abi_minor_built, where, error);
+    if (code == 0 && note != NULL) {
+        code = d->size > ad_mapped_bytes(d)
+                   ? damaged(where, "the descriptor", "is longer than what is there", error)
+                   : check_pointers(d, where, error);
+    }
     code = code < 0 ? code : check_name(d, where, note, error);
     if (code == 0 && d->get_interface == NULL) {
         code = ad_plugin_fail(error, AIODUCT_E_PLUGIN_INVALID,
@@ -238,24 +299,61 @@ int ad_tables_check_descriptor(const struct aioduct_plugin *d, const char *where
 
 /* ---- tables ---- */
 
-static any_fn get_member(const uint8_t *table, size_t offset)
+static ad_any_fn get_member(const uint8_t *table, size_t offset)
 {
-    any_fn fn;
+    ad_any_fn fn;
     memcpy(&fn, table + offset, sizeof fn);
     return fn;
 }
 
-static void set_member(uint8_t *table, size_t offset, any_fn fn)
+static void set_member(uint8_t *table, size_t offset, ad_any_fn fn)
 {
     memcpy(table + offset, &fn, sizeof fn);
 }
 
-static int fix_members(const struct table *t, uint8_t *copy, size_t known, const char *where,
+/* In a plugin that was loaded from a file: does the table @from lie in what was loaded? */
+static int check_table(const struct table *t, const void *from, const char *where,
                        struct aioduct_error *error)
 {
+    uint32_t size;
+    size_t bytes = (uintptr_t)from % sizeof(void *) == 0 ? ad_mapped_bytes(from) : 0;
+    if (bytes < sizeof size) {
+        return damaged(where, t->id, "leads nowhere", error);
+    }
+    memcpy(&size, from, sizeof size);
+    return size <= bytes ? 0 : damaged(where, t->id, "is longer than what is there", error);
+}
+
+static int check_member(const struct table *t, const struct member *m, const uint8_t *copy,
+                        const struct aioduct_plugin *d, const char *where,
+                        struct aioduct_error *error)
+{
+    char what[80];
+    const char *wrong = NULL;
+    if (m->is_list) {
+        const char *const *list;
+        memcpy(&list, copy + m->offset, sizeof list);
+        wrong = ad_mapped_texts(list) ? NULL : "leads nowhere";
+    } else {
+        wrong = ad_mapped_function(get_member(copy, m->offset), d);
+    }
+    snprintf(what, sizeof what, "%s in %s", m->name, t->id);
+    return wrong == NULL ? 0 : damaged(where, what, wrong, error);
+}
+
+/* @d: of a file, whose members are checked; else NULL. */
+static int fix_members(const struct table *t, uint8_t *copy, size_t known,
+                       const struct aioduct_plugin *d, const char *where,
+                       struct aioduct_error *error)
+{
+    int code = 0;
     for (size_t i = 0; i < t->member_count; i++) {
         const struct member *m = &t->members[i];
-        if (m->offset + sizeof(any_fn) <= known && get_member(copy, m->offset) != NULL) {
+        if (m->offset + sizeof(ad_any_fn) <= known && get_member(copy, m->offset) != NULL) {
+            code = d == NULL ? 0 : check_member(t, m, copy, d, where, error);
+            if (code < 0) {
+                return code;
+            }
             continue;
         }
         if (m->stub == NULL) {
@@ -287,25 +385,32 @@ static int fix_layouts(const struct table *t, uint8_t *copy, const char *where,
     return 0;
 }
 
-static int copy_table(const struct table *t, struct ad_plugin *out, const void *from,
+static int copy_table(const struct table *t, struct ad_plugin *out, const void *from, bool file,
                       const char *where, struct aioduct_error *error)
 {
     uint8_t *copy = (uint8_t *)out + t->offset;
     uint32_t size;
+    int code = file ? check_table(t, from, where, error) : 0;
+    if (code < 0) {
+        return code;
+    }
     memcpy(&size, from, sizeof size);
     size_t known = size < t->bytes ? size : t->bytes;
     memset(copy, 0, t->bytes);
     memcpy(copy, from, known);
-    int code = fix_members(t, copy, known, where, error);
+    code = fix_members(t, copy, known, file ? out->descriptor : NULL, where, error);
     code = code < 0 ? code : fix_layouts(t, copy, where, error);
     size = (uint32_t)t->bytes;
     memcpy(copy, &size, sizeof size);
     return code;
 }
 
-static int check_connector(const struct ad_plugin *p, const char *where,
+static int check_connector(const struct ad_plugin *p, bool file, const char *where,
                            struct aioduct_error *error)
 {
+    if (file && p->connector.runs_on != NULL && !ad_mapped_texts(p->connector.runs_on)) {
+        return damaged(where, "runs_on in " AIODUCT_IFACE_CONNECTOR, "leads nowhere", error);
+    }
     unsigned bind = p->connector.flags & (AIODUCT_BIND_SEND | AIODUCT_BIND_LOCAL);
     if (bind != AIODUCT_BIND_SEND && bind != AIODUCT_BIND_LOCAL) {
         return ad_plugin_fail(error, AIODUCT_E_PLUGIN_INVALID,
@@ -356,11 +461,11 @@ int ad_tables_copy(struct ad_plugin *out, const struct aioduct_plugin *d, const 
         const void *from = d->get_interface(tables[i].id);
         if (from != NULL) {
             plugin.caps |= tables[i].cap;
-            code = copy_table(&tables[i], &plugin, from, where, error);
+            code = copy_table(&tables[i], &plugin, from, note != NULL, where, error);
         }
     }
     if (code == 0 && (plugin.caps & AD_CAP_CONNECTOR)) {
-        code = check_connector(&plugin, where, error);
+        code = check_connector(&plugin, note != NULL, where, error);
     }
     code = code < 0 ? code : check_promise(plugin.caps, note, where, error);
     if (code == 0) {
@@ -384,7 +489,7 @@ bool ad_plugin_adopts(const struct ad_plugin *plugin, const char *kind)
     return false;
 }
 
-int ad_tables_check_need(unsigned caps, unsigned need, const char *name,
+int ad_tables_check_need(unsigned caps, unsigned need, const char *name, const char *origin,
                          struct aioduct_error *error)
 {
     char offered[40];
@@ -407,7 +512,7 @@ int ad_tables_check_need(unsigned caps, unsigned need, const char *name,
         return 0;
     }
     ad_plugin_fail(error, AIODUCT_E_PLUGIN_CAPABILITY,
-                   "runtime '%s' offers %s; this client asked for %s", name,
+                   "runtime '%s' (%s) offers %s; this client asked for %s", name, origin,
                    offered[0] == '\0' ? "no capability beside block_on" : offered, asked);
     ad_error_hint(error, "%s", hint);
     return AIODUCT_E_PLUGIN_CAPABILITY;

@@ -34,7 +34,7 @@ int ad_tables_copy(struct ad_plugin *out, const struct aioduct_plugin *descripto
  * Has a plugin with @caps what a client with @need (AD_CAP_*, beside runtime and connector) asks?
  * Returns: 0 | AIODUCT_E_PLUGIN_CAPABILITY
  */
-int ad_tables_check_need(unsigned caps, unsigned need, const char *name,
+int ad_tables_check_need(unsigned caps, unsigned need, const char *name, const char *origin,
                          struct aioduct_error *error);
 
 /* "poll,connector": what the user is told; the runtime itself goes without saying. */

@@ -171,13 +171,14 @@ static void test_need(void **state)
     struct loader_run run = {.option = "localonly", .path = first, .need = AD_CAP_POLL};
     loader_choose(&run, &got);
     loader_expect(&got, AIODUCT_E_PLUGIN_CAPABILITY,
-                  "runtime 'localonly' offers local,connector; this client asked for send (submit "
-                  "from any thread)",
+                  "/libaioduct-rt-localonly.so) offers local,connector; this client asked for send "
+                  "(submit from any thread)",
                   "workers");
+    loader_expect_text(got.error.message, "runtime 'localonly' (");
     run.option = "localonly,good";
     loader_choose(&run, &got);
     loader_expect_chosen(&got, "good", NULL);
-    loader_expect_text(got.report.notice, "localonly passed over (runtime 'localonly' offers");
+    loader_expect_text(got.report.notice, "localonly passed over (runtime 'localonly' (");
     loader_expect_no_text(got.log, "1 "); /* it is not broken */
 
     run.option = "epoll";

@@ -77,6 +77,8 @@ static const struct member members[] = {
 /* clang-format on */
 enum { MEMBER_COUNT = sizeof members / sizeof members[0] };
 
+static const char *const no_kinds[] = {NULL};
+
 static int fill(void **state)
 {
     (void)state;
@@ -89,6 +91,7 @@ static int fill(void **state)
     for (size_t i = 0; i < MEMBER_COUNT; i++) {
         memcpy((char *)members[i].table + members[i].offset, &fn, sizeof fn);
     }
+    foreign.kinds = no_kinds;
     return 0;
 }
 
