@@ -20,7 +20,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <string.h>
 #include <time.h>
 
 /* What the loop keeps of each descriptor that it watches: where in the array it is, from 1. */
@@ -150,8 +149,7 @@ static int poll_open(void *state, const struct aioduct_host *host,
 {
     struct poll_rt *rt = state;
     if (foreign != NULL) {
-        host->error(host->ctx, AIODUCT_E_UNSUPPORTED, "pollrt adopts no loop");
-        return AIODUCT_E_UNSUPPORTED;
+        return aioduct_readiness_check_foreign(host, foreign, NULL, NULL, NULL);
     }
     rt->host = host;
     int code = aioduct_readiness_open(rt, &ops, rt->own, host);
@@ -173,7 +171,6 @@ static const struct aioduct_runtime runtime = {
     .after_fork_child = aioduct_readiness_after_fork, /* the array is the child's own */
 };
 
-static const struct aioduct_runtime_poll poll_table = {AIODUCT_READINESS_POLL};
 static const struct aioduct_connector connector = {AIODUCT_READINESS_CONNECTOR(struct poll_stream)};
 
 /* ---- the plugin ---- */
@@ -186,13 +183,9 @@ static void probe(const struct aioduct_host *host, struct aioduct_probe *out)
 
 static const void *interfaces(const char *id)
 {
-    if (strcmp(id, AIODUCT_IFACE_RUNTIME) == 0) {
-        return &runtime;
-    }
-    if (strcmp(id, AIODUCT_IFACE_POLL) == 0) {
-        return &poll_table;
-    }
-    return strcmp(id, AIODUCT_IFACE_CONNECTOR) == 0 ? &connector : NULL;
+    static const struct aioduct_readiness_tables tables = {.runtime = &runtime,
+                                                           .connector = &connector};
+    return aioduct_readiness_interface(&tables, id);
 }
 
 AIODUCT_PLUGIN_NOTE(pollrt, "runtime,poll,connector")

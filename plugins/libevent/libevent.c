@@ -9,8 +9,6 @@
 #include <event2/event_struct.h>
 #include <event2/util.h>
 #include <stdio.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 enum { BASE_DESCRIPTORS = 3 }; /* of an event_base: an epoll set and a pair of sockets */
 
@@ -163,27 +161,13 @@ static const struct ad_readiness_ops adopted_ops = {
 /* ---- the runtime ---- */
 
 /* libevent ends the process if it finds no descriptors for its set and its pipe of signals, so see
- * first whether there are any. */
-static bool has_descriptors(void)
-{
-    int spare[BASE_DESCRIPTORS];
-    int count = 0, reason = 0;
-    while (count < BASE_DESCRIPTORS && (spare[count] = eventfd(0, EFD_CLOEXEC)) >= 0) {
-        count++;
-    }
-    reason = errno;
-    for (int i = 0; i < count; i++) {
-        close(spare[i]);
-    }
-    errno = reason;
-    return count == BASE_DESCRIPTORS;
-}
-
-/* No locks: other threads touch our eventfd only. */
+ * first whether there are any. No locks: other threads touch our eventfd only. */
 static struct event_base *new_base(void)
 {
     struct event_base *base = NULL;
-    if (!has_descriptors()) {
+    int code = ad_readiness_descriptors_free(BASE_DESCRIPTORS);
+    if (code < 0) {
+        errno = -code;
         return NULL;
     }
     struct event_config *config = event_config_new();

@@ -12,6 +12,11 @@ struct helper {
     const struct aioduct_readiness_ops *ops;
 };
 
+static struct helper *helper_of(struct ad_readiness *loop)
+{
+    return (struct helper *)(void *)loop;
+}
+
 _Static_assert(sizeof(struct helper) <= sizeof(struct aioduct_readiness), "room for a loop");
 _Static_assert(sizeof(struct ad_readiness_stream) <= sizeof(struct aioduct_readiness_stream),
                "room for a stream");
@@ -63,33 +68,73 @@ void aioduct_readiness_ready(struct aioduct_watch *watch, unsigned events)
 
 static int helper_watch(struct ad_watch *watch, unsigned events)
 {
-    const struct helper *helper = (const struct helper *)(const void *)watch->loop;
-    return helper->ops->watch((struct aioduct_watch *)(void *)watch, events);
+    const struct aioduct_readiness_ops *ops = helper_of(watch->loop)->ops;
+    if (ops->flags & AIODUCT_READINESS_LAZY) {
+        watch->loop->unsettled = true;
+    }
+    return ops->watch((struct aioduct_watch *)(void *)watch, events);
+}
+
+static void helper_forget(struct ad_watch *watch)
+{
+    const struct aioduct_readiness_ops *ops = helper_of(watch->loop)->ops;
+    if (ops->forget != NULL) {
+        ops->forget((struct aioduct_watch *)(void *)watch);
+    }
 }
 
 static int helper_wait(struct ad_readiness *loop, uint64_t deadline_ns)
 {
-    const struct helper *helper = (const struct helper *)(const void *)loop;
-    return helper->ops->run(loop, deadline_ns);
+    return helper_of(loop)->ops->run(loop, deadline_ns);
 }
 
-static const struct ad_readiness_ops helper_ops = {
+static void helper_arm(struct ad_readiness *loop, uint64_t deadline_ns)
+{
+    helper_of(loop)->ops->arm(loop, deadline_ns);
+}
+
+static int helper_may_drive(struct ad_readiness *loop)
+{
+    return helper_of(loop)->ops->may_drive(loop);
+}
+
+static void helper_come_round(struct ad_readiness *loop)
+{
+    const struct aioduct_readiness_ops *ops = helper_of(loop)->ops;
+    if (ops->come_round != NULL) {
+        ops->come_round(loop);
+    }
+}
+
+static const struct ad_readiness_ops own_ops = {
     .stream_watcher = sizeof(struct aioduct_readiness_stream),
     .watch = helper_watch,
+    .forget = helper_forget,
     .wait = helper_wait,
+};
+
+static const struct ad_readiness_ops adopted_ops = {
+    .stream_watcher = sizeof(struct aioduct_readiness_stream),
+    .watch = helper_watch,
+    .forget = helper_forget,
+    .wait = helper_wait,
+    .arm = helper_arm,
+    .may_drive = helper_may_drive,
+    .come_round = helper_come_round,
 };
 
 int aioduct_readiness_open(void *rt, const struct aioduct_readiness_ops *ops, void *own,
                            const struct aioduct_host *host)
 {
     struct helper *helper = rt;
-    if (ops->size < sizeof *ops || ops->watch == NULL || ops->run == NULL) {
+    if (ops->size < sizeof *ops || ops->watch == NULL || ops->run == NULL ||
+        (ops->arm == NULL) != (ops->may_drive == NULL)) {
         return -EINVAL;
     }
     helper->ops = ops;
     helper->loop.wake.backend = own;
     helper->loop.clock.backend = (char *)own + ops->watcher_bytes;
-    return ad_readiness_open(&helper->loop, &helper_ops, host);
+    return ad_readiness_open(&helper->loop, ops->arm != NULL ? &adopted_ops : &own_ops, host);
 }
 
 void aioduct_readiness_close(void *rt)
@@ -112,7 +157,49 @@ uint64_t aioduct_readiness_clock_ns(void)
     return ad_readiness_clock_ns();
 }
 
+int aioduct_readiness_descriptors_free(unsigned count)
+{
+    return ad_readiness_descriptors_free(count);
+}
+
+/* ---- a loop of the application ---- */
+
+int aioduct_readiness_check_foreign(const struct aioduct_host *host,
+                                    const struct aioduct_foreign *foreign, const char *kind,
+                                    const char *witness_name, void (*witness)(void))
+{
+    return ad_readiness_check_foreign(host, foreign, kind, witness_name, witness);
+}
+
+void aioduct_readiness_round(void *rt)
+{
+    ad_readiness_round(rt);
+}
+
+int aioduct_readiness_settle(void *rt)
+{
+    return ad_readiness_settle(rt);
+}
+
+void aioduct_readiness_leave(void *rt, void (*gone)(void *arg), void *arg)
+{
+    ad_readiness_leave(rt, gone, arg);
+}
+
+void aioduct_readiness_abandon(void *rt)
+{
+    ad_readiness_abandon(rt);
+}
+
 /* ---- members of the tables ---- */
+
+const void *aioduct_readiness_interface(const struct aioduct_readiness_tables *tables,
+                                        const char *id)
+{
+    const struct ad_readiness_tables ours = {
+        .runtime = tables->runtime, .connector = tables->connector, .foreign = tables->foreign};
+    return ad_readiness_interface(&ours, id);
+}
 
 int aioduct_readiness_block_on(void *rt, struct aioduct_task *root, void *root_state)
 {

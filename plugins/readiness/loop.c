@@ -32,6 +32,16 @@ int ad_readiness_watch(struct ad_watch *watch, unsigned events)
     return 0;
 }
 
+void ad_readiness_watch_end(struct ad_watch *watch)
+{
+    (void)ad_readiness_watch(watch, 0);
+    if (watch->loop->ops->forget != NULL) {
+        watch->loop->ops->forget(watch);
+    }
+    close(watch->fd);
+    watch->fd = -1;
+}
+
 /* ---- the eventfd and the timerfd ---- */
 
 /* [any] */
@@ -72,8 +82,7 @@ static int open_wake(struct ad_readiness *loop)
     }
     int code = ad_readiness_watch(&loop->wake, AD_READ);
     if (code < 0) {
-        close(loop->wake.fd);
-        loop->wake.fd = -1;
+        ad_readiness_watch_end(&loop->wake);
     }
     return code;
 }
@@ -88,8 +97,7 @@ static int open_clock(struct ad_readiness *loop)
     }
     int code = ad_readiness_watch(&loop->clock, AD_READ);
     if (code < 0) {
-        close(loop->clock.fd);
-        loop->clock.fd = -1;
+        ad_readiness_watch_end(&loop->clock);
     }
     return code;
 }
@@ -97,9 +105,7 @@ static int open_clock(struct ad_readiness *loop)
 static void close_watch(struct ad_watch *watch)
 {
     if (watch->fd >= 0) {
-        ad_readiness_watch(watch, 0);
-        close(watch->fd);
-        watch->fd = -1;
+        ad_readiness_watch_end(watch);
     }
 }
 
@@ -160,6 +166,15 @@ static void finish(struct ad_readiness *loop)
     loop->host->turn_end(loop->host->ctx);
 }
 
+static int wait_until(struct ad_readiness *loop, uint64_t deadline_ns)
+{
+    loop->now_ns = 0;
+    loop->waits = true;
+    int code = loop->ops->wait(loop, deadline_ns);
+    loop->waits = false;
+    return code;
+}
+
 static int wait_and_finish(struct ad_readiness *loop, uint64_t deadline_ns)
 {
     uint64_t next_ns = ad_timers_next(&loop->timers);
@@ -169,9 +184,8 @@ static int wait_and_finish(struct ad_readiness *loop, uint64_t deadline_ns)
     if (loop->due != NULL || !ad_tasks_may_wait(&loop->tasks)) {
         deadline_ns = 0;
     }
-    loop->now_ns = 0;
     loop->unsettled = false;
-    int code = loop->ops->wait(loop, deadline_ns);
+    int code = wait_until(loop, deadline_ns);
     ad_tasks_awake(&loop->tasks);
     if (code != AIODUCT_E_NESTED) {
         finish(loop);
@@ -186,8 +200,7 @@ static int enter_to_drive(struct ad_readiness *loop)
     int code = loop->ops->may_drive != NULL ? loop->ops->may_drive(loop) : 0;
     code = code < 0 ? code : enter(loop);
     if (code == 0 && loop->ops->may_drive != NULL) {
-        loop->now_ns = 0;
-        code = loop->ops->wait(loop, 0);
+        code = wait_until(loop, 0);
         if (code < 0) {
             leave(loop);
         }
@@ -241,13 +254,19 @@ static void say_gone(struct ad_readiness *loop)
     }
 }
 
+/* An application may run its loop inside a callback of ours: what is found there waits. */
 void ad_readiness_ready(struct ad_watch *watch, unsigned events)
 {
     struct ad_readiness *loop = watch->loop;
     bool alone = enter(loop) == 0; /* the application runs this loop */
-    ad_tasks_awake(&loop->tasks);  /* what is woken from here on runs before the next wait */
+    if (!alone && !loop->waits) {
+        return;
+    }
+    loop->waits = false;
+    ad_tasks_awake(&loop->tasks); /* what is woken from here on runs before the next wait */
     note_time(loop);
     watch->ready(watch, events);
+    loop->waits = !alone;
     if (alone) {
         ad_tasks_leave(&loop->tasks);
         loop->now_ns = 0;

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 static const struct aioduct_runtime_poll poll_table = {
     .size = sizeof poll_table,
@@ -51,6 +53,23 @@ int ad_readiness_check_foreign(const struct aioduct_host *host,
     }
     if (code < 0) {
         host->error(host->ctx, code, why);
+    }
+    return code;
+}
+
+int ad_readiness_descriptors_free(unsigned count)
+{
+    enum { MOST = 16 };
+    int spare[MOST];
+    unsigned got = 0;
+    int code = count > MOST ? -EINVAL : 0;
+    while (code == 0 && got < count) {
+        spare[got] = eventfd(0, EFD_CLOEXEC);
+        code = spare[got] < 0 ? -errno : 0;
+        got += code == 0;
+    }
+    while (got > 0) {
+        close(spare[--got]);
     }
     return code;
 }

@@ -12,6 +12,9 @@
  *
  * All of it belongs to the loop's thread, but for ad_readiness_wake and ad_readiness_spawn [any].
  *
+ * A loop may run inside a callback of ours, if its library and the application let it: what is
+ * reported there is not heard.
+ *
  * Reading order: this file, loop.c (turns), stream.c (operations).
  */
 #ifndef AD_READINESS_READINESS_H
@@ -45,6 +48,9 @@ struct ad_readiness_ops {
     /* Report what is ready; wait for it until @deadline_ns (0: do not wait, UINT64_MAX: for ever).
      * Early returns are fine. -> 0 or -errno */
     int (*wait)(struct ad_readiness *loop, uint64_t deadline_ns);
+    /* @watch is over and its descriptor is about to be closed; also if it never reported anything.
+     * Leaves the backend's memory fit for another. NULL: that takes nothing. */
+    void (*forget)(struct ad_watch *watch);
     /* For adopted loops, else NULL: see that the loop comes round at @deadline_ns (UINT64_MAX:
      * whenever). */
     void (*arm)(struct ad_readiness *loop, uint64_t deadline_ns);
@@ -67,6 +73,7 @@ struct ad_readiness {
     uint64_t clock_ns;     /* what it is set to */
     bool polled;           /* the application waits for our descriptor between turns */
     int set_fd;            /* what ad_readiness_find_epoll has found; -1: not yet */
+    bool waits;            /* inside the backend's wait, and in no callback */
     bool unsettled;        /* the backend takes notice of a watch only when it waits next */
     struct ad_readiness_stream *due, **due_end; /* streams with something put off */
     struct ad_readiness_stream *open;           /* those that have a descriptor */
@@ -195,6 +202,9 @@ const void *ad_readiness_interface(const struct ad_readiness_tables *tables, con
 int ad_readiness_check_foreign(const struct aioduct_host *host,
                                const struct aioduct_foreign *foreign, const char *kind,
                                const char *witness_name, void (*witness)(void));
+/* Are that many descriptors free? For libraries that end the process if there are not. -> 0 or
+ * -errno */
+int ad_readiness_descriptors_free(unsigned count);
 /* For poll_fd of a library that keeps its epoll descriptor to itself. -> descriptor, -errno or
  * AIODUCT_E_UNSUPPORTED */
 int ad_readiness_poll_set(struct ad_readiness *loop);
@@ -203,6 +213,8 @@ int ad_readiness_poll_set(struct ad_readiness *loop);
 
 /* Set what is watched, if it differs. -> 0 or -errno */
 int ad_readiness_watch(struct ad_watch *watch, unsigned events);
+/* The last of a watch: its descriptor is closed. */
+void ad_readiness_watch_end(struct ad_watch *watch);
 /* Something was put off: the loop must not wait, and must come round if nobody drives it. */
 void ad_readiness_nudge(struct ad_readiness *loop);
 /* Deliver what was put off before this call. */

@@ -82,8 +82,7 @@ static void forget_open(struct ad_readiness_stream *s)
 void ad_readiness_streams_drop(struct ad_readiness *loop)
 {
     for (struct ad_readiness_stream *s = loop->open; s != NULL; s = s->next_open) {
-        (void)ad_readiness_watch(&s->watch, 0);
-        close(s->watch.fd);
+        ad_readiness_watch_end(&s->watch);
     }
     loop->open = NULL;
 }
@@ -266,8 +265,7 @@ static void deliver_one(struct ad_readiness_stream *s)
         }
     }
     if (s->closing && !s->listed) {
-        (void)ad_readiness_watch(&s->watch, 0);
-        close(s->watch.fd);
+        ad_readiness_watch_end(&s->watch);
         forget_open(s);
         host->on_closed(host->ctx, s->stream);
     }
@@ -325,7 +323,7 @@ int ad_readiness_connect(void *opaque, struct aioduct_stream *stream, void *stat
         code = ad_readiness_watch(&s->watch, AD_WRITE);
     }
     if (code < 0) {
-        close(fd);
+        ad_readiness_watch_end(&s->watch);
         s->watch = (struct ad_watch){0};
         return code;
     }

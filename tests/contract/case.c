@@ -81,6 +81,17 @@ static void let_sanitizer_start(void)
     }
 }
 
+/* Some libraries have descriptors that the first loop in a process opens for all that follow: they
+ * are no leak, and are there before we count. */
+static void keep_what_is_kept(void)
+{
+    struct ct_rig rig;
+    ct_rig_init(&rig);
+    if (ct_rig_open(&rig) == 0) {
+        ct_rig_close(&rig);
+    }
+}
+
 int ct_main(const struct CMUnitTest *cases, size_t count)
 {
     char why[256] = "";
@@ -95,6 +106,7 @@ int ct_main(const struct CMUnitTest *cases, size_t count)
     if (!runs) {
         return status;
     }
+    keep_what_is_kept();
     if (ct_drives_by_poll() && (subject->rt->turn == NULL || subject->rt->poll_fd == NULL)) {
         return tap_skip_all("%s has no turn or no poll_fd", subject->name);
     }

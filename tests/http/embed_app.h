@@ -12,6 +12,7 @@
 struct app {
     const char *runtime; /* that clients in it have */
     bool ring;           /* the application hands completions over */
+    bool nests;          /* run may be called in an event of the loop */
     void *(*create)(void);
     void (*destroy)(void *loop);
     struct aioduct_foreign_loop (*foreign)(void *loop);
@@ -31,6 +32,6 @@ struct app {
     void (*after_fork)(void *loop);
 };
 
-extern const struct app app_libevent, app_libev, app_uring;
+extern const struct app app_libevent, app_libev, app_uring, app_glibrt;
 
 #endif

@@ -74,6 +74,37 @@ static void test_blocking_nested(void **state)
     place_end(place);
 }
 
+/* As a dialog does that a callback shows: the other request is answered long before it ends. */
+static void on_nest(struct result *r, struct aioduct_exchange *exchange, char event)
+{
+    (void)exchange;
+    struct place *place = r->user;
+    if (event != 'D') {
+        return;
+    }
+    place_open_gate(place);
+    place_run_for(place, 50);
+    place->codes[0] = place->result->done_count;
+    place_count_down(place);
+}
+
+static void test_nested_loop(void **state)
+{
+    struct tester *t = *state;
+    if (!app->nests) {
+        tap_skip("this loop does not run inside itself");
+    }
+    struct place *place = place_new(t);
+    place->result = place_ask(place, "/gate");
+    struct result *r = place_ask(place, "/");
+    r->on_event = on_nest;
+    app->run(place->loop);
+    place_assert_fine(r);
+    assert_int_equal(place->codes[0], 0); /* callbacks do not come inside each other */
+    place_assert_fine(place->result);
+    place_end(place);
+}
+
 /* ---- threads ---- */
 
 static void *work(void *arg)
@@ -227,7 +258,7 @@ static void test_refusals(void **state)
         refused(t, AIODUCT_E_CLASH, "another copy");
     }
     t->options.loop = app->foreign(loop);
-    t->options.runtime = "epoll,libev,libevent,uring"; /* the one that can */
+    t->options.runtime = "epoll,libev,libevent,uring,glibrt"; /* the one that can */
     tester_client(t);
     assert_string_equal(aioduct_client_runtime(t->client), app->runtime);
     tester_destroy(t);
@@ -241,6 +272,8 @@ int main(void)
         HTTP_CASES("a blocking call runs the application's loop", test_blocking),
         HTTP_CASE("a blocking call while the loop runs is refused without effect",
                   test_blocking_nested),
+        HTTP_CASE("a loop that runs inside a callback keeps other callbacks waiting",
+                  test_nested_loop),
         HTTP_CASE("other threads submit and nothing else", test_other_thread),
         HTTP_CASE("the loop may be run by another thread", test_loop_moves),
         HTTP_CASES("C64: a child takes the client out of its copy of the loop", test_fork),

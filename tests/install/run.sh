@@ -64,25 +64,34 @@ compile_cxx() {
 }
 check 'the same program compiles as C++17' compile_cxx
 
-compile_plugin() {
+# By the line in its first comment and nothing else.
+compile_plugin() { # compile_plugin FILE
   mkdir -p "$work/plugins"
-  # shellcheck disable=SC2046
-  cc -std=c11 -Wall -Wextra -Werror -fPIC -shared -fvisibility=hidden -Wl,-z,defs \
-    "$here/../../examples/runtime-template/pollrt.c" \
-    $(pkg-config --cflags --libs aioduct-readiness) -o "$work/plugins/libaioduct-rt-pollrt.so"
+  line=$(sed -n '/^ \*   cc /,/ -o /s/^ \* *//p' "$here/../../examples/$1")
+  echo "$line"
+  cp "$here/../../examples/$1" "$work/plugins" && cd "$work/plugins" && eval "$line -Wall -Wextra -Werror"
 }
-check 'a plugin builds from one file with the installed helper' compile_plugin
-alone() {
-  exports=$(nm -D --defined-only "$work/plugins/libaioduct-rt-pollrt.so" | awk '{ print $3 }')
-  needs=$(readelf -d "$work/plugins/libaioduct-rt-pollrt.so" | grep NEEDED | grep -v libc.so)
+check 'a plugin builds from one file with the installed helper' compile_plugin runtime-template/pollrt.c
+alone() { # alone NAME [LIBRARY]
+  exports=$(nm -D --defined-only "$work/plugins/libaioduct-rt-$1.so" | awk '{ print $3 }')
+  needs=$(readelf -d "$work/plugins/libaioduct-rt-$1.so" | grep NEEDED | grep -v 'libc\.so')
   echo "$exports" "$needs"
-  [ "$exports" = aioduct_plugin_entry_1 ] && [ -z "$needs" ]
+  [ "$exports" = aioduct_plugin_entry_1 ] || return 1
+  if [ $# = 1 ]; then [ -z "$needs" ]; else [ "$(grep -c . <<<"$needs")" = 1 ] && [[ $needs == *"[$2"* ]]; fi
 }
-check 'it exports its entry alone and needs the C library alone' alone
-run_plugin() { AIODUCT_PLUGIN_PATH=$work/plugins AIODUCT_RUNTIME=pollrt "$work/program" pollrt; }
-check 'a plugin elsewhere is found by AIODUCT_PLUGIN_PATH and fetches a page' run_plugin
-list_plugin() { AIODUCT_PLUGIN_PATH=$work/plugins "$prefix/bin/aioduct" plugins | grep -E '^pollrt +ok'; }
-check 'the installed command lists it' list_plugin
+check 'it exports its entry alone and needs the C library alone' alone pollrt
+run_plugin() { AIODUCT_PLUGIN_PATH=$work/plugins AIODUCT_RUNTIME=$1 "$work/program" "$1"; }
+check 'a plugin elsewhere is found by AIODUCT_PLUGIN_PATH and fetches a page' run_plugin pollrt
+list_plugin() { AIODUCT_PLUGIN_PATH=$work/plugins "$prefix/bin/aioduct" plugins | grep -E "^$1 +ok"; }
+check 'the installed command lists it' list_plugin pollrt
+over_library() { # over_library PKG_CONFIG_NAME LIBRARY FILE NAME
+  pkg-config --exists "$1" || return 0
+  check "a plugin over $1 builds from one file, too" compile_plugin "$3"
+  check "that over $1 exports its entry alone and needs libc and $2 alone" alone "$4" "$2"
+  check "that over $1 fetches a page" run_plugin "$4"
+}
+over_library glib-2.0 libglib-2.0.so runtime-glib/glibrt.c glibrt
+over_library libuv libuv.so runtime-libuv/uvrt.c uvrt
 
 pkg_variables() {
   [ "$(pkg-config --variable=abi aioduct)" = 1 ] && [ -d "$(pkg-config --variable=plugindir aioduct)" ]

@@ -15,6 +15,9 @@
  *
  * Everything is called by the loop's thread. Other threads reach the loop through an eventfd, which
  * is one of the descriptors that it watches, so your run needs no lock and no wake function.
+ *
+ * examples/runtime-libuv/uvrt.c is made over a library whose handles end later than they are told
+ * to; examples/runtime-glib/glibrt.c lives in a loop of the application too.
  */
 #ifndef AIODUCT_PLUGIN_READINESS_H
 #define AIODUCT_PLUGIN_READINESS_H
@@ -74,7 +77,11 @@ void *aioduct_watch_runtime(const struct aioduct_watch *watch);
 
 /* ---- what your loop gives ---- */
 
-/** What your loop gives: a static table. Both are called by the loop's thread. */
+/** A bit of aioduct_readiness_ops.flags: watch tells the loop alone; what the descriptor of poll_fd
+ * waits for changes in the next run. */
+#define AIODUCT_READINESS_LAZY 1u
+
+/** What your loop gives: a static table. All of it is called by the loop's thread. */
 struct aioduct_readiness_ops {
     uint32_t size;          /**< sizeof(struct aioduct_readiness_ops) */
     uint32_t watcher_bytes; /**< sizeof your watcher; its alignment is a pointer's at most */
@@ -86,6 +93,22 @@ struct aioduct_readiness_ops {
      * is none, wait until one is or CLOCK_MONOTONIC has reached @deadline_ns (0: do not wait,
      * UINT64_MAX: for ever). To return early is fine. -> 0 or -errno */
     int (*run)(void *rt, uint64_t deadline_ns);
+
+    uint32_t flags; /**< AIODUCT_READINESS_*; 0, as all below, unless you need it */
+    /** The descriptor is about to be closed, and the watcher's memory goes: let go of both. It is
+     * not watched now, and may never have been; leave the watcher as if it were zeroed. */
+    void (*forget)(struct aioduct_watch *watch);
+
+    /** For a loop that the application owns and runs; arm and may_drive make it one. There each
+     * report of aioduct_readiness_ready begins a turn, and aioduct_readiness_round ends it. See
+     * that the application's loop calls aioduct_readiness_round at @deadline_ns (UINT64_MAX:
+     * there is no need to). */
+    void (*arm)(void *rt, uint64_t deadline_ns);
+    /** -> 0, or AIODUCT_E_NESTED: the application runs its loop now, so it must not run in it */
+    int (*may_drive)(void *rt);
+    /** A turn has begun: see that aioduct_readiness_round is called before the loop waits again.
+     * Not needed if it is called before every wait. */
+    void (*come_round)(void *rt);
 };
 
 /* ---- what you call ---- */
@@ -100,7 +123,8 @@ int aioduct_readiness_open(void *rt, const struct aioduct_readiness_ops *ops, vo
 /** In your close, before the loop ends: watch is called once more for each of its own. */
 void aioduct_readiness_close(void *rt);
 /** Inside run: @watch is ready for @events; an error or a hang-up is both. Watches are stopped and
- * begun meanwhile, also some that this run had still to report: those are not reported any more. */
+ * begun meanwhile, also some that this run had still to report: those are not reported any more. In
+ * a loop that runs inside a callback of ours, as an application's may, it does nothing. */
 void aioduct_readiness_ready(struct aioduct_watch *watch, unsigned events);
 /** In your poll_fd, if your loop waits for one descriptor (an epoll set, a kqueue): from now on
  * that one is readable whenever turn(0) has work. -> 0 or -errno */
@@ -110,8 +134,40 @@ int aioduct_readiness_be_polled(void *rt);
 int aioduct_readiness_after_fork(void *rt);
 /** CLOCK_MONOTONIC now. */
 uint64_t aioduct_readiness_clock_ns(void);
+/** Are @count (16 at most) descriptors free now? In your open, for a library that ends the process
+ * when it finds none. -> 0 or -errno */
+int aioduct_readiness_descriptors_free(unsigned count);
+
+/* ---- a loop of the application ---- */
+
+/** In your open: is @foreign (not NULL) a loop of @kind (NULL: no loop is adopted) that was made by
+ * the same copy of the library as ours? @witness is your address of the function @witness_name.
+ * -> 0, or the reason, which the host was told */
+int aioduct_readiness_check_foreign(const struct aioduct_host *host,
+                                    const struct aioduct_foreign *foreign, const char *kind,
+                                    const char *witness_name, void (*witness)(void));
+/** Called by the application's loop: a turn ends, whatever is due runs. The runtime may be gone
+ * when it returns. Nothing inside block_on and turn. */
+void aioduct_readiness_round(void *rt);
+/** In your abandon, once the loop is the child's own: what watches its copy is taken out. */
+void aioduct_readiness_abandon(void *rt);
+/** settle of a struct aioduct_runtime_foreign. */
+int aioduct_readiness_settle(void *rt);
+/** leave of a struct aioduct_runtime_foreign. */
+void aioduct_readiness_leave(void *rt, void (*gone)(void *arg), void *arg);
 
 /* ---- the tables ---- */
+
+/** What a plugin offers; the table of aioduct.runtime.poll/1 is the library's own. */
+struct aioduct_readiness_tables {
+    const struct aioduct_runtime *runtime;         /**< made with AIODUCT_READINESS_RUNTIME */
+    const struct aioduct_connector *connector;     /**< made with AIODUCT_READINESS_CONNECTOR */
+    const struct aioduct_runtime_foreign *foreign; /**< NULL: no loop is adopted */
+};
+
+/** Your get_interface. */
+const void *aioduct_readiness_interface(const struct aioduct_readiness_tables *tables,
+                                        const char *id);
 
 /** block_on of a struct aioduct_runtime. */
 int aioduct_readiness_block_on(void *rt, struct aioduct_task *root, void *root_state);
@@ -171,7 +227,12 @@ int aioduct_readiness_stream_info(void *state, struct aioduct_stream_info *info)
     .block_on = aioduct_readiness_block_on, .wake = aioduct_readiness_wake,        \
     .now_ns = aioduct_readiness_now_ns, .turn = aioduct_readiness_turn
 
-/** All members of a struct aioduct_runtime_poll. */
+/** Members of a struct aioduct_runtime_foreign beside your abandon. @KINDS ends with NULL. */
+#define AIODUCT_READINESS_FOREIGN(KINDS)                            \
+    .size = sizeof(struct aioduct_runtime_foreign), .kinds = KINDS, \
+    .settle = aioduct_readiness_settle, .leave = aioduct_readiness_leave
+
+/** All members of a struct aioduct_runtime_poll, if you answer for it yourself. */
 #define AIODUCT_READINESS_POLL                                               \
     .size = sizeof(struct aioduct_runtime_poll),                             \
     .timer = AIODUCT_READINESS_LAYOUT_(struct aioduct_readiness_part),       \
