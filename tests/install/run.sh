@@ -93,6 +93,9 @@ over_library() { # over_library PKG_CONFIG_NAME LIBRARY FILE NAME
 over_library glib-2.0 libglib-2.0.so runtime-glib/glibrt.c glibrt
 over_library libuv libuv.so runtime-libuv/uvrt.c uvrt
 
+walk() { PATH=$prefix/bin:$PATH "$here/../packages/walk.sh" "$here/../../docs/writing-a-runtime.md"; }
+check 'the guide leads from nothing to a page that was fetched on a runtime' walk
+
 pkg_variables() {
   [ "$(pkg-config --variable=abi aioduct)" = 1 ] && [ -d "$(pkg-config --variable=plugindir aioduct)" ]
 }

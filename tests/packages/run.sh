@@ -74,7 +74,7 @@ archive() {
 # What a reader of the guide does: nothing but a compiler and the package for developers.
 install_it() {
   system use && cp -a "$work/$release" "$work/$release-use/packages" &&
-    cp "$root/tests/install/data/program.c" \
+    cp "$root/tests/install/data/program.c" "$root"/tests/packages/{walk.sh,blocks.sh,serve.c} \
       "$work/$release-use/root/" && inside "$work/$release-use" '
     echo "deb [trusted=yes] file:/packages ./" >/etc/apt/sources.list.d/packages.list
     apt-get -qq update
@@ -91,6 +91,8 @@ program() {
   use 'cc -std=c11 -Wall -Wextra -Werror program.c $(pkg-config --cflags --libs aioduct) -o program
     for runtime in epoll uring libev libevent; do AIODUCT_RUNTIME=$runtime ./program $runtime; done'
 }
+walk() { use 'test -z "$(dpkg-query -W -f "\${Package}\n" | grep -E "^(g\+\+|meson|git|python3)$")"
+    ./walk.sh /usr/share/doc/libaioduct-dev/writing-a-runtime.md.gz'; }
 variables() {
   use 'test "$(pkg-config --variable=abi aioduct)" = 1
     test -f "$(pkg-config --variable=plugindir aioduct)/libaioduct-rt-libev.so"'
@@ -120,6 +122,7 @@ for release; do
   check 'the command runs' use 'aioduct --version'
   check 'all four runtimes are ok' four
   check 'a program builds with pkg-config, and fetches on each runtime' program
+  check 'the guide leads from nothing to a page that was fetched on a runtime' walk
   check 'pkg-config knows the plugin directory and the ABI' variables
   check 'manual pages and the template are there' documents
   check 'without the runtimes epoll serves, and nothing stays' removed

@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""docs/writing-a-runtime.md tells what is there: its pieces are the template, what it quotes of the libev
+plugin stands there, it has every function of the tables, and the rules that it names exist.
+
+TAP on standard output. Usage: guide.py SOURCE_ROOT
+"""
+import os
+import re
+import subprocess
+import sys
+
+ROOT = sys.argv[1]
+GUIDE = "docs/writing-a-runtime.md"
+
+
+def text_of(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8") as f:
+        return f.read()
+
+
+def blocks(name):
+    return re.findall(rf"(?ms)^```{re.escape(name)}\n(.*?)^```$", text_of(GUIDE))
+
+
+def template():
+    """By the script that the walk uses, so that it is the same file."""
+    done = subprocess.run([os.path.join(ROOT, "tests/packages/blocks.sh"), os.path.join(ROOT, GUIDE), "c pollrt.c"],
+                          stdout=subprocess.PIPE, check=True)
+    made, kept = done.stdout.decode().splitlines(), text_of("examples/runtime-template/pollrt.c").splitlines()
+    for number, (a, b) in enumerate(zip(made, kept), 1):
+        if a != b:
+            return [f"line {number}: the guide has {a!r}, the template {b!r}"]
+    return [] if len(made) == len(kept) else [f"the guide has {len(made)} lines, the template {len(kept)}"]
+
+
+def commands():
+    missing = [name for name in ("sh build", "sh check", "sh run") if len(blocks(name)) != 1]
+    first = re.search(r"cc -std=c11 .*?\.so", text_of("examples/runtime-template/pollrt.c"), re.S).group()
+    plain = " ".join(re.sub(r"\\?\n \*?", " ", first).split())
+    told = " ".join(blocks("sh build")[0].replace("\\\n", " ").split()) if not missing else ""
+    return [f"not one block {name!r}" for name in missing] + (
+        [] if told == plain.replace(" \\ ", " ") else [f"the guide builds by {told!r}, the template by {plain!r}"])
+
+
+def quotes():
+    source = text_of("plugins/libev/libev.c")
+    found = blocks("c libev.c")
+    return [f"not in libev.c: {q.splitlines()[0]!r} ..." for q in found if q not in source] or (
+        [] if len(found) > 3 else ["no quotes were found"])
+
+
+def functions():
+    """Of the tables that a runtime fills in."""
+    header = re.sub(r"/\*.*?\*/", "", text_of("include/aioduct/plugin/plugin.h"), flags=re.S)
+    told = set(re.findall(r"`(\w+)`", "\n".join(line.split("|")[1] for line in text_of(GUIDE).split("\n")
+                                                if line.startswith("| `"))))
+    bad = []
+    for table in ("runtime", "runtime_poll", "runtime_local", "connector"):
+        body = re.search(rf"(?ms)^struct aioduct_{table} \{{(.*?)^\}};", header).group(1)
+        bad += [f"{table}: {name} has no line" for name in re.findall(r"\(\*(\w+)\)", body) if name not in told]
+    return bad
+
+
+def rules():
+    known = set(re.findall(r"(?m)^\| ([A-Z]{2}-\d+) \|", text_of("docs/CONTRACT.md")))
+    named = set(re.findall(r"\b(?:PL|RT|CX|ST|FO)-\d+\b", text_of(GUIDE)))
+    return [f"there is no rule {r}" for r in sorted(named - known)] or ([] if len(named) > 20 else ["too few rules"])
+
+
+def main():
+    checks = [("the pieces of the guide are the template", template),
+              ("it builds, checks and runs by one command each, the template's", commands),
+              ("what it quotes of the libev plugin stands there", quotes),
+              ("it has every function of the tables", functions),
+              ("the rules that it names exist", rules)]
+    print(f"1..{len(checks)}")
+    failed = False
+    for number, (name, check) in enumerate(checks, 1):
+        bad = check()
+        failed = failed or bool(bad)
+        print(f"{'not ok' if bad else 'ok'} {number} - {name}")
+        for line in bad[:40]:
+            print(f"# {line}")
+    return 1 if failed else 0
+
+
+sys.exit(main())
