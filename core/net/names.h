@@ -6,8 +6,8 @@
  * comes later is told as well. What needs no question to anybody, or one family alone, is one
  * look-up.
  *
- * Life: start -> on_found, on_news ... -> stop, at any time, also inside these. The caller's memory,
- * zeroed at first; loop thread.
+ * Life: start -> on_found, on_news ... -> stop, at any time, also inside these. The caller's
+ * memory, zeroed at first; loop thread.
  */
 #ifndef AD_NET_NAMES_H
 #define AD_NET_NAMES_H

@@ -4,9 +4,9 @@
  *
  * One entry a name and family is queued, being looked up, or kept in the cache; everybody who asks
  * for the same meanwhile waits at the same entry. Limits count names: the two families of one are
- * counted as one where both are queued, or both kept. Who waits is told by a post to the own loop, made
- * under the lock, so that after ad_lookup_cancel has returned nothing of the resolver knows the
- * loop any more. A look-up that nobody waits for is an orphan: it goes on, feeds the cache, and
+ * counted as one where both are queued, or both kept. Who waits is told by a post to the own loop,
+ * made under the lock, so that after ad_lookup_cancel has returned nothing of the resolver knows
+ * the loop any more. A look-up that nobody waits for is an orphan: it goes on, feeds the cache, and
  * does not count against the limit of threads, so that hung ones do not starve the next.
  *
  * AI_ADDRCONFIG stays off: it costs a netlink round trip (15 us) each time, and a family that this

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * nghttp2 takes and gives back half a dozen small blocks for each request. With many streams open at
- * once that is more than malloc keeps at hand, and costs as much as a third of the protocol. What
- * comes back here is kept for the loop's next request, by size, up to a bound.
+ * nghttp2 takes and gives back half a dozen small blocks for each request. With many streams open
+ * at once that is more than malloc keeps at hand, and costs as much as a third of the protocol.
+ * What comes back here is kept for the loop's next request, by size, up to a bound.
  */
 #include "proto/h2_private.h"
 
