@@ -93,8 +93,8 @@ static bool all_of_it(void)
     return value != NULL && strcmp(value, "all") == 0;
 }
 
-/* Attempt @number of @total: is it one of the some @budget that a short run takes? No stride divides
- * by a number of masks, so that all masks have their turn. */
+/* Attempt @number of @total: is it one of the some @budget of a short run? The stride has no
+ * divisor of the number of masks, so that all of them have their turn. */
 static bool is_taken(size_t number, size_t total, size_t budget)
 {
     size_t stride = all_of_it() || total <= budget ? 1 : total / budget | 1;
