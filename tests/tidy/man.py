@@ -197,6 +197,18 @@ def names():
     return bad
 
 
+def functions():
+    """All that the library exports, each in one entry."""
+    declared = ""
+    for path in glob.glob(os.path.join(ROOT, "include/aioduct/*.h")):
+        with open(path, encoding="utf-8") as f:
+            declared += re.sub(r"/\*.*?\*/", " ", f.read(), flags=re.S)
+    known = re.findall(r"(?:AIODUCT_API|static inline)\b[\w\s*]*\b(aioduct_\w*[^\W_])\s*\(", declared)
+    listed = [n for tag in entries(section(page("libaioduct.3"), "FUNCTIONS")) for n in tag.split(", ")]
+    bad = differ("function", known, listed, "not in libaioduct.3", "in no header")
+    return bad + [f"function {n}: twice in libaioduct.3" for n in sorted({n for n in listed if listed.count(n) > 1})]
+
+
 def main():
     checks = [("the pages have no warnings", form),
               ("each page is installed, linked, and names pages that exist", found),
@@ -206,6 +218,7 @@ def main():
               ("aioduct.conf.5 has the keys, and no other, and their limits", keys),
               ("docs/ERRORS.md has the errors, and pages name no other", errors),
               ("aioduct-plugin.7 has the rules as docs/CONTRACT.md has them", rules),
+              ("libaioduct.3 has the functions, and no other", functions),
               ("libaioduct.3 has the headers, and pages name what is in them", names)]
     failed = False
     print(f"1..{len(checks)}")
