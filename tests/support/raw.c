@@ -16,8 +16,11 @@ static void note(struct raw *r, char event)
 static int on_head(struct aioduct_exchange *exchange, const struct aioduct_head *head, void *user)
 {
     struct raw *r = user;
+    struct aioduct_exchange_info info = {.size = sizeof info};
+    (void)aioduct_exchange_info(exchange, &info);
     pthread_mutex_lock(&r->lock);
     note(r, 'H');
+    r->local_port = info.local_port;
     r->status = head->status;
     r->version = head->version;
     pthread_mutex_unlock(&r->lock);

@@ -22,6 +22,7 @@ struct raw {
 
     /* what happened */
     int status, version, done_count, end_count;
+    int local_port; /* of its connection */
     char order[64]; /* H head, B body (once for many), E the peer's end, D done */
     char text[256]; /* the first bytes that came */
     uint64_t bytes;

@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,15 +23,24 @@ struct server {
     pid_t pid;
     char *dir;
     int ports[PORT_COUNT];
-    const struct nginx *nginx;
+    const struct nginx *nginx; /* NULL: with no files */
+    int backend_port;
+    bool forward;
 };
+
+static int write_apache(const struct server *s, FILE *file);
+static int write_haproxy(const struct server *s, FILE *file);
+static int write_caddy(const struct server *s, FILE *file);
+static int write_nghttpx(const struct server *s, FILE *file);
 
 static const struct {
     const char *name, *package, *program;
+    int (*write)(const struct server *s, FILE *config);
 } kinds[SERVER_KIND_COUNT] = {
-    [SERVER_APACHE] = {"Apache httpd", "apache2-bin", TEST_APACHE},
-    [SERVER_HAPROXY] = {"HAProxy", "haproxy", TEST_HAPROXY},
-    [SERVER_CADDY] = {"Caddy", "caddy", TEST_CADDY},
+    [SERVER_APACHE] = {"Apache httpd", "apache2-bin", TEST_APACHE, write_apache},
+    [SERVER_HAPROXY] = {"HAProxy", "haproxy", TEST_HAPROXY, write_haproxy},
+    [SERVER_CADDY] = {"Caddy", "caddy", TEST_CADDY, write_caddy},
+    [SERVER_NGHTTPX] = {"nghttpx", "nghttp2-proxy", TEST_NGHTTPX, write_nghttpx},
 };
 
 const char *server_name(enum server_kind kind)
@@ -98,16 +108,16 @@ static int copy_files(const struct server *s)
 /* "@DIR@" and so on in @text stand for what is this server's own. */
 static void print_template(const struct server *s, FILE *file, const char *text)
 {
-    char plain[16], tls[16], nginx[16];
+    char plain[16], tls[16], backend[16];
     snprintf(plain, sizeof plain, "%d", s->ports[PLAIN]);
     snprintf(tls, sizeof tls, "%d", s->ports[TLS]);
-    snprintf(nginx, sizeof nginx, "%d", nginx_port(s->nginx, NGINX_PLAIN));
+    snprintf(backend, sizeof backend, "%d", s->backend_port);
     const struct {
         const char *mark, *value;
     } marks[] = {{"@DIR@", s->dir},
                  {"@PLAIN@", plain},
                  {"@TLS@", tls},
-                 {"@NGINX@", nginx},
+                 {"@NGINX@", backend},
                  {"@CERT@", test_cert("server.pem")},
                  {"@KEY@", test_cert("server.key")}};
     while (*text != '\0') {
@@ -301,6 +311,26 @@ static int write_caddy(const struct server *s, FILE *file)
     return 0;
 }
 
+/* ---- nghttpx ---- */
+
+static const char nghttpx_text[] = "frontend=127.0.0.1,@PLAIN@;no-tls\n"
+                                   "frontend=127.0.0.1,@TLS@\n"
+                                   "backend=127.0.0.1,@NGINX@\n"
+                                   "certificate-file=@CERT@\n"
+                                   "private-key-file=@KEY@\n"
+                                   "workers=1\n"
+                                   "no-ocsp=yes\n"
+                                   "errorlog-file=@DIR@/error.log\n";
+
+static int write_nghttpx(const struct server *s, FILE *file)
+{
+    print_template(s, file, nghttpx_text);
+    if (s->forward) {
+        fputs("http2-proxy=yes\n", file);
+    }
+    return 0;
+}
+
 /* ---- life ---- */
 
 static int write_config(const struct server *s)
@@ -309,9 +339,7 @@ static int write_config(const struct server *s)
     if (file == NULL) {
         return -EIO;
     }
-    int code = s->kind == SERVER_APACHE    ? write_apache(s, file)
-               : s->kind == SERVER_HAPROXY ? write_haproxy(s, file)
-                                           : write_caddy(s, file);
+    int code = kinds[s->kind].write(s, file);
     fclose(file);
     return code;
 }
@@ -322,9 +350,12 @@ static pid_t start_process(const struct server *s)
     char *const apache[] = {program, "-D", "FOREGROUND", "-d", s->dir, "-f", "config", NULL};
     char *const haproxy[] = {program, "-db", "-f", "config", NULL};
     char *const caddy[] = {program, "run", "--config", "config", "--adapter", "caddyfile", NULL};
-    return process_start(s->dir, s->kind == SERVER_APACHE    ? apache
-                                 : s->kind == SERVER_HAPROXY ? haproxy
-                                                             : caddy);
+    char *const nghttpx[] = {program, "--conf=config", NULL};
+    char *const *const commands[] = {[SERVER_APACHE] = apache,
+                                     [SERVER_HAPROXY] = haproxy,
+                                     [SERVER_CADDY] = caddy,
+                                     [SERVER_NGHTTPX] = nghttpx};
+    return process_start(s->dir, commands[s->kind]);
 }
 
 static void print_messages(const struct server *s)
@@ -352,7 +383,7 @@ static int start(struct server *s)
         reserved[i] = process_reserve_port(&s->ports[i]);
         code = reserved[i] < 0 ? reserved[i] : 0;
     }
-    code = code < 0 ? code : copy_files(s);
+    code = code < 0 || s->nginx == NULL ? code : copy_files(s);
     code = code < 0 ? code : write_config(s);
     if (code == 0) {
         s->pid = start_process(s);
@@ -369,17 +400,16 @@ static int start(struct server *s)
     return code;
 }
 
-int server_start(enum server_kind kind, const struct nginx *nginx, struct server **out)
+static int create(const struct server *wanted, struct server **out)
 {
-    if (access(kinds[kind].program, X_OK) != 0) {
+    if (access(kinds[wanted->kind].program, X_OK) != 0) {
         return -ENOENT;
     }
-    struct server *s = calloc(1, sizeof *s);
+    struct server *s = malloc(sizeof *s);
     if (s == NULL) {
         return -ENOMEM;
     }
-    s->kind = kind;
-    s->nginx = nginx;
+    *s = *wanted;
     s->dir = test_dir_create();
     int code = start(s);
     if (code < 0) {
@@ -389,6 +419,24 @@ int server_start(enum server_kind kind, const struct nginx *nginx, struct server
     }
     *out = s;
     return 0;
+}
+
+int server_start(enum server_kind kind, const struct nginx *nginx, struct server **out)
+{
+    const struct server wanted = {
+        .kind = kind, .nginx = nginx, .backend_port = nginx_port(nginx, NGINX_PLAIN)};
+    return create(&wanted, out);
+}
+
+int server_start_before(enum server_kind kind, int port, bool forward, struct server **out)
+{
+    const struct server wanted = {.kind = kind, .backend_port = port, .forward = forward};
+    return create(&wanted, out);
+}
+
+void server_quit(const struct server *server)
+{
+    kill(server->pid, SIGQUIT);
 }
 
 void server_stop(struct server *server)
