@@ -330,6 +330,24 @@ static void deliver_trailers(struct ad_h1 *h1, struct ad_h1_fields *fields)
     }
 }
 
+/* A head whose status line was checked. */
+static int deliver_fields(struct ad_h1 *h1, struct ad_slice block,
+                          const struct ad_h1_fields *fields, struct aioduct_error *error)
+{
+    struct aioduct_head head = {
+        .size = sizeof head,
+        .status = (block.p[9] - '0') * 100 + (block.p[10] - '0') * 10 + (block.p[11] - '0'),
+        .version = block.p[7] == '1' ? 11 : 10,
+        .reason = fields->reason.p,
+        .reason_bytes = (uint32_t)fields->reason.bytes,
+        .header_count = fields->count,
+        .headers = fields->headers,
+        .raw = block.p,
+        .raw_bytes = (uint32_t)block.bytes,
+    };
+    return deliver_head(h1, &head, error);
+}
+
 static int deliver_block(struct ad_h1 *h1, struct ad_slice block, struct ad_h1_fields *fields,
                          struct aioduct_error *error)
 {
@@ -343,18 +361,28 @@ static int deliver_block(struct ad_h1 *h1, struct ad_slice block, struct ad_h1_f
         deliver_trailers(h1, fields);
         return 0;
     }
-    struct aioduct_head head = {
-        .size = sizeof head,
-        .status = (block.p[9] - '0') * 100 + (block.p[10] - '0') * 10 + (block.p[11] - '0'),
-        .version = block.p[7] == '1' ? 11 : 10,
-        .reason = fields->reason.p,
-        .reason_bytes = (uint32_t)fields->reason.bytes,
-        .header_count = fields->count,
-        .headers = fields->headers,
-        .raw = block.p,
-        .raw_bytes = (uint32_t)block.bytes,
-    };
-    return deliver_head(h1, &head, error);
+    return deliver_fields(h1, block, fields, error);
+}
+
+/* A head that lies here whole, and is right. -> bytes taken; 0: none can be said to be */
+static int64_t take_in_place(struct ad_h1 *h1, const uint8_t *bytes, size_t count,
+                             struct aioduct_error *error)
+{
+    const struct ad_h1_limits *limits = h1->limits;
+    struct aioduct_header on_stack[HEADERS_ON_STACK];
+    struct ad_h1_fields fields = {.headers = on_stack, .room = HEADERS_ON_STACK};
+    struct ad_slice block = {(const char *)bytes, count};
+    if (count > limits->head_bytes_max) {
+        block.bytes = limits->head_bytes_max;
+    }
+    block.bytes = ad_h1_fields_find(&fields, block);
+    if (block.bytes == 0 || fields.count > limits->head_fields_max ||
+        check_status_line(block, NULL) < 0) {
+        return 0;
+    }
+    h1->head_bytes += block.bytes;
+    int result = deliver_fields(h1, block, &fields, error);
+    return result < 0 ? result : (int64_t)block.bytes;
 }
 
 /* A whole head or trailer section: parse it, tell the owner, give back what it took. */
@@ -410,8 +438,12 @@ static int64_t feed_head(struct ad_h1 *h1, const uint8_t *bytes, size_t count,
     if (result < 0) {
         return result;
     }
-    int64_t used = take_block(h1, bytes, count, h1->limits->head_bytes_max,
-                              fields_max < UINT32_MAX ? fields_max + 1 : UINT32_MAX, &block, error);
+    int64_t used = h1->lines.bytes == 0 ? take_in_place(h1, bytes, count, error) : 0;
+    if (used != 0) {
+        return used;
+    }
+    used = take_block(h1, bytes, count, h1->limits->head_bytes_max,
+                      fields_max < UINT32_MAX ? fields_max + 1 : UINT32_MAX, &block, error);
     if (used > 0) {
         h1->head_bytes += (uint64_t)used;
     }

@@ -3,8 +3,6 @@
  * known to be broken before memory is spent, and refuses every line end that is not CRLF. */
 #include "proto/h1_private.h"
 
-#include <endian.h>
-
 /* The byte after a CR: it must be LF, and ends the block if the line is empty. */
 static enum ad_h1_lines_result end_line(struct ad_h1_lines *l, uint8_t byte, uint32_t lines_max)
 {
@@ -42,43 +40,23 @@ static enum ad_h1_lines_result take_line(struct ad_h1_lines *l, const uint8_t *b
     return AD_H1_LINES_MORE;
 }
 
-/* The first byte below 0x0e (CR, LF and tab are) among eight; 8: none. What borrows in the
- * subtraction lies behind the first one. */
-static size_t first_low(const uint8_t *bytes)
-{
-    const uint64_t each = 0x0101010101010101u;
-    uint64_t word;
-    memcpy(&word, bytes, sizeof word);
-    word = le64toh(word);
-    uint64_t low = (word - each * 0x0e) & ~word & each * 0x80;
-    return low == 0 ? 8 : (size_t)__builtin_ctzll(low) / 8;
-}
-
 /* The usual case: lines that lie here from end to end, before the empty one. What is wrong is found
  * by the others. -> how many bytes they have */
 static size_t take_whole_lines(struct ad_h1_lines *l, const uint8_t *bytes, size_t count,
                                uint32_t lines_max)
 {
-    size_t line = 0, at = 0;
-    while (count - at >= sizeof(uint64_t) && l->lines < lines_max) {
-        size_t step = first_low(bytes + at);
-        at += step;
-        if (step == sizeof(uint64_t)) {
-            continue;
-        }
-        if (bytes[at] == '\t' && at > line) {
-            at++;
-            continue;
-        }
-        if (bytes[at] != '\r' || at == line || at + 1 == count || bytes[at + 1] != '\n' ||
-            bytes[line] == ' ') {
+    size_t used = 0;
+    while (used < count && l->lines < lines_max) {
+        const uint8_t *line = bytes + used;
+        const uint8_t *cr = memchr(line, '\r', count - used);
+        if (cr == NULL || cr == line || cr + 1 == bytes + count || cr[1] != '\n' ||
+            line[0] == ' ' || line[0] == '\t' || memchr(line, '\n', (size_t)(cr - line)) != NULL) {
             break;
         }
         l->lines++;
-        at += 2;
-        line = at;
+        used = (size_t)(cr - bytes) + 2;
     }
-    return line;
+    return used;
 }
 
 enum ad_h1_lines_result ad_h1_lines_scan(struct ad_h1_lines *l, const uint8_t *bytes, size_t count,

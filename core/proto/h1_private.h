@@ -53,6 +53,11 @@ struct ad_h1_fields {
  * AIODUCT_E_PROTOCOL. */
 int ad_h1_fields_parse(struct ad_h1_fields *out, struct ad_slice block, bool trailers,
                        struct aioduct_error *error);
+#define AD_H1_STATUS_BYTES 12 /* of "HTTP/1.1 200" */
+/* The usual case, in one pass: the head that these bytes begin with, if it is whole and beyond
+ * doubt: each line begins where the one before has ended, and ends with CRLF -> its bytes; or 0,
+ * and it must be looked at line by line, which finds what is wrong, if anything is. */
+size_t ad_h1_fields_find(struct ad_h1_fields *out, struct ad_slice bytes);
 
 /* ---- framing ---- */
 
