@@ -13,8 +13,10 @@
 #include <sys/auxv.h>
 
 static const char *const names[] = {
-    "AIODUCT_RUNTIME",     "AIODUCT_PLUGIN_PATH", "AIODUCT_CONFIG", "AIODUCT_DEBUG", "AIODUCT_LOG",
-    "AIODUCT_LOG_SECRETS", "XDG_CONFIG_HOME",     "HOME",           "SSLKEYLOGFILE",
+    "AIODUCT_RUNTIME",     "AIODUCT_CONNECTOR", "AIODUCT_PLUGIN_PATH",
+    "AIODUCT_CONFIG",      "AIODUCT_DEBUG",     "AIODUCT_LOG",
+    "AIODUCT_LOG_SECRETS", "XDG_CONFIG_HOME",   "HOME",
+    "SSLKEYLOGFILE",
 };
 enum { NAME_COUNT = sizeof names / sizeof names[0] };
 

@@ -34,9 +34,11 @@ int ad_worker_open(struct ad_worker *worker, ad_task_fn root,
     const struct aioduct_foreign_loop *app = &client->settings.loop;
     struct aioduct_foreign foreign = {
         .size = sizeof foreign, .kind = app->kind, .loop = app->loop, .witness = app->witness};
-    int code = app->kind == NULL
-                   ? ad_loop_create(client->plugin, client->config, &engine->loop, error)
-                   : ad_loop_adopt(client->plugin, client->config, &foreign, &engine->loop, error);
+    const struct ad_loop_params params = {.plugin = client->plugin,
+                                          .config = client->config,
+                                          .chain = &client->chain,
+                                          .foreign = app->kind == NULL ? NULL : &foreign};
+    int code = ad_loop_open(&params, &engine->loop, error);
     if (code < 0) {
         return code;
     }
@@ -92,6 +94,12 @@ static int choose_runtime(struct aioduct_client *client, struct aioduct_error *e
     };
     ad_registry_freeze();
     code = ad_runtime_choose(&want, &client->plugin, NULL, error);
+    if (code < 0) {
+        return code;
+    }
+    const struct ad_chain_selection chain = {
+        .option = s->connectors, .config = client->config, .runtime = client->plugin};
+    code = ad_chain_choose(&chain, &client->chain, error);
     if (code < 0) {
         return code;
     }

@@ -13,6 +13,7 @@
 #include "http/binding.h"
 #include "http/engine.h"
 #include "http/settings.h"
+#include "plugin/registry.h"
 
 #include <aioduct/client.h>
 #include <aioduct/exchange.h>
@@ -21,7 +22,6 @@
 
 struct ad_completion;
 struct ad_config;
-struct ad_plugin;
 struct ad_task;
 struct aioduct_client_stats;
 struct aioduct_request;
@@ -49,6 +49,7 @@ struct aioduct_client {
     struct ad_settings settings;
     struct ad_config *config;
     const struct ad_plugin *plugin;
+    struct ad_chain chain; /* connectors of each loop */
     struct ad_resolver *resolver;
     struct ad_tls_context *tls;
     struct ad_worker *workers; /* one even without worker threads */

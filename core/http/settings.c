@@ -391,9 +391,14 @@ static int take_loop(struct ad_settings *s, const struct aioduct_client_options 
 
 static int take_strings(struct ad_settings *s, const struct aioduct_client_options *o)
 {
-    const char *runtime, *config_file;
+    const char *runtime, *connectors, *config_file;
     int code = copy(o->runtime, &runtime);
     s->runtime = (char *)runtime;
+    if (code < 0) {
+        return code;
+    }
+    code = copy(o->connectors, &connectors);
+    s->connectors = (char *)connectors;
     if (code < 0) {
         return code;
     }
@@ -453,6 +458,7 @@ int ad_settings_init(struct ad_settings *settings, const struct aioduct_client_o
 void ad_settings_fini(struct ad_settings *settings)
 {
     ad_free(settings->runtime);
+    ad_free(settings->connectors);
     ad_free(settings->config_file);
     ad_free((char *)settings->loop.kind);
     ad_free((char *)settings->socket.local_address);

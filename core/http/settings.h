@@ -16,7 +16,7 @@
 /* Durations are nanoseconds, 0 for none. Counts without a limit are the type's maximum, those that
  * are switched off 0. */
 struct ad_settings {
-    char *runtime, *config_file; /* NULL: not given */
+    char *runtime, *connectors, *config_file; /* NULL: not given */
     int workers;
     enum aioduct_binding binding;
     struct aioduct_foreign_loop loop; /* kind NULL: none */

@@ -82,6 +82,19 @@ static int check_runtime(struct reader *r, const char *value)
     return AIODUCT_E_CONFIG;
 }
 
+static int check_connector(struct reader *r, const char *value)
+{
+    struct ad_chain_word chain;
+    struct aioduct_error why = {0};
+    if (ad_chain_parse(value, &chain, &why) == 0) {
+        return 0;
+    }
+    ad_plugin_fail(r->error, AIODUCT_E_CONFIG, "%s:%u: connector: %s", r->config->path, r->line,
+                   why.message);
+    ad_error_hint(r->error, "%s", why.hint);
+    return AIODUCT_E_CONFIG;
+}
+
 static int check_workers(struct reader *r, const char *value)
 {
     uint64_t workers = 0;
@@ -93,13 +106,23 @@ static int check_workers(struct reader *r, const char *value)
     return 0;
 }
 
-/* "runtime.<name>.<option>" */
+/* What of @key is behind "runtime." or "connector."; NULL: it begins otherwise. */
+static const char *behind_kind(const char *key, enum ad_kind kind)
+{
+    const char *word = ad_kind_word(kind);
+    size_t bytes = strlen(word);
+    return strncmp(key, word, bytes) == 0 && key[bytes] == '.' ? key + bytes + 1 : NULL;
+}
+
+/* "runtime.<name>.<option>", or of a connector */
 static bool is_option_key(const char *key)
 {
-    if (strncmp(key, "runtime.", 8) != 0) {
+    const char *name = behind_kind(key, AD_KIND_RUNTIME);
+    name = name != NULL ? name : behind_kind(key, AD_KIND_CONNECTOR);
+    if (name == NULL) {
         return false;
     }
-    const char *name = key + 8, *dot = strchr(name, '.');
+    const char *dot = strchr(name, '.');
     if (dot == NULL || !ad_name_valid((struct ad_slice){name, (size_t)(dot - name)})) {
         return false;
     }
@@ -116,6 +139,9 @@ static int check(struct reader *r, const char *key, const char *value)
     if (strcmp(key, "runtime") == 0) {
         return check_runtime(r, value);
     }
+    if (strcmp(key, "connector") == 0) {
+        return check_connector(r, value);
+    }
     if (strcmp(key, "workers") == 0) {
         return check_workers(r, value);
     }
@@ -125,8 +151,8 @@ static int check(struct reader *r, const char *key, const char *value)
                    : wrong(r, "plugin_directory is not an absolute path:", ad_slice_of(value));
     }
     wrong(r, "unknown key", ad_slice_of(key));
-    ad_error_hint(r->error,
-                  "The keys are runtime, workers, plugin_directory and runtime.<name>.<option>.");
+    ad_error_hint(r->error, "The keys are runtime, connector, workers, plugin_directory, "
+                            "runtime.<name>.<option> and connector.<name>.<option>.");
     return AIODUCT_E_CONFIG;
 }
 
@@ -390,9 +416,9 @@ void ad_config_destroy(struct ad_config *config)
 
 /* ---- what it says ---- */
 
-const char *ad_config_runtime(const struct ad_config *config, unsigned *out_line)
+static const char *value_of(const struct ad_config *config, const char *key, unsigned *out_line)
 {
-    const struct entry *entry = find(config, "runtime");
+    const struct entry *entry = find(config, key);
     if (entry == NULL) {
         return NULL;
     }
@@ -400,6 +426,16 @@ const char *ad_config_runtime(const struct ad_config *config, unsigned *out_line
         *out_line = entry->line;
     }
     return entry->value;
+}
+
+const char *ad_config_runtime(const struct ad_config *config, unsigned *out_line)
+{
+    return value_of(config, "runtime", out_line);
+}
+
+const char *ad_config_connector(const struct ad_config *config, unsigned *out_line)
+{
+    return value_of(config, "connector", out_line);
 }
 
 int ad_config_workers(const struct ad_config *config)
@@ -423,19 +459,20 @@ const char *ad_config_plugin_directory(const struct ad_config *config, unsigned 
 }
 
 /* The part of @full behind "runtime.<plugin>."; NULL: it is no option of @plugin. */
-static const char *option_of(const char *full, const char *plugin)
+static const char *option_of(const char *full, enum ad_kind kind, const char *plugin)
 {
+    const char *name = behind_kind(full, kind);
     size_t bytes = strlen(plugin);
-    return strncmp(full, "runtime.", 8) == 0 && strncmp(full + 8, plugin, bytes) == 0 &&
-                   full[8 + bytes] == '.'
-               ? full + 8 + bytes + 1
+    return name != NULL && strncmp(name, plugin, bytes) == 0 && name[bytes] == '.'
+               ? name + bytes + 1
                : NULL;
 }
 
-const char *ad_config_option(const struct ad_config *config, const char *plugin, const char *key)
+const char *ad_config_option(const struct ad_config *config, enum ad_kind kind, const char *plugin,
+                             const char *key)
 {
     for (unsigned i = 0; config != NULL && i < config->count; i++) {
-        const char *option = option_of(config->entries[i].key, plugin);
+        const char *option = option_of(config->entries[i].key, kind, plugin);
         if (option != NULL && strcmp(option, key) == 0) {
             atomic_store_explicit(&config->entries[i].asked, true, memory_order_relaxed);
             return config->entries[i].value;
@@ -444,28 +481,27 @@ const char *ad_config_option(const struct ad_config *config, const char *plugin,
     return NULL;
 }
 
-int ad_config_check_options(const struct ad_config *config, const char *plugin,
+int ad_config_check_options(const struct ad_config *config, enum ad_kind kind, const char *plugin,
                             struct aioduct_error *error)
 {
     for (unsigned i = 0; config != NULL && i < config->count; i++) {
         const struct entry *entry = &config->entries[i];
-        const char *option = option_of(entry->key, plugin);
+        const char *option = option_of(entry->key, kind, plugin);
         if (option != NULL && !atomic_load_explicit(&entry->asked, memory_order_relaxed)) {
-            return ad_plugin_fail(error, AIODUCT_E_CONFIG,
-                                  "%s:%u: the runtime '%s' has no option "
-                                  "'%s'",
-                                  config->path, entry->line, plugin, option);
+            return ad_plugin_fail(error, AIODUCT_E_CONFIG, "%s:%u: the %s '%s' has no option '%s'",
+                                  config->path, entry->line, ad_kind_word(kind), plugin, option);
         }
     }
     return 0;
 }
 
-unsigned ad_config_line_of(const struct ad_config *config, const char *plugin, const char *text)
+unsigned ad_config_line_of(const struct ad_config *config, enum ad_kind kind, const char *plugin,
+                           const char *text)
 {
     unsigned line = 0;
     size_t longest = 0; /* of two names in one, the longer is meant */
     for (unsigned i = 0; config != NULL && i < config->count; i++) {
-        const char *option = option_of(config->entries[i].key, plugin);
+        const char *option = option_of(config->entries[i].key, kind, plugin);
         if (option != NULL && strlen(option) > longest && strstr(text, option) != NULL) {
             longest = strlen(option);
             line = config->entries[i].line;

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * The configuration file: "key = value" lines; a # at the start of a line or after a blank begins a
- * comment. Keys: runtime, workers, plugin_directory (repeatable, absolute),
- * runtime.<name>.<option>. Anything else is an error with file and line number. A file that others
+ * comment. Keys: runtime, connector, workers, plugin_directory (repeatable, absolute),
+ * runtime.<name>.<option>, connector.<name>.<option>. Anything else is an error with file and line
+ * number. A file that others
  * may write is refused: it can name plugins.
  */
 #ifndef AD_PLUGIN_CONFIG_H
 #define AD_PLUGIN_CONFIG_H
+
+#include "plugin/name.h"
 
 #include <aioduct/error.h>
 
@@ -25,17 +28,21 @@ void ad_config_destroy(struct ad_config *config);
 
 /* Value of the key, NULL if it is not set. *@out_line (may be NULL): its line. */
 const char *ad_config_runtime(const struct ad_config *config, unsigned *out_line);
+const char *ad_config_connector(const struct ad_config *config, unsigned *out_line);
 int ad_config_workers(const struct ad_config *config);      /* 0 if not set */
 const char *ad_config_path(const struct ad_config *config); /* "" if no file was read */
 /* @i counts from 0; NULL after the last. */
 const char *ad_config_plugin_directory(const struct ad_config *config, unsigned i);
-/* "runtime.<plugin>.<key>"; NULL if not set. It counts as asked for from now on. Thread: any */
-const char *ad_config_option(const struct ad_config *config, const char *plugin, const char *key);
+/* "runtime.<plugin>.<key>", or of a connector; NULL if not set. It counts as asked for from now on.
+ * Thread: any */
+const char *ad_config_option(const struct ad_config *config, enum ad_kind kind, const char *plugin,
+                             const char *key);
 /* Has @plugin, which is open now, asked for all options that are set for it? What it did not ask
  * for it does not have. 0 | AIODUCT_E_CONFIG: @error names file and line */
-int ad_config_check_options(const struct ad_config *config, const char *plugin,
+int ad_config_check_options(const struct ad_config *config, enum ad_kind kind, const char *plugin,
                             struct aioduct_error *error);
 /* Line of the option that @text of @plugin complains of by its name; 0: of none. */
-unsigned ad_config_line_of(const struct ad_config *config, const char *plugin, const char *text);
+unsigned ad_config_line_of(const struct ad_config *config, enum ad_kind kind, const char *plugin,
+                           const char *text);
 
 #endif

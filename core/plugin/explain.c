@@ -164,10 +164,10 @@ static int inspect_file(const char *path, struct aioduct_plugin_inspection *out)
 }
 
 /* The first file of that name, as in a selection. */
-static int inspect_name(const struct ad_places *places, const char *name,
+static int inspect_name(const struct ad_places *places, enum ad_kind kind, const char *name,
                         struct aioduct_plugin_inspection *out)
 {
-    const struct ad_plugin *plugin = ad_registry_static_by_name(name);
+    const struct ad_plugin *plugin = ad_registry_static_by_name(kind, name);
     char path[PATH_MAX];
     int code = -ENOENT;
     if (plugin != NULL) {
@@ -175,33 +175,37 @@ static int inspect_name(const struct ad_places *places, const char *name,
         return 0;
     }
     for (unsigned i = 0; code == -ENOENT && i < places->count; i++) {
-        ad_place_file(path, places->directories[i], name);
+        ad_place_file(path, places->directories[i], kind, name);
         code = inspect_file(path, out);
     }
     return code;
 }
 
-static int inspect_choice(const struct ad_choice *choice, struct aioduct_plugin_inspection *out,
-                          struct aioduct_error *error)
+/* "/x/libaioduct-cx-mine.so", or the name of a runtime, or, where there is none, of a connector. */
+static int inspect_found(const char *what, const struct ad_places *places,
+                         struct aioduct_plugin_inspection *out, struct aioduct_error *error)
+{
+    int code;
+    if (what[0] == '/') {
+        code = inspect_file(what, out);
+        return code == -ENOENT ? ad_find_missing_file(what, error) : code;
+    }
+    code = inspect_name(places, AD_KIND_RUNTIME, what, out);
+    if (code == -ENOENT) {
+        code = inspect_name(places, AD_KIND_CONNECTOR, what, out);
+    }
+    return code == -ENOENT ? ad_find_missing(places, AD_KIND_RUNTIME, what, error) : code;
+}
+
+static int inspect(const char *what, struct aioduct_plugin_inspection *out,
+                   struct aioduct_error *error)
 {
     struct ad_config *config = NULL;
     struct ad_places places = {0};
-    int code;
-    if (choice->path != NULL) {
-        code = inspect_file(choice->path, out);
-    } else {
-        code = ad_config_read(NULL, &config, error);
-        code = code < 0 ? code : ad_places_init(&places, config, error);
-        if (code < 0) {
-            ad_config_destroy(config);
-            return code;
-        }
-        code = inspect_name(&places, choice->names[0], out);
-    }
-    if (code == -ENOENT) {
-        code = choice->path != NULL ? ad_find_missing_file(choice->path, error)
-                                    : ad_find_missing(&places, choice->names[0], error);
-    } else if (code == -ENOMEM) {
+    int code = ad_config_read(NULL, &config, error);
+    code = code < 0 ? code : ad_places_init(&places, config, error);
+    code = code < 0 ? code : inspect_found(what, &places, out, error);
+    if (code == -ENOMEM) {
         ad_plugin_fail_memory(error);
     }
     ad_places_fini(&places);
@@ -209,23 +213,34 @@ static int inspect_choice(const struct ad_choice *choice, struct aioduct_plugin_
     return code;
 }
 
+/* One name or path, of either kind. */
+static int check_what(const char *what, struct aioduct_error *error)
+{
+    struct ad_chain_word connector;
+    struct ad_choice choice;
+    if (what[0] == '/' && ad_kind_of_path(what) == AD_KIND_CONNECTOR &&
+        ad_chain_parse(what, &connector, error) == 0 && connector.count == 1) {
+        return 0;
+    }
+    int code = ad_choice_parse(what, &choice, error);
+    return code == 0 && !choice.order
+               ? ad_plugin_fail(error, AIODUCT_E_PLUGIN_NAME, "'%.200s' is not one runtime", what)
+               : code;
+}
+
 int aioduct_plugin_inspect(const char *what, struct aioduct_plugin_inspection *out,
                            struct aioduct_error *error)
 {
     struct aioduct_plugin_inspection made = {.size = sizeof made};
     struct aioduct_error why = {0};
-    struct ad_choice choice;
     if (what == NULL || out == NULL ||
         out->size <= offsetof(struct aioduct_plugin_inspection, origin)) {
         return ad_plugin_fail(error, -EINVAL,
                               "the inspection's size is not sizeof(struct "
                               "aioduct_plugin_inspection)");
     }
-    int code = ad_choice_parse(what, &choice, &why);
-    if (code == 0 && !choice.order) {
-        code = ad_plugin_fail(&why, AIODUCT_E_PLUGIN_NAME, "'%.200s' is not one runtime", what);
-    }
-    code = code < 0 ? code : inspect_choice(&choice, &made, &why);
+    int code = check_what(what, &why);
+    code = code < 0 ? code : inspect(what, &made, &why);
     if (code < 0) {
         if (error != NULL) {
             *error = why;

@@ -12,8 +12,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Names of runtimes that are installed, for the message that one is not. */
+/* Names that are installed, for the message that one is not. */
 struct known {
+    enum ad_kind kind;
     struct ad_text text;
 };
 
@@ -36,7 +37,8 @@ static void add_known(struct known *known, const char *name)
 static int on_known_file(const char *file, void *user)
 {
     char name[AD_NAME_BYTES_MAX + 1];
-    struct ad_slice part = ad_name_of_file(file);
+    const struct known *known = user;
+    struct ad_slice part = ad_name_of_file(known->kind, file);
     if (ad_name_valid(part)) {
         memcpy(name, part.p, part.bytes);
         name[part.bytes] = '\0';
@@ -45,37 +47,44 @@ static int on_known_file(const char *file, void *user)
     return 0;
 }
 
-static void list_known(const struct ad_places *places, char *out, size_t capacity)
+static void list_known(const struct ad_places *places, enum ad_kind kind, char *out,
+                       size_t capacity)
 {
-    struct known known;
+    struct known known = {.kind = kind};
     const struct ad_plugin *plugin;
     ad_text_init(&known.text, out, capacity);
     for (unsigned i = 0; (plugin = ad_registry_static(i)) != NULL; i++) {
-        add_known(&known, plugin->name);
+        if (plugin->caps & ad_plugin_cap(kind)) {
+            add_known(&known, plugin->name);
+        }
     }
     for (unsigned i = 0; i < places->count; i++) {
-        ad_place_each(places->directories[i], on_known_file, &known);
+        ad_place_each(places->directories[i], kind, on_known_file, &known);
     }
 }
 
-int ad_find_missing(const struct ad_places *places, const char *name, struct aioduct_error *error)
+int ad_find_missing(const struct ad_places *places, enum ad_kind kind, const char *name,
+                    struct aioduct_error *error)
 {
     char tried[360], known[80], path[PATH_MAX];
     struct ad_text text;
-    list_known(places, known, sizeof known);
+    list_known(places, kind, known, sizeof known);
     ad_text_init(&text, tried, sizeof tried);
     ad_text_add(&text, "built in (no)");
     for (unsigned i = 0; i < places->count; i++) {
-        ad_place_file(path, places->directories[i], name);
+        ad_place_file(path, places->directories[i], kind, name);
         ad_text_add(&text, "; %s (no such file)", path);
     }
     ad_plugin_fail(error, AIODUCT_E_PLUGIN_NOT_FOUND,
-                   "runtime '%s' not found. Tried: %s%s. Known here: %s.", name, tried,
-                   text.full ? "; ..." : "", known[0] == '\0' ? "none" : known);
+                   "%s '%s' not found. Tried: %s%s. Known here: %s.", ad_kind_word(kind), name,
+                   tried, text.full ? "; ..." : "", known[0] == '\0' ? "none" : known);
     if (!ad_registry_loading()) {
-        ad_error_hint(error, "Loading plugin files is switched off here: choose a runtime that is "
-                             "built in or registered.");
-    } else if (strcmp(name, "uring") == 0 || strncmp(name, "libev", 5) == 0) {
+        ad_error_hint(error,
+                      "Loading plugin files is switched off here: choose a %s that is built in or "
+                      "registered.",
+                      ad_kind_word(kind));
+    } else if (kind == AD_KIND_RUNTIME &&
+               (strcmp(name, "uring") == 0 || strncmp(name, "libev", 5) == 0)) {
         ad_error_hint(error, "Install libaioduct-runtime-%s or set AIODUCT_PLUGIN_PATH.", name);
     } else {
         ad_error_hint(error, "Install its file, or set AIODUCT_PLUGIN_PATH.");
@@ -83,17 +92,17 @@ int ad_find_missing(const struct ad_places *places, const char *name, struct aio
     return AIODUCT_E_PLUGIN_NOT_FOUND;
 }
 
-int ad_find_by_name(const struct ad_places *places, const char *name, unsigned need,
-                    const struct ad_plugin **out, struct aioduct_error *error)
+int ad_find_by_name(const struct ad_places *places, enum ad_kind kind, const char *name,
+                    unsigned need, const struct ad_plugin **out, struct aioduct_error *error)
 {
     char path[PATH_MAX];
-    *out = ad_registry_static_by_name(name);
+    *out = ad_registry_static_by_name(kind, name);
     if (*out != NULL) {
         ad_plugin_trace("%s: %s", name, (*out)->origin);
         return 0;
     }
     for (unsigned i = 0; i < places->count; i++) {
-        ad_place_file(path, places->directories[i], name);
+        ad_place_file(path, places->directories[i], kind, name);
         int code = ad_load_file(path, false, need, out, error);
         ad_plugin_trace("%s: %s", path,
                         code == 0         ? "loaded"
@@ -103,13 +112,13 @@ int ad_find_by_name(const struct ad_places *places, const char *name, unsigned n
             return code; /* the first file decides, also when it fails */
         }
     }
-    return ad_find_missing(places, name, error);
+    return ad_find_missing(places, kind, name, error);
 }
 
 int ad_find_missing_file(const char *path, struct aioduct_error *error)
 {
-    ad_plugin_fail(error, AIODUCT_E_PLUGIN_NOT_FOUND, "runtime plugin %s not found: no such file",
-                   path);
+    ad_plugin_fail(error, AIODUCT_E_PLUGIN_NOT_FOUND, "%s plugin %s not found: no such file",
+                   ad_kind_word(ad_kind_of_path(path)), path);
     ad_error_hint(error, "Check the path.");
     return AIODUCT_E_PLUGIN_NOT_FOUND;
 }
@@ -122,7 +131,8 @@ int ad_find_by_path(const char *path, bool named, unsigned need, const struct ad
                        "%s not loaded: loading plugin files is "
                        "switched off here",
                        path);
-        ad_error_hint(error, "Choose a runtime that is built in or registered.");
+        ad_error_hint(error, "Choose a %s that is built in or registered.",
+                      ad_kind_word(ad_kind_of_path(path)));
         return AIODUCT_E_PLUGIN_NOT_FOUND;
     }
     int code = ad_load_file(path, named, need, out, error);

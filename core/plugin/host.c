@@ -41,13 +41,13 @@ static void setup_log(void *ctx, int level, const char *message)
 static void setup_error(void *ctx, int code, const char *message)
 {
     const struct ad_setup_host *h = ctx;
-    ad_plugin_fail(h->error, code, "runtime '%s': %s", h->plugin_name, message);
+    ad_plugin_fail(h->error, code, "%s '%s': %s", ad_kind_word(h->kind), h->plugin_name, message);
 }
 
 static const char *setup_option(void *ctx, const char *key)
 {
     const struct ad_setup_host *h = ctx;
-    return ad_config_option(h->config, h->plugin_name, key);
+    return ad_config_option(h->config, h->kind, h->plugin_name, key);
 }
 
 static void misused(void *ctx, const char *member)
@@ -110,7 +110,7 @@ static const void *no_interface(void *ctx, const char *id)
     return NULL;
 }
 
-void ad_setup_host_init(struct ad_setup_host *h, const char *plugin_name,
+void ad_setup_host_init(struct ad_setup_host *h, enum ad_kind kind, const char *plugin_name,
                         const struct ad_config *config, struct aioduct_error *error)
 {
     *h = (struct ad_setup_host){
@@ -131,6 +131,7 @@ void ad_setup_host_init(struct ad_setup_host *h, const char *plugin_name,
                  .is_loop_thread = no_loop_thread,
                  .get_interface = no_interface},
         .config = config,
+        .kind = kind,
         .plugin_name = plugin_name,
         .error = error,
     };

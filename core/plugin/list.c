@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Every runtime that a name could mean, in search order. Without probing nothing is loaded. */
+/* Every runtime, or connector, that a name could mean, in search order. Without probing nothing is
+ * loaded. */
 #include "base/environment.h"
 #include "base/mem.h"
 #include "plugin/config.h"
@@ -18,6 +19,7 @@
 typedef int (*visit_fn)(const struct aioduct_runtime_info *info, void *user);
 
 struct walk {
+    enum ad_kind kind;
     int probe;
     visit_fn visit;
     void *user;
@@ -56,14 +58,24 @@ static void say_why(struct line *l, enum aioduct_runtime_status status, const ch
     ad_text_copy(l->hint, sizeof l->hint, hint);
 }
 
+/* That a connector is a layer its note does not say. */
+static void say_capabilities(const struct ad_plugin *plugin, char out[40])
+{
+    ad_tables_caps_text(plugin->caps, out);
+    if ((plugin->caps & AD_CAP_CONNECTOR) && (plugin->connector.flags & AIODUCT_CX_LAYER)) {
+        size_t bytes = strlen(out);
+        snprintf(out + bytes, 40 - bytes, ",layer");
+    }
+}
+
 static void say_plugin(const struct walk *w, struct line *l, const struct ad_plugin *plugin)
 {
     struct aioduct_probe answer;
-    ad_tables_caps_text(plugin->caps, l->capabilities);
+    say_capabilities(plugin, l->capabilities);
     snprintf(l->abi, sizeof l->abi, "%u.%u", plugin->descriptor->abi_major,
              plugin->descriptor->abi_minor_built);
     ad_text_copy(l->version, sizeof l->version, plugin->descriptor->version);
-    int code = w->probe ? ad_probe_run(plugin, w->config, &answer) : 0;
+    int code = w->probe ? ad_probe_run(w->kind, plugin, w->config, &answer) : 0;
     if (code < 0) {
         say_why(l, code == AIODUCT_E_UNAVAILABLE ? AIODUCT_RUNTIME_SKIP : AIODUCT_RUNTIME_ERROR,
                 answer.reason, answer.hint);
@@ -76,6 +88,11 @@ static int visit_static(const struct walk *w)
     int result = 0;
     for (unsigned i = 0; result == 0 && (plugin = ad_registry_static(i)) != NULL; i++) {
         struct line l;
+        /* A runtime's own connector is on that runtime's line. */
+        bool runtime = (plugin->caps & AD_CAP_RUNTIME) != 0;
+        if (runtime != (w->kind == AD_KIND_RUNTIME)) {
+            continue;
+        }
         line_init(&l, plugin->name, plugin->origin);
         say_plugin(w, &l, plugin);
         result = w->visit(&l.info, w->user);
@@ -85,17 +102,17 @@ static int visit_static(const struct walk *w)
 
 /* ---- files ---- */
 
-/* Where the runtime that @name means comes from, if it comes before the place being walked. */
+/* Where the plugin that @name means comes from, if it comes before the place being walked. */
 static bool is_hidden(const struct walk *w, const char *name, char by[PATH_MAX])
 {
-    const struct ad_plugin *plugin = ad_registry_static_by_name(name);
+    const struct ad_plugin *plugin = ad_registry_static_by_name(w->kind, name);
     if (plugin != NULL) {
         snprintf(by, PATH_MAX, "%s", plugin->origin);
         return true;
     }
     for (unsigned i = 0; i < w->place; i++) {
         struct stat st;
-        ad_place_file(by, w->places->directories[i], name);
+        ad_place_file(by, w->places->directories[i], w->kind, name);
         if (lstat(by, &st) == 0) {
             return true;
         }
@@ -143,7 +160,7 @@ static int on_file(const char *file, void *user)
     const struct walk *w = user;
     const char *directory = w->places->directories[w->place];
     char path[PATH_MAX + 256], name[256], by[PATH_MAX];
-    struct ad_slice part = ad_name_of_file(file);
+    struct ad_slice part = ad_name_of_file(w->kind, file);
     struct line l;
 
     snprintf(name, sizeof name, "%.*s", (int)part.bytes, part.p);
@@ -153,7 +170,7 @@ static int on_file(const char *file, void *user)
         ad_text_copy(by, sizeof by, name);
         l.info.name = by;
         say_why(&l, AIODUCT_RUNTIME_ERROR, "the name of the file is malformed",
-                "A runtime is named by [a-z0-9][a-z0-9_-]{0,31}.");
+                "A plugin is named by [a-z0-9][a-z0-9_-]{0,31}.");
     } else if (is_hidden(w, name, by)) {
         struct aioduct_error why = {0};
         say_note(&l, path, &why);
@@ -170,12 +187,13 @@ static int walk_all(struct walk *w)
 {
     int result = visit_static(w);
     for (w->place = 0; result == 0 && w->place < w->places->count; w->place++) {
-        result = ad_place_each(w->places->directories[w->place], on_file, w);
+        result = ad_place_each(w->places->directories[w->place], w->kind, on_file, w);
     }
     return result;
 }
 
-int aioduct_runtime_list(int probe, visit_fn visit, void *user, struct aioduct_error *error)
+static int list(enum ad_kind kind, int probe, visit_fn visit, void *user,
+                struct aioduct_error *error)
 {
     struct ad_config *config = NULL;
     struct ad_places places;
@@ -185,11 +203,25 @@ int aioduct_runtime_list(int probe, visit_fn visit, void *user, struct aioduct_e
     }
     code = ad_places_init(&places, config, error);
     if (code == 0) {
-        struct walk w = {
-            .probe = probe, .visit = visit, .user = user, .config = config, .places = &places};
+        struct walk w = {.kind = kind,
+                         .probe = probe,
+                         .visit = visit,
+                         .user = user,
+                         .config = config,
+                         .places = &places};
         code = walk_all(&w);
         ad_places_fini(&places);
     }
     ad_config_destroy(config);
     return code;
+}
+
+int aioduct_runtime_list(int probe, visit_fn visit, void *user, struct aioduct_error *error)
+{
+    return list(AD_KIND_RUNTIME, probe, visit, user, error);
+}
+
+int aioduct_connector_list(int probe, visit_fn visit, void *user, struct aioduct_error *error)
+{
+    return list(AD_KIND_CONNECTOR, probe, visit, user, error);
 }

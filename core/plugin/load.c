@@ -51,12 +51,13 @@ static struct record *find_handle_locked(const void *handle)
 static int check_file_name(const char *path, const char *name, struct aioduct_error *error)
 {
     const char *file = strrchr(path, '/') + 1;
-    if (ad_slice_equal(ad_name_of_file(file), ad_slice_of(name))) {
+    enum ad_kind kind = ad_kind_of_path(path);
+    if (ad_slice_equal(ad_name_of_file(kind, file), ad_slice_of(name))) {
         return 0;
     }
     ad_plugin_fail(error, AIODUCT_E_PLUGIN_INVALID,
                    "%s: the names disagree: file %s, plugin '%s'; not loaded", path, file, name);
-    ad_error_hint(error, "Name the file " AD_NAME_FILE_PREFIX "%s" AD_NAME_FILE_SUFFIX ".", name);
+    ad_error_hint(error, "Name the file %s%s" AD_NAME_FILE_SUFFIX ".", ad_kind_prefix(kind), name);
     return AIODUCT_E_PLUGIN_INVALID;
 }
 
@@ -70,9 +71,11 @@ int ad_load_read(const char *path, struct ad_note *note, struct aioduct_error *e
                     note->needs, note->name);
     code = ad_tables_check_abi(note->abi_major, note->needs, note->abi_minor, path, error);
     code = code < 0 ? code : check_file_name(path, note->name, error);
-    if (code == 0 && !(note->caps & AD_CAP_RUNTIME)) {
+    enum ad_kind kind = ad_kind_of_path(path);
+    if (code == 0 && !(note->caps & ad_plugin_cap(kind))) {
         code = ad_plugin_fail(error, AIODUCT_E_PLUGIN_INVALID,
-                              "%s does not offer a runtime (its note's caps); not loaded", path);
+                              "%s does not offer a %s (its note's caps); not loaded", path,
+                              ad_kind_word(kind));
     }
     return code;
 }
@@ -101,12 +104,16 @@ static int explain(const char *path, const char *name, const char *said,
     }
     const bool absent = memchr(said, '/', (size_t)bytes) == NULL;
     ad_plugin_fail(error, AIODUCT_E_PLUGIN_DEPENDENCY,
-                   "runtime '%s' needs %.*s, which %s (%s). dlerror: %s", name, bytes, said,
+                   "%s '%s' needs %.*s, which %s (%s). dlerror: %s",
+                   ad_kind_word(ad_kind_of_path(path)), name, bytes, said,
                    absent ? "is not installed" : "does not fit", path, said);
-    ad_error_hint(error,
-                  absent ? "Install the package that has %.*s, or choose another runtime."
-                         : "Install the version of %.*s that the plugin was built with.",
-                  bytes, said);
+    if (absent) {
+        ad_error_hint(error, "Install the package that has %.*s, or choose another %s.", bytes,
+                      said, ad_kind_word(ad_kind_of_path(path)));
+    } else {
+        ad_error_hint(error, "Install the version of %.*s that the plugin was built with.", bytes,
+                      said);
+    }
     return AIODUCT_E_PLUGIN_DEPENDENCY;
 }
 
@@ -203,6 +210,8 @@ int ad_load_file(const char *path, bool named, unsigned need, const struct ad_pl
         return check_file_name(path, known->plugin.name, error);
     }
     code = ad_load_read(path, &note, error);
-    code = code < 0 ? code : ad_tables_check_need(note.caps, need, note.name, path, error);
+    if (code == 0 && ad_kind_of_path(path) == AD_KIND_RUNTIME) {
+        code = ad_tables_check_need(note.caps, need, note.name, path, error);
+    }
     return code < 0 ? code : load(path, &st, &note, out, error);
 }

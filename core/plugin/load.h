@@ -10,7 +10,8 @@
 #include <sys/stat.h>
 
 /**
- * What can be known of the absolute @path, called libaioduct-rt-<name>.so, without running it:
+ * What can be known of the absolute @path without running it; it is called libaioduct-rt-<name>.so
+ * or libaioduct-cx-<name>.so, which says what it must offer:
  * owner and mode, architecture, note, versions, name. @named: see ad_place_check. Returns: 0 with
  * *@out_note filled | -ENOENT, @error untouched | AIODUCT_E_PLUGIN_*
  */
@@ -23,7 +24,7 @@ int ad_load_read(const char *path, struct ad_note *note, struct aioduct_error *e
 
 /**
  * Inspect, then load and check everything but whether it can run here. A second call for the same
- * file, by whatever path, gives the same record.
+ * file, by whatever path, gives the same record. @need: of a runtime, see ad_tables_check_need.
  * Thread:  any; the plugin's get_interface runs without the lock
  * Returns: 0 with *@out borrowed for ever | -ENOENT, @error untouched | AIODUCT_E_PLUGIN_* |
  * AIODUCT_E_CLASH | -ENOMEM

@@ -22,7 +22,7 @@
 enum {
     /* The file's own name, with the longest name of a runtime, still fits into a path. */
     DIRECTORY_BYTES_MAX =
-        PATH_MAX - (int)sizeof(AD_NAME_FILE_PREFIX AD_NAME_FILE_SUFFIX) - AD_NAME_BYTES_MAX - 1,
+        PATH_MAX - AD_KIND_PREFIX_BYTES - (int)sizeof AD_NAME_FILE_SUFFIX - AD_NAME_BYTES_MAX - 1,
     FILES_MAX = 1024 /* plugins of one directory that a listing shows; a real one has ten */
 };
 
@@ -156,21 +156,28 @@ void ad_places_fini(struct ad_places *places)
     *places = (struct ad_places){0};
 }
 
-void ad_place_file(char path[PATH_MAX], const char *directory, const char *name)
+void ad_place_file(char path[PATH_MAX], const char *directory, enum ad_kind kind, const char *name)
 {
-    snprintf(path, PATH_MAX, "%s/" AD_NAME_FILE_PREFIX "%s" AD_NAME_FILE_SUFFIX,
-             directory[1] == '\0' ? "" : directory, name);
+    snprintf(path, PATH_MAX, "%s/%s%s" AD_NAME_FILE_SUFFIX, directory[1] == '\0' ? "" : directory,
+             ad_kind_prefix(kind), name);
 }
 
-static int is_plugin_file(const struct dirent *entry)
+static int is_runtime_file(const struct dirent *entry)
 {
-    return ad_name_of_file(entry->d_name).p != NULL;
+    return ad_name_of_file(AD_KIND_RUNTIME, entry->d_name).p != NULL;
 }
 
-int ad_place_each(const char *directory, int (*visit)(const char *file, void *user), void *user)
+static int is_connector_file(const struct dirent *entry)
+{
+    return ad_name_of_file(AD_KIND_CONNECTOR, entry->d_name).p != NULL;
+}
+
+int ad_place_each(const char *directory, enum ad_kind kind,
+                  int (*visit)(const char *file, void *user), void *user)
 {
     struct dirent **entries = NULL;
-    int count = scandir(directory, &entries, is_plugin_file, alphasort);
+    int count = scandir(directory, &entries,
+                        kind == AD_KIND_CONNECTOR ? is_connector_file : is_runtime_file, alphasort);
     int result = 0;
     for (int i = 0; i < count; i++) {
         if (result == 0 && i < FILES_MAX) {

@@ -6,6 +6,8 @@
 #ifndef AD_PLUGIN_PLACE_H
 #define AD_PLUGIN_PLACE_H
 
+#include "plugin/name.h"
+
 #include <aioduct/error.h>
 #include <limits.h>
 #include <stdbool.h>
@@ -30,11 +32,12 @@ int ad_places_init(struct ad_places *out, const struct ad_config *config,
 void ad_places_fini(struct ad_places *places);
 
 /* "<directory>/libaioduct-rt-<name>.so" */
-void ad_place_file(char path[PATH_MAX], const char *directory, const char *name);
+void ad_place_file(char path[PATH_MAX], const char *directory, enum ad_kind kind, const char *name);
 
 /* Call @visit for each file called libaioduct-rt-*.so, in alphabetical order; non-zero ends the
  * walk and is returned. A directory that cannot be read has none. */
-int ad_place_each(const char *directory, int (*visit)(const char *file, void *user), void *user);
+int ad_place_each(const char *directory, enum ad_kind kind,
+                  int (*visit)(const char *file, void *user), void *user);
 
 /* Why others could have written the file or directory of @st, possibly in @text; NULL if they could
  * not: it belongs to root or to the user of this process, and nobody else may write it. */

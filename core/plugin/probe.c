@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-int ad_probe_run(const struct ad_plugin *plugin, const struct ad_config *config,
+int ad_probe_run(enum ad_kind kind, const struct ad_plugin *plugin, const struct ad_config *config,
                  struct aioduct_probe *out)
 {
     struct aioduct_error said = {0};
@@ -16,7 +16,7 @@ int ad_probe_run(const struct ad_plugin *plugin, const struct ad_config *config,
     if (plugin->descriptor->probe == NULL) {
         return 0;
     }
-    ad_setup_host_init(&host, plugin->name, config, &said);
+    ad_setup_host_init(&host, kind, plugin->name, config, &said);
     plugin->descriptor->probe(&host.host, out);
     char text[sizeof out->reason];
     ad_text_copy(text, sizeof text, out->reason[0] != '\0' ? out->reason : said.message);
@@ -34,24 +34,24 @@ int ad_probe_run(const struct ad_plugin *plugin, const struct ad_config *config,
     return out->code == AIODUCT_E_UNAVAILABLE ? AIODUCT_E_UNAVAILABLE : AIODUCT_E_PLUGIN_INVALID;
 }
 
-int ad_probe_check(const struct ad_plugin *plugin, const struct ad_config *config,
-                   struct aioduct_error *error)
+int ad_probe_check(enum ad_kind kind, const struct ad_plugin *plugin,
+                   const struct ad_config *config, struct aioduct_error *error)
 {
     struct aioduct_probe answer;
-    int code = ad_probe_run(plugin, config, &answer);
+    int code = ad_probe_run(kind, plugin, config, &answer);
     if (code == 0) {
         return 0;
     }
-    unsigned line = ad_config_line_of(config, plugin->name, answer.reason);
+    unsigned line = ad_config_line_of(config, kind, plugin->name, answer.reason);
     if (code != AIODUCT_E_UNAVAILABLE && line != 0) {
         code = AIODUCT_E_CONFIG;
-        ad_plugin_fail(error, code, "%s:%u: runtime '%s': %s", ad_config_path(config), line,
-                       plugin->name, answer.reason);
+        ad_plugin_fail(error, code, "%s:%u: %s '%s': %s", ad_config_path(config), line,
+                       ad_kind_word(kind), plugin->name, answer.reason);
     } else if (code == AIODUCT_E_UNAVAILABLE) {
         ad_plugin_fail(error, code, "%s unavailable: %s", plugin->name, answer.reason);
     } else {
-        ad_plugin_fail(error, code, "runtime '%s' (%s) is broken: its probe failed: %s",
-                       plugin->name, plugin->origin, answer.reason);
+        ad_plugin_fail(error, code, "%s '%s' (%s) is broken: its probe failed: %s",
+                       ad_kind_word(kind), plugin->name, plugin->origin, answer.reason);
     }
     if (error != NULL && answer.code < 0 && answer.code >= -4095) {
         error->os_code = -answer.code;

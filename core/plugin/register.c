@@ -131,38 +131,40 @@ const struct ad_plugin *ad_registry_static(unsigned i)
     return plugin;
 }
 
-static const struct ad_plugin *by_name_locked(const char *name)
+/* One that offers any of @caps. */
+static const struct ad_plugin *by_name_locked(const char *name, unsigned caps)
 {
     const struct ad_plugin *plugin;
     for (unsigned i = 0; (plugin = static_locked(i)) != NULL; i++) {
-        if (strcmp(plugin->name, name) == 0) {
+        if ((plugin->caps & caps) && strcmp(plugin->name, name) == 0) {
             return plugin;
         }
     }
     return NULL;
 }
 
-const struct ad_plugin *ad_registry_static_by_name(const char *name)
+const struct ad_plugin *ad_registry_static_by_name(enum ad_kind kind, const char *name)
 {
     pthread_mutex_lock(&lock);
-    const struct ad_plugin *plugin = by_name_locked(name);
+    const struct ad_plugin *plugin = by_name_locked(name, ad_plugin_cap(kind));
     pthread_mutex_unlock(&lock);
     return plugin;
 }
 
 /* The checks that a file passes too; no lock is held, because the plugin is asked for its tables.
  */
-static int check(const struct aioduct_plugin *descriptor, const char *origin, struct ad_plugin *out,
-                 struct aioduct_error *error)
+static int check(const struct aioduct_plugin *descriptor, enum ad_kind kind, const char *origin,
+                 struct ad_plugin *out, struct aioduct_error *error)
 {
     const char *what =
         strcmp(origin, "built in") == 0 ? "the built-in plugin" : "the registered plugin";
     int code = ad_tables_check_descriptor(descriptor, what, NULL, error);
     code = code < 0 ? code : ad_guard_check(descriptor, NULL, error);
     code = code < 0 ? code : ad_tables_copy(out, descriptor, what, NULL, error);
-    if (code == 0 && !(out->caps & AD_CAP_RUNTIME)) {
-        code = ad_plugin_fail(error, AIODUCT_E_PLUGIN_INVALID, "%s '%s' does not offer %s", what,
-                              descriptor->name, AIODUCT_IFACE_RUNTIME);
+    if (code == 0 && !(out->caps & ad_plugin_cap(kind))) {
+        code = ad_plugin_fail(
+            error, AIODUCT_E_PLUGIN_INVALID, "%s '%s' does not offer %s", what, descriptor->name,
+            kind == AD_KIND_CONNECTOR ? AIODUCT_IFACE_CONNECTOR : AIODUCT_IFACE_RUNTIME);
     }
     out->origin = origin;
     return code;
@@ -171,10 +173,10 @@ static int check(const struct aioduct_plugin *descriptor, const char *origin, st
 void ad_registry_add_builtin(const struct aioduct_plugin *descriptor)
 {
     struct ad_plugin plugin = {0};
-    int code = check(descriptor, "built in", &plugin, NULL);
+    int code = check(descriptor, AD_KIND_RUNTIME, "built in", &plugin, NULL);
     AD_ASSERT(code == 0);
     pthread_mutex_lock(&lock);
-    const struct ad_plugin *before = by_name_locked(plugin.name);
+    const struct ad_plugin *before = by_name_locked(plugin.name, AD_CAP_RUNTIME);
     AD_ASSERT(before == NULL || before->descriptor == descriptor);
     if (before == NULL) {
         AD_ASSERT(builtin_count < BUILTIN_MAX);
@@ -183,18 +185,19 @@ void ad_registry_add_builtin(const struct aioduct_plugin *descriptor)
     pthread_mutex_unlock(&lock);
 }
 
-static int add_registered(struct registered *r, struct aioduct_error *error)
+static int add_registered(struct registered *r, enum ad_kind kind, struct aioduct_error *error)
 {
     const char *name = r->plugin.name;
     if (frozen) {
-        return ad_plugin_fail(
-            error, AIODUCT_E_TOO_LATE,
-            "runtime '%s' cannot be registered after the first client was created", name);
+        return ad_plugin_fail(error, AIODUCT_E_TOO_LATE,
+                              "%s '%s' cannot be registered after the first client was created",
+                              ad_kind_word(kind), name);
     }
-    const struct ad_plugin *before = by_name_locked(name);
+    const struct ad_plugin *before =
+        by_name_locked(name, r->plugin.caps & (AD_CAP_RUNTIME | AD_CAP_CONNECTOR));
     if (before != NULL) {
-        return ad_plugin_fail(error, -EEXIST, "a runtime called '%s' is %s already", name,
-                              before->origin);
+        return ad_plugin_fail(error, -EEXIST, "a %s called '%s' is %s already", ad_kind_word(kind),
+                              name, before->origin);
     }
     struct registered **end = &registered;
     while (*end != NULL) {
@@ -204,7 +207,8 @@ static int add_registered(struct registered *r, struct aioduct_error *error)
     return 0;
 }
 
-int aioduct_runtime_register(const struct aioduct_plugin *descriptor, struct aioduct_error *error)
+static int register_as(const struct aioduct_plugin *descriptor, enum ad_kind kind,
+                       struct aioduct_error *error)
 {
     if (descriptor == NULL) {
         return ad_plugin_fail(error, AIODUCT_E_PLUGIN_INVALID, "no plugin was given");
@@ -213,14 +217,24 @@ int aioduct_runtime_register(const struct aioduct_plugin *descriptor, struct aio
     if (r == NULL) {
         return ad_plugin_fail_memory(error);
     }
-    int code = check(descriptor, "registered", &r->plugin, error);
+    int code = check(descriptor, kind, "registered", &r->plugin, error);
     if (code == 0) {
         pthread_mutex_lock(&lock);
-        code = add_registered(r, error);
+        code = add_registered(r, kind, error);
         pthread_mutex_unlock(&lock);
     }
     if (code < 0) {
         ad_free(r);
     }
     return code;
+}
+
+int aioduct_runtime_register(const struct aioduct_plugin *descriptor, struct aioduct_error *error)
+{
+    return register_as(descriptor, AD_KIND_RUNTIME, error);
+}
+
+int aioduct_connector_register(const struct aioduct_plugin *descriptor, struct aioduct_error *error)
+{
+    return register_as(descriptor, AD_KIND_CONNECTOR, error);
 }

@@ -14,6 +14,6 @@ bool ad_registry_loading(void);
 const char *ad_registry_directory(unsigned i);
 /* Plugins that are linked in: built in, then registered; NULL after the last. Static. */
 const struct ad_plugin *ad_registry_static(unsigned i);
-const struct ad_plugin *ad_registry_static_by_name(const char *name);
+const struct ad_plugin *ad_registry_static_by_name(enum ad_kind kind, const char *name);
 
 #endif

@@ -10,6 +10,8 @@
 #ifndef AD_PLUGIN_REGISTRY_H
 #define AD_PLUGIN_REGISTRY_H
 
+#include "plugin/name.h"
+
 #include <aioduct/plugin/plugin.h>
 #include <aioduct/runtime.h>
 #include <stdbool.h>
@@ -36,6 +38,12 @@ struct ad_plugin {
     struct aioduct_connector connector;
     struct aioduct_runtime_foreign foreign;
 };
+
+/* What one of that kind has at least. */
+static inline unsigned ad_plugin_cap(enum ad_kind kind)
+{
+    return kind == AD_KIND_CONNECTOR ? AD_CAP_CONNECTOR : AD_CAP_RUNTIME;
+}
 
 /* Does @plugin adopt loops of that kind? */
 bool ad_plugin_adopts(const struct ad_plugin *plugin, const char *kind);
@@ -69,14 +77,37 @@ const char *ad_runtime_word(const struct ad_selection *want, unsigned rank, char
 int ad_runtime_choose(const struct ad_selection *want, const struct ad_plugin **out,
                       struct aioduct_runtime_selection *report, struct aioduct_error *error);
 
+struct ad_chain_selection {
+    const char *option;              /* the caller's word; NULL: none */
+    const struct ad_config *config;  /* NULL: none */
+    const struct ad_plugin *runtime; /* on which they are to run */
+};
+
+/* The connectors to open on each loop, the outermost first, without the runtime's own; that one is
+ * below the last unless the last is no layer. */
+struct ad_chain {
+    unsigned count;
+    const struct ad_plugin *plugins[AD_CHAIN_MAX];
+};
+
+/**
+ * Choose, load, check and probe connectors: option, AIODUCT_CONNECTOR, config, none. The word is an
+ * order: one that cannot be used is an error.
+ * Thread:  any
+ * Returns: 0 with @out filled | a negative code with @error filled
+ */
+int ad_chain_choose(const struct ad_chain_selection *want, struct ad_chain *out,
+                    struct aioduct_error *error);
+
 /* Host table with alloc, log, option and error only, for probe; @config and @error may be NULL. */
 struct ad_setup_host {
     struct aioduct_host host;
     const struct ad_config *config;
+    enum ad_kind kind;
     const char *plugin_name;
     struct aioduct_error *error;
 };
-void ad_setup_host_init(struct ad_setup_host *h, const char *plugin_name,
+void ad_setup_host_init(struct ad_setup_host *h, enum ad_kind kind, const char *plugin_name,
                         const struct ad_config *config, struct aioduct_error *error);
 
 /* From the first client on, directories and registrations are fixed. */

@@ -45,11 +45,11 @@ static int try_silently(const struct search *s, const char *name, const struct a
 {
     unsigned need = s->want->need;
     int code = name == NULL ? ad_find_by_path(s->choice.path, s->named, need, out, error)
-                            : ad_find_by_name(&s->places, name, need, out, error);
+                            : ad_find_by_name(&s->places, AD_KIND_RUNTIME, name, need, out, error);
     code = code < 0 ? code
                     : ad_tables_check_need((*out)->caps, need, (*out)->name, (*out)->origin, error);
     code = code < 0 ? code : check_adopts(s, *out, error);
-    return code < 0 ? code : ad_probe_check(*out, s->want->config, error);
+    return code < 0 ? code : ad_probe_check(AD_KIND_RUNTIME, *out, s->want->config, error);
 }
 
 static int try(const struct search *s, const char *name, const struct ad_plugin **out,

@@ -161,7 +161,9 @@ static void host_error(void *ctx, int code, const char *message)
 static const char *host_option(void *ctx, const char *key)
 {
     const struct ad_loop *loop = ctx;
-    return loop->config == NULL ? NULL : ad_config_option(loop->config, loop->plugin->name, key);
+    return loop->config == NULL
+               ? NULL
+               : ad_config_option(loop->config, AD_KIND_RUNTIME, loop->plugin->name, key);
 }
 
 static int host_is_loop_thread(void *ctx)
@@ -244,7 +246,7 @@ static int open_failed(struct ad_loop *loop, int code, const char *what,
                        struct aioduct_error *error)
 {
     const char *said = loop->plugin_error;
-    unsigned line = ad_config_line_of(loop->config, loop->plugin->name, said);
+    unsigned line = ad_config_line_of(loop->config, AD_KIND_RUNTIME, loop->plugin->name, said);
     if (line != 0) {
         ad_error_set(error, AIODUCT_E_CONFIG, AIODUCT_PHASE_SETUP, "%s:%u: runtime '%s': %s",
                      ad_config_path(loop->config), line, loop->plugin->name, said);
@@ -255,6 +257,51 @@ static int open_failed(struct ad_loop *loop, int code, const char *what,
                         said[0] != '\0' ? said : aioduct_error_text(code));
 }
 
+/* ---- connectors ---- */
+
+static bool uses_own_connector(const struct ad_loop *loop)
+{
+    return loop->chain == NULL || loop->chain[loop->cx_count - 1].plugin == loop->plugin;
+}
+
+static void close_connectors(struct ad_loop *loop)
+{
+    ad_chain_close(loop);
+    if (uses_own_connector(loop)) {
+        loop->plugin->connector.close(loop->own_cx);
+    }
+}
+
+static int open_connectors(struct ad_loop *loop, struct aioduct_error *error)
+{
+    const struct aioduct_connector *own = &loop->plugin->connector;
+    loop->connector = own;
+    loop->cx = loop->own_cx;
+    int code = uses_own_connector(loop) ? own->open(loop->own_cx, &loop->host, loop->rt) : 0;
+    if (code < 0) {
+        return open_failed(loop, code, "opening the connector", error);
+    }
+    code = ad_chain_open(loop, error);
+    if (code < 0) {
+        close_connectors(loop);
+    }
+    return code;
+}
+
+/* One block a stream: the core's half, the connector's, and those of streams below it. */
+static void lay_out_streams(struct ad_loop *loop)
+{
+    const struct aioduct_layout *layout =
+        loop->chain == NULL ? &loop->plugin->connector.stream : &loop->chain[0].table->stream;
+    size_t align = layout->align < _Alignof(max_align_t) ? _Alignof(max_align_t) : layout->align;
+    loop->stream_align = align;
+    loop->stream_state = (sizeof(struct ad_stream) + align - 1) / align * align;
+    loop->stream_bytes = loop->stream_state + layout->bytes;
+    ad_chain_lay_out(loop);
+}
+
+/* ---- opening ---- */
+
 static int open_plugin(struct ad_loop *loop, const struct aioduct_foreign *foreign,
                        struct aioduct_error *error)
 {
@@ -263,9 +310,13 @@ static int open_plugin(struct ad_loop *loop, const struct aioduct_foreign *forei
         plugin->caps & AD_CAP_POLL ? &plugin->poll.timer : &plugin->local.timer;
 
     loop->rt = ad_zalloc_aligned(plugin->runtime.rt.bytes, plugin->runtime.rt.align);
-    loop->cx = ad_zalloc_aligned(plugin->connector.cx.bytes + 1, plugin->connector.cx.align);
+    if (uses_own_connector(loop)) {
+        loop->own_cx =
+            ad_zalloc_aligned(plugin->connector.cx.bytes + 1, plugin->connector.cx.align);
+    }
     loop->timer = ad_runtime_alloc_pair(sizeof *loop->timer, timer, &loop->timer_state);
-    if (loop->rt == NULL || loop->cx == NULL || loop->timer == NULL) {
+    if (loop->rt == NULL || loop->timer == NULL ||
+        (loop->own_cx == NULL && uses_own_connector(loop))) {
         return ad_error_set(error, -ENOMEM, AIODUCT_PHASE_SETUP, "out of memory");
     }
     loop->timer->loop = loop;
@@ -273,18 +324,17 @@ static int open_plugin(struct ad_loop *loop, const struct aioduct_foreign *forei
     if (code < 0) {
         return open_failed(loop, code, "open", error);
     }
-    code = plugin->connector.open(loop->cx, &loop->host, loop->rt);
+    code = open_connectors(loop, error);
     if (code < 0) {
-        code = open_failed(loop, code, "opening the connector", error);
         plugin->runtime.close(loop->rt);
         return code;
     }
-    code = ad_config_check_options(loop->config, plugin->name, error);
+    code = ad_config_check_options(loop->config, AD_KIND_RUNTIME, plugin->name, error);
     if (code == 0 && (code = ad_mailbox_open(loop)) < 0) {
         open_failed(loop, code, "starting the mailbox task", error);
     }
     if (code < 0) {
-        plugin->connector.close(loop->cx);
+        close_connectors(loop);
         plugin->runtime.close(loop->rt);
     }
     return code;
@@ -295,9 +345,10 @@ static void free_loop(struct ad_loop *loop)
     ad_mailbox_close(loop);
     ad_stream_spares_free(loop);
     ad_loop_bufs_free(loop);
+    ad_chain_free(loop);
     ad_free(loop->heap);
     ad_free(loop->timer);
-    ad_free(loop->cx);
+    ad_free(loop->own_cx);
     ad_free(loop->rt);
     ad_free(loop);
 }
@@ -305,13 +356,14 @@ static void free_loop(struct ad_loop *loop)
 int ad_loop_create(const struct ad_plugin *plugin, const struct ad_config *config,
                    struct ad_loop **out, struct aioduct_error *error)
 {
-    return ad_loop_adopt(plugin, config, NULL, out, error);
+    const struct ad_loop_params params = {.plugin = plugin, .config = config};
+    return ad_loop_open(&params, out, error);
 }
 
-int ad_loop_adopt(const struct ad_plugin *plugin, const struct ad_config *config,
-                  const struct aioduct_foreign *foreign, struct ad_loop **out,
-                  struct aioduct_error *error)
+int ad_loop_open(const struct ad_loop_params *params, struct ad_loop **out,
+                 struct aioduct_error *error)
 {
+    const struct ad_plugin *plugin = params->plugin;
     AD_ASSERT((plugin->caps & AD_CAP_RUNTIME) && (plugin->caps & AD_CAP_CONNECTOR));
     AD_ASSERT(plugin->caps & (AD_CAP_POLL | AD_CAP_LOCAL));
     pthread_once(&fork_once, watch_forks);
@@ -321,19 +373,24 @@ int ad_loop_adopt(const struct ad_plugin *plugin, const struct ad_config *config
         return ad_error_set(error, -ENOMEM, AIODUCT_PHASE_SETUP, "out of memory");
     }
     loop->plugin = plugin;
-    loop->config = config;
+    loop->config = params->config;
     loop->host = host_template;
     loop->host.ctx = loop;
     loop->local = (plugin->caps & AD_CAP_POLL) == 0;
     loop->owner_thread = loop->local ? ad_runtime_thread_token() : NULL;
-    loop->adopted = foreign != NULL;
+    loop->adopted = params->foreign != NULL;
+    loop->by_name = (plugin->connector.flags & AIODUCT_CX_BY_NAME) != 0;
     atomic_init(&loop->home, ad_runtime_thread_token());
     loop->fork_generation = ad_runtime_fork_generation();
     ad_list_init(&loop->hooks);
 
     int code = ad_loop_claim(loop);
     AD_ASSERT(code == 0);
-    code = open_plugin(loop, foreign, error);
+    code = ad_chain_prepare(loop, params->chain, error);
+    if (code == 0) {
+        lay_out_streams(loop);
+        code = open_plugin(loop, params->foreign, error);
+    }
     ad_loop_unclaim(loop);
     if (code < 0) {
         free_loop(loop);
@@ -365,7 +422,7 @@ void ad_loop_destroy(struct ad_loop *loop)
             loop->plugin->poll.sleep_cancel(loop->rt, loop->timer, loop->timer_state);
         }
     }
-    loop->plugin->connector.close(loop->cx);
+    close_connectors(loop);
     loop->plugin->runtime.close(loop->rt);
     free_loop(loop);
 }
@@ -485,6 +542,11 @@ uint64_t ad_loop_now_ns(const struct ad_loop *loop)
 const struct ad_plugin *ad_loop_plugin(const struct ad_loop *loop)
 {
     return loop->plugin;
+}
+
+bool ad_loop_dials_by_name(const struct ad_loop *loop)
+{
+    return loop->by_name;
 }
 
 const char *ad_loop_plugin_error(const struct ad_loop *loop)

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct ad_chain;
 struct ad_config;
 struct ad_loop;
 struct aioduct_foreign;
@@ -30,14 +31,19 @@ struct ad_task;
  */
 int ad_loop_create(const struct ad_plugin *plugin, const struct ad_config *config,
                    struct ad_loop **out, struct aioduct_error *error);
-/**
- * As ad_loop_create, inside the application's loop. It is called back whenever that runs; each
- * callback claims it for the thread that the application runs on, which from then on is its own:
- * between callbacks block_on, turn, settle and destroy are AIODUCT_E_THREAD to any other.
- */
-int ad_loop_adopt(const struct ad_plugin *plugin, const struct ad_config *config,
-                  const struct aioduct_foreign *foreign, struct ad_loop **out,
-                  struct aioduct_error *error);
+
+struct ad_loop_params {
+    const struct ad_plugin *plugin;
+    const struct ad_config *config; /* NULL: none */
+    const struct ad_chain *chain;   /* connectors beside the runtime's own; NULL: none */
+    /* The application's loop, to live in; NULL: one of its own. Then the loop is called back
+     * whenever that runs; each callback claims it for the thread that the application runs on,
+     * which from then on is its own: between callbacks block_on, turn, settle and destroy are
+     * AIODUCT_E_THREAD to any other. */
+    const struct aioduct_foreign *foreign;
+};
+int ad_loop_open(const struct ad_loop_params *params, struct ad_loop **out,
+                 struct aioduct_error *error);
 bool ad_loop_is_adopted(const struct ad_loop *loop); /* [any] */
 /* Adopted: a turn in which the application's loop does not run. Results as block_on. */
 int ad_loop_settle(struct ad_loop *loop);
@@ -85,6 +91,8 @@ unsigned ad_runtime_fork_generation(void);
 uint64_t ad_loop_now_ns(
     const struct ad_loop *loop); /* monotonic; one value a turn; read anew outside turns */
 const struct ad_plugin *ad_loop_plugin(const struct ad_loop *loop); /* [any] */
+/* Do its connectors take a host by its name, without an address? [any] */
+bool ad_loop_dials_by_name(const struct ad_loop *loop);
 
 /* ---- tasks: the executor, which alone knows whether a runtime has spawn_send or spawn_local ----
  */

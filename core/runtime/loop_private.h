@@ -4,6 +4,7 @@
 #define AD_RUNTIME_LOOP_PRIVATE_H
 
 #include "plugin/registry.h"
+#include "runtime/chain.h"
 #include "runtime/loop.h"
 #include "runtime/stream.h"
 
@@ -40,7 +41,14 @@ struct ad_loop {
     const struct ad_plugin *plugin;
     const struct ad_config *config;
     struct aioduct_host host;
-    void *rt, *cx;
+    void *rt, *own_cx; /* own_cx: of the runtime's own connector; NULL: it is not used */
+    /* What streams are opened with: the outermost of the chain, or the runtime's own. */
+    const struct aioduct_connector *connector;
+    void *cx;
+    struct ad_cx *chain; /* NULL: the client has no connectors of its own */
+    unsigned cx_count;
+    bool by_name;                                    /* nobody needs to look up a name before */
+    size_t stream_bytes, stream_state, stream_align; /* of a stream's block; where the state is */
     bool local;
     bool adopted; /* the application's loop calls back whenever it runs */
     unsigned fork_generation;

@@ -17,7 +17,7 @@ static struct aioduct_stream *opaque(struct ad_stream *stream)
 
 static const struct aioduct_connector *connector(const struct ad_stream *stream)
 {
-    return &stream->loop->plugin->connector;
+    return stream->loop->connector;
 }
 
 /* ---- life ---- */
@@ -58,22 +58,23 @@ static void on_never_known(struct ad_turn_hook *hook)
 
 static struct ad_stream *stream_alloc(struct ad_loop *loop)
 {
-    const struct aioduct_layout *layout = &loop->plugin->connector.stream;
-    void *state;
-    if (loop->spare_streams == NULL) {
-        struct ad_stream *fresh = ad_runtime_alloc_pair(sizeof *fresh, layout, &state);
-        if (fresh != NULL) {
-            fresh->state = state;
-        }
-        return fresh;
-    }
     struct ad_stream *stream = loop->spare_streams;
-    loop->spare_streams = *(void **)stream;
-    loop->spare_stream_count--;
-    state = stream->state;
-    memset(stream, 0, sizeof *stream);
-    memset(state, 0, layout->bytes);
-    stream->state = state;
+    if (stream != NULL) {
+        loop->spare_streams = *(void **)stream;
+        loop->spare_stream_count--;
+        memset(stream, 0, loop->stream_bytes);
+    } else {
+        stream = loop->stream_align == _Alignof(max_align_t)
+                     ? ad_zalloc(loop->stream_bytes)
+                     : ad_zalloc_aligned(loop->stream_bytes, loop->stream_align);
+    }
+    if (stream == NULL) {
+        return NULL;
+    }
+    stream->state = (uint8_t *)stream + loop->stream_state;
+    if (loop->chain != NULL) {
+        ad_chain_stream_init(loop->chain, opaque(stream), stream->state);
+    }
     return stream;
 }
 
@@ -160,6 +161,9 @@ int ad_stream_connect(struct ad_stream *stream, const struct aioduct_socket_conf
     code = connector(stream)->connect(stream->loop->cx, opaque(stream), stream->state, config);
     AD_ASSERT(code == AIODUCT_PENDING || code < 0);
     stream->known = code == AIODUCT_PENDING;
+    if (code < 0 && stream->loop->chain != NULL) {
+        ad_chain_stream_over(stream->loop->chain, opaque(stream));
+    }
     return accepted(stream, AIODUCT_OP_CONNECT, code);
 }
 

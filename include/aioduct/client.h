@@ -172,6 +172,11 @@ struct aioduct_client_options {
     int resolution_delay_ms; /**< 50: so long the other family's addresses wait for the preferred
                                   one's; AIODUCT_OFF: not at all */
     int attempt_delay_ms;    /**< 250: then the next address is tried too; 10 to 2,000 */
+
+    /** Plugins that make the connections, on top of the runtime's own or in its place: names
+     * (libaioduct-cx-NAME.so) and absolute paths, commas between, the outermost first; "": none.
+     * NULL: AIODUCT_CONNECTOR, config file, none. */
+    const char *connectors;
 };
 
 /** Options with nothing but defaults: begin with it. */

@@ -51,6 +51,13 @@ AIODUCT_API int aioduct_runtime_list(int probe,
                                                   void *user),
                                      void *user, struct aioduct_error *error);
 
+/** The same of connectors that are registered or installed apart from any runtime. "layer" among
+ * the capabilities, which is known of a loaded one alone, says that it sits on others. */
+AIODUCT_API int aioduct_connector_list(int probe,
+                                       int (*visit)(const struct aioduct_runtime_info *info,
+                                                    void *user),
+                                       void *user, struct aioduct_error *error);
+
 /** Result of a dry selection. Strings are inline: nothing to free. */
 struct aioduct_runtime_selection {
     size_t size;      /**< of this struct, as the caller knows it */
@@ -109,10 +116,10 @@ struct aioduct_plugin_inspection {
 };
 
 /**
- * Look at the plugin that @what means: the name of a runtime, which is looked for as a selection
- * does, or the absolute path of a file. Of a file nothing is run: its owner, its mode and its ELF
- * note are read. So this tells neither whether the libraries that it needs are there nor whether it
- * can run here.
+ * Look at the plugin that @what means: the name of a runtime, or else of a connector, which is
+ * looked for as a selection does, or the absolute path of a file. Of a file nothing is run: its
+ * owner, its mode and its ELF note are read. So this tells neither whether the libraries that it
+ * needs are there nor whether it can run here.
  * Thread:  any
  * Returns: 0 with @out filled, also if something is wrong with it | -EINVAL (size) | -ENOMEM |
  * AIODUCT_E_PLUGIN_NOT_FOUND | AIODUCT_E_PLUGIN_NAME | AIODUCT_E_CONFIG; then @out is untouched
@@ -141,6 +148,11 @@ AIODUCT_API int aioduct_plugins_disable(void);
  */
 AIODUCT_API int aioduct_runtime_register(const struct aioduct_plugin *plugin,
                                          struct aioduct_error *error);
+
+/** The same for a plugin that offers a connector, for clients that name it in their option
+ * connectors. */
+AIODUCT_API int aioduct_connector_register(const struct aioduct_plugin *plugin,
+                                           struct aioduct_error *error);
 
 /** Levels as in AIODUCT_LOG_* of the plugin header: 0 error, 1 warning, 2 notice, 3 info, 4 debug
  * (each event of a client), 5 trace (and the heads of requests and responses). */

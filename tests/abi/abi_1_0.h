@@ -16,6 +16,7 @@
 
 struct aioduct_foreign;
 struct aioduct_host;
+struct aioduct_lower_events;
 struct aioduct_probe;
 struct aioduct_socket_config;
 struct aioduct_stream;
@@ -146,6 +147,30 @@ struct abi_1_0_connector {
     int (*stream_info)(void *state, struct aioduct_stream_info *info);
 };
 
+struct abi_1_0_lower_events {
+    uint32_t size, flags;
+    void (*on_data)(void *state, const void *slice, size_t bytes);
+    void (*on_done)(void *state, int op, int code, size_t bytes);
+    void (*on_closed)(void *state);
+    void (*on_later)(void *state);
+};
+
+struct abi_1_0_host_lower {
+    uint32_t size, flags;
+    int (*attach)(void *ctx, const struct aioduct_lower_events *events);
+    int (*connect)(void *ctx, struct aioduct_stream *stream,
+                   const struct aioduct_socket_config *config);
+    int (*recv_start)(void *ctx, struct aioduct_stream *stream);
+    void (*recv_stop)(void *ctx, struct aioduct_stream *stream);
+    int (*send)(void *ctx, struct aioduct_stream *stream, const struct iovec *pieces,
+                unsigned count);
+    int (*shutdown)(void *ctx, struct aioduct_stream *stream);
+    void (*cancel)(void *ctx, struct aioduct_stream *stream, unsigned ops);
+    void (*close)(void *ctx, struct aioduct_stream *stream);
+    int (*info)(void *ctx, struct aioduct_stream *stream, struct aioduct_stream_info *info);
+    void (*later)(void *ctx, struct aioduct_stream *stream);
+};
+
 struct abi_1_0_probe {
     uint32_t size;
     int32_t code;
@@ -176,6 +201,8 @@ struct abi_1_0_plugin {
     T(runtime_local)      \
     T(stream_info)        \
     T(connector)          \
+    T(lower_events)       \
+    T(host_lower)         \
     T(probe)              \
     T(plugin)
 
@@ -213,6 +240,12 @@ struct abi_1_0_plugin {
     M(connector, runs_on) M(connector, open) M(connector, close) M(connector, connect)             \
     M(connector, recv_start) M(connector, recv_stop) M(connector, send) M(connector, shutdown)     \
     M(connector, cancel) M(connector, stream_close) M(connector, stream_info)                      \
+    M(lower_events, size) M(lower_events, flags) M(lower_events, on_data)                          \
+    M(lower_events, on_done) M(lower_events, on_closed) M(lower_events, on_later)                  \
+    M(host_lower, size) M(host_lower, flags) M(host_lower, attach) M(host_lower, connect)          \
+    M(host_lower, recv_start) M(host_lower, recv_stop) M(host_lower, send)                         \
+    M(host_lower, shutdown) M(host_lower, cancel) M(host_lower, close) M(host_lower, info)         \
+    M(host_lower, later)                                                                           \
     M(probe, size) M(probe, code) M(probe, reason) M(probe, hint)                                  \
     M(plugin, magic) M(plugin, size) M(plugin, abi_major) M(plugin, abi_minor_built)               \
     M(plugin, abi_minor_needed) M(plugin, flags) M(plugin, name) M(plugin, version)                \
@@ -247,14 +280,16 @@ struct abi_1_0_plugin {
     N(AIODUCT_DNS_PREFER_6, 4)          \
     N(AIODUCT_BIND_SEND, 1)             \
     N(AIODUCT_BIND_LOCAL, 2)            \
-    N(AIODUCT_CX_LAYER, 4)
+    N(AIODUCT_CX_LAYER, 4)              \
+    N(AIODUCT_CX_BY_NAME, 8)
 
-#define ABI_1_0_TEXTS(S)                              \
-    S(AIODUCT_IFACE_RUNTIME, "aioduct.runtime/1")     \
-    S(AIODUCT_IFACE_POLL, "aioduct.runtime.poll/1")   \
-    S(AIODUCT_IFACE_LOCAL, "aioduct.runtime.local/1") \
-    S(AIODUCT_IFACE_CONNECTOR, "aioduct.connector/1") \
-    S(AIODUCT_IFACE_FOREIGN, "aioduct.runtime.foreign/1")
+#define ABI_1_0_TEXTS(S)                                  \
+    S(AIODUCT_IFACE_RUNTIME, "aioduct.runtime/1")         \
+    S(AIODUCT_IFACE_POLL, "aioduct.runtime.poll/1")       \
+    S(AIODUCT_IFACE_LOCAL, "aioduct.runtime.local/1")     \
+    S(AIODUCT_IFACE_CONNECTOR, "aioduct.connector/1")     \
+    S(AIODUCT_IFACE_FOREIGN, "aioduct.runtime.foreign/1") \
+    S(AIODUCT_IFACE_HOST_LOWER, "aioduct.host.lower/1")
 
 #define ABI_1_0_ENTRY "aioduct_plugin_entry_1"
 #define ABI_1_0_NOTE_OWNER "aioduct"

@@ -123,7 +123,7 @@ def variables():
 
 def keys():
     source = text_of("core/plugin/config.c")
-    known = set(re.findall(r'strcmp\(key, "(\w+)"\)', source)) | {"runtime.NAME.OPTION"}
+    known = set(re.findall(r'strcmp\(key, "(\w+)"\)', source)) | {"runtime.NAME.OPTION", "connector.NAME.OPTION"}
     numbers = [("workers", re.search(r"WORKERS_MAX = (\d+)", source).group(1))]
     for path in glob.glob(os.path.join(ROOT, "plugins/*/*.c")):
         runtime = os.path.basename(os.path.dirname(path))

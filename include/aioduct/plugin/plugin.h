@@ -328,7 +328,9 @@ enum {
     AIODUCT_BIND_SEND = 1,
     /** ConnectorLocal: streams never leave the thread that opened the instance. */
     AIODUCT_BIND_LOCAL = 2,
-    AIODUCT_CX_LAYER = 4 /**< sits on another connector */
+    AIODUCT_CX_LAYER = 4, /**< sits on another connector, by aioduct.host.lower/1 */
+    /** Needs no address: dialled once with @host alone, which nobody looks up before. */
+    AIODUCT_CX_BY_NAME = 8
 };
 
 /** What a connected stream can say of itself; zero where unknown. */
@@ -352,7 +354,7 @@ struct aioduct_connector {
     uint32_t flags;               /**< exactly one of BIND_SEND and BIND_LOCAL */
     struct aioduct_layout cx;     /**< state of an instance of the connector */
     struct aioduct_layout stream; /**< state of a stream */
-    /** Runtime names, NULL at the end; NULL: only this plugin's own runtime. */
+    /** Runtime names, NULL at the end; NULL: only this plugin's own runtime; a layer: any. */
     const char *const *runs_on;
     /** [setup] After the runtime's open. -> 0 or negative; then close is not called */
     int (*open)(void *cx, const struct aioduct_host *host, void *rt);
@@ -387,6 +389,76 @@ struct aioduct_connector {
     /** Fill @info as far as its size reaches. Optional. */
     int (*stream_info)(void *state, struct aioduct_stream_info *info);
 };
+
+/**
+ * @name Layers
+ * A connector with AIODUCT_CX_LAYER opens its streams by the connector below it: the next of the
+ * client's list, in the end the runtime's own. Each stream of a layer has one stream below it, which
+ * is named by the layer's own and whose memory the core has put beside it. The layer reaches it
+ * through the table that host->get_interface(ctx, AIODUCT_IFACE_HOST_LOWER) gives it in open, with
+ * the host's ctx, and hears of it by the events that it attaches there. For the stream below the
+ * layer is what the core is for other connectors: everything that is said of struct
+ * aioduct_connector and of on_data, on_done and on_closed holds there too.
+ *
+ * The layer owes the same upwards. Inside those events, on_later too, and nowhere else, it calls
+ * on_data, on_done and on_closed of its host: none of them inside one of its own members, an
+ * on_data only while its receive runs, on_closed last, when the stream below is closed or was never
+ * dialled. What comes up may be handed on as it is: the slice of an event, inside that event, and
+ * the pieces of a send.
+ * @{
+ */
+
+/** The id of the host's table for layers. */
+#define AIODUCT_IFACE_HOST_LOWER "aioduct.host.lower/1"
+
+/** What a layer hears; @state is that of its own stream. [loop], one at a time, inside block_on and
+ * turn. */
+struct aioduct_lower_events {
+    uint32_t size;  /**< of this table, as its maker knows it */
+    uint32_t flags; /**< none defined yet: 0 */
+    /** As on_data of the host. */
+    void (*on_data)(void *state, const void *slice, size_t bytes);
+    /** As on_done of the host. */
+    void (*on_done)(void *state, int op, int code, size_t bytes);
+    /** As on_closed of the host; the stream below may be dialled anew. */
+    void (*on_closed)(void *state);
+    /** Asked for by later. Optional. */
+    void (*on_later)(void *state);
+};
+
+/** The stream below; @stream is the layer's own, as its connect got it. */
+struct aioduct_host_lower {
+    uint32_t size;  /**< of this table, as the core knows it */
+    uint32_t flags; /**< BIND_SEND or BIND_LOCAL, CX_BY_NAME: of the connector below */
+    /** [setup] Once, by the end of open; @events is static. -> 0 | -EINVAL (one is missing) */
+    int (*attach)(void *ctx, const struct aioduct_lower_events *events);
+    /** [loop] This and the next as the members of struct aioduct_connector. @config may be the
+     * layer's own; what it points to stays until the completion. A layer that refuses its own
+     * connect has no stream below. -> PENDING or negative */
+    int (*connect)(void *ctx, struct aioduct_stream *stream,
+                   const struct aioduct_socket_config *config);
+    /** [loop] */
+    int (*recv_start)(void *ctx, struct aioduct_stream *stream);
+    /** [loop] */
+    void (*recv_stop)(void *ctx, struct aioduct_stream *stream);
+    /** [loop] */
+    int (*send)(void *ctx, struct aioduct_stream *stream, const struct iovec *pieces,
+                unsigned count);
+    /** [loop] */
+    int (*shutdown)(void *ctx, struct aioduct_stream *stream);
+    /** [loop] */
+    void (*cancel)(void *ctx, struct aioduct_stream *stream, unsigned ops);
+    /** [loop] on_closed follows, once, also of a stream that was never dialled or refused to.
+     * Again, before that, does nothing. */
+    void (*close)(void *ctx, struct aioduct_stream *stream);
+    /** [loop] -> 0, or negative with nothing but the size in @info */
+    int (*info)(void *ctx, struct aioduct_stream *stream, struct aioduct_stream_info *info);
+    /** [loop] Have on_later called once, at the end of this turn: for what the layer knows already,
+     * and may not say inside the call that asked for it. Again, before that, does nothing. It is
+     * forgotten with the layer's on_closed. */
+    void (*later)(void *ctx, struct aioduct_stream *stream);
+};
+/** @} */
 
 /** Can this runtime run here? Inline text, so that nothing is owned and the struct fits through a
  * pipe. */

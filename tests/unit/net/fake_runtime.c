@@ -55,25 +55,30 @@ struct fake_stream {
 /* The tables have no place for a pointer of ours before open. */
 static struct fake *opening;
 
-const char *ad_config_option(const struct ad_config *config, const char *plugin, const char *key)
+const char *ad_config_option(const struct ad_config *config, enum ad_kind kind, const char *plugin,
+                             const char *key)
 {
+    (void)kind;
     (void)config;
     (void)plugin;
     (void)key;
     return NULL;
 }
 
-int ad_config_check_options(const struct ad_config *config, const char *plugin,
+int ad_config_check_options(const struct ad_config *config, enum ad_kind kind, const char *plugin,
                             struct aioduct_error *error)
 {
+    (void)kind;
     (void)config;
     (void)plugin;
     (void)error;
     return 0;
 }
 
-unsigned ad_config_line_of(const struct ad_config *config, const char *plugin, const char *text)
+unsigned ad_config_line_of(const struct ad_config *config, enum ad_kind kind, const char *plugin,
+                           const char *text)
 {
+    (void)kind;
     (void)config;
     (void)plugin;
     (void)text;

@@ -82,11 +82,11 @@ static void test_all_keys(void **state)
     assert_string_equal(ad_config_plugin_directory(c, 0), "/opt/one");
     assert_string_equal(ad_config_plugin_directory(c, 1), "/opt/two");
     assert_null(ad_config_plugin_directory(c, 2));
-    assert_string_equal(ad_config_option(c, "uring", "entries"), "256");
-    assert_string_equal(ad_config_option(c, "my-loop", "a.b"), "x = y#z");
-    assert_string_equal(ad_config_option(c, "my-loop", "empty"), "");
-    assert_null(ad_config_option(c, "uring", "other"));
-    assert_null(ad_config_option(c, "urin", "g.entries"));
+    assert_string_equal(ad_config_option(c, AD_KIND_RUNTIME, "uring", "entries"), "256");
+    assert_string_equal(ad_config_option(c, AD_KIND_RUNTIME, "my-loop", "a.b"), "x = y#z");
+    assert_string_equal(ad_config_option(c, AD_KIND_RUNTIME, "my-loop", "empty"), "");
+    assert_null(ad_config_option(c, AD_KIND_RUNTIME, "uring", "other"));
+    assert_null(ad_config_option(c, AD_KIND_RUNTIME, "urin", "g.entries"));
     ad_config_destroy(c);
 }
 
@@ -102,7 +102,7 @@ static void test_empty(void **state)
     assert_int_equal(ad_config_workers(NULL), 0);
     assert_string_equal(ad_config_path(NULL), "");
     assert_null(ad_config_plugin_directory(NULL, 0));
-    assert_null(ad_config_option(NULL, "a", "b"));
+    assert_null(ad_config_option(NULL, AD_KIND_RUNTIME, "a", "b"));
     ad_config_destroy(NULL);
 }
 
@@ -260,20 +260,22 @@ static void test_options_nobody_asked_for(void **state)
                                "runtime.uring.bogus = 1\n"
                                "runtime.other.bogus = 1\n"
                                "runtime.uring.entries_max = 1\n");
-    ad_config_option(c, "uring", "entries");
-    ad_config_option(c, "uring", "entries_max");
-    ad_config_option(c, "uring", "buffers");
-    assert_int_equal(ad_config_check_options(c, "uring", &error), AIODUCT_E_CONFIG);
+    ad_config_option(c, AD_KIND_RUNTIME, "uring", "entries");
+    ad_config_option(c, AD_KIND_RUNTIME, "uring", "entries_max");
+    ad_config_option(c, AD_KIND_RUNTIME, "uring", "buffers");
+    assert_int_equal(ad_config_check_options(c, AD_KIND_RUNTIME, "uring", &error),
+                     AIODUCT_E_CONFIG);
     snprintf(want, sizeof want, "%s:2: the runtime 'uring' has no option 'bogus'", file);
     assert_string_equal(error.message, want);
-    assert_int_equal(ad_config_check_options(c, "libev", &error), 0);
-    assert_int_equal(ad_config_line_of(c, "uring", "entries takes a number"), 1);
-    assert_int_equal(ad_config_line_of(c, "uring", "entries_max takes a number"), 4);
-    assert_int_equal(ad_config_line_of(c, "uring", "no memory"), 0);
-    ad_config_option(c, "uring", "bogus");
-    assert_int_equal(ad_config_check_options(c, "uring", &error), 0);
+    assert_int_equal(ad_config_check_options(c, AD_KIND_RUNTIME, "libev", &error), 0);
+    assert_int_equal(ad_config_line_of(c, AD_KIND_RUNTIME, "uring", "entries takes a number"), 1);
+    assert_int_equal(ad_config_line_of(c, AD_KIND_RUNTIME, "uring", "entries_max takes a number"),
+                     4);
+    assert_int_equal(ad_config_line_of(c, AD_KIND_RUNTIME, "uring", "no memory"), 0);
+    ad_config_option(c, AD_KIND_RUNTIME, "uring", "bogus");
+    assert_int_equal(ad_config_check_options(c, AD_KIND_RUNTIME, "uring", &error), 0);
     ad_config_destroy(c);
-    assert_int_equal(ad_config_check_options(NULL, "uring", &error), 0);
+    assert_int_equal(ad_config_check_options(NULL, AD_KIND_RUNTIME, "uring", &error), 0);
 }
 
 static void test_memory(void **state)

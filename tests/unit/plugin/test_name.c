@@ -55,14 +55,14 @@ static void test_no_other_byte(void **state)
 static void test_file(void **state)
 {
     (void)state;
-    struct ad_slice name = ad_name_of_file("libaioduct-rt-libev.so");
+    struct ad_slice name = ad_name_of_file(AD_KIND_RUNTIME, "libaioduct-rt-libev.so");
     assert_true(ad_slice_equal(name, ad_slice_of("libev")));
-    assert_null(ad_name_of_file("libaioduct-rt-libev.so.1").p);
-    assert_null(ad_name_of_file("libaioduct-cx-libev.so").p);
-    assert_null(ad_name_of_file("aioduct-rt-libev.so").p);
-    assert_null(ad_name_of_file("").p);
-    assert_null(ad_name_of_file("libaioduct-rt-").p);
-    assert_int_equal(ad_name_of_file("libaioduct-rt-.so").bytes, 0);
+    assert_null(ad_name_of_file(AD_KIND_RUNTIME, "libaioduct-rt-libev.so.1").p);
+    assert_null(ad_name_of_file(AD_KIND_RUNTIME, "libaioduct-cx-libev.so").p);
+    assert_null(ad_name_of_file(AD_KIND_RUNTIME, "aioduct-rt-libev.so").p);
+    assert_null(ad_name_of_file(AD_KIND_RUNTIME, "").p);
+    assert_null(ad_name_of_file(AD_KIND_RUNTIME, "libaioduct-rt-").p);
+    assert_int_equal(ad_name_of_file(AD_KIND_RUNTIME, "libaioduct-rt-.so").bytes, 0);
 }
 
 static void expect_names(const char *word, const char *joined)
