@@ -6,10 +6,11 @@
  *   cc -std=c11 -fPIC -shared -fvisibility=hidden -Wl,-z,defs count.c \
  *      $(pkg-config --cflags aioduct) -o libaioduct-cx-count.so
  *
- * and run any aioduct program with AIODUCT_PLUGIN_PATH=$PWD AIODUCT_CONNECTOR=count AIODUCT_LOG=info.
+ * and run any aioduct program with AIODUCT_PLUGIN_PATH=$PWD AIODUCT_CONNECTOR=count and
+ * AIODUCT_LOG=info. Its option connector.count.each = yes has a line for each stream, too.
  *
- * Its option connector.count.each = yes has a line for each stream, too. docs/writing-a-connector.md
- * walks through it; the numbers in brackets are clauses of docs/CONTRACT.md.
+ * docs/writing-a-connector.md walks through it; the numbers in brackets are clauses of
+ * docs/CONTRACT.md.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

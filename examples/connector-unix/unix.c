@@ -11,9 +11,9 @@
  *
  *   connector.unix.path = /run/some.sock
  *
- * A path that begins with @ is an abstract name. The URL's host is not looked up (AIODUCT_CX_BY_NAME)
- * and stays what it is in the Host field and for a certificate. docs/writing-a-connector.md has more;
- * the numbers in brackets are clauses of docs/CONTRACT.md.
+ * A path that begins with @ is an abstract name. The URL's host is not looked up
+ * (AIODUCT_CX_BY_NAME) and stays what it is in the Host field and for a certificate.
+ * docs/writing-a-connector.md has more; the numbers in brackets are clauses of docs/CONTRACT.md.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

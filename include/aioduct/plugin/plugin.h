@@ -391,13 +391,12 @@ struct aioduct_connector {
 };
 
 /**
- * @name Layers
- * A connector with AIODUCT_CX_LAYER opens its streams by the connector below it: the next of the
- * client's list, in the end the runtime's own. Each stream of a layer has one stream below it, which
- * is named by the layer's own and whose memory the core has put beside it. The layer reaches it
- * through the table that host->get_interface(ctx, AIODUCT_IFACE_HOST_LOWER) gives it in open, with
- * the host's ctx, and hears of it by the events that it attaches there. For the stream below the
- * layer is what the core is for other connectors: everything that is said of struct
+ * The host's table for layers. A connector with AIODUCT_CX_LAYER opens its streams by the connector
+ * below it: the next of the client's list, in the end the runtime's own. Each stream of a layer has
+ * one stream below it, which is named by the layer's own and whose memory the core has put beside
+ * it. The layer reaches it through the table that host->get_interface(ctx, this) gives it in open,
+ * with the host's ctx, and hears of it by the events that it attaches there. For the stream below
+ * the layer is what the core is for other connectors: everything that is said of struct
  * aioduct_connector and of on_data, on_done and on_closed holds there too.
  *
  * The layer owes the same upwards. Inside those events, on_later too, and nowhere else, it calls
@@ -405,10 +404,7 @@ struct aioduct_connector {
  * on_data only while its receive runs, on_closed last, when the stream below is closed or was never
  * dialled. What comes up may be handed on as it is: the slice of an event, inside that event, and
  * the pieces of a send.
- * @{
  */
-
-/** The id of the host's table for layers. */
 #define AIODUCT_IFACE_HOST_LOWER "aioduct.host.lower/1"
 
 /** What a layer hears; @state is that of its own stream. [loop], one at a time, inside block_on and
@@ -458,7 +454,6 @@ struct aioduct_host_lower {
      * forgotten with the layer's on_closed. */
     void (*later)(void *ctx, struct aioduct_stream *stream);
 };
-/** @} */
 
 /** Can this runtime run here? Inline text, so that nothing is owned and the struct fits through a
  * pipe. */
