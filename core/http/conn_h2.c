@@ -47,6 +47,9 @@ void ad_conn_h2_fail(struct ad_conn *conn, const struct aioduct_error *error, un
     struct ad_list *node;
     ad_conn_info_fill(conn);
     ad_conn_blame(conn, AIODUCT_CLOSE_ERROR);
+    if ((how & AD_CONN_H2_WORDS) != 0) {
+        ad_transport_read_on(conn->transport); /* it may go on sending until it has read them */
+    }
     ad_conn_close(conn, (how & AD_CONN_H2_WORDS) != 0);
     while ((node = ad_list_pop_front(&side->exchanges)) != NULL) {
         struct aioduct_exchange *ex = exchange_of(node);

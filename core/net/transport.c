@@ -173,6 +173,8 @@ static void on_recv_done(struct ad_transport *t, int code)
                      code < 0 ? aioduct_error_text(code) : "the peer closed the connection");
         error.safe_to_retry = 1;
         ad_transport_open_failed(t, why, &error);
+    } else if (t->state == AD_TRANSPORT_CLOSING && t->read_on_to != 0) {
+        ad_transport_begin_close(t);
     }
 }
 
@@ -180,6 +182,9 @@ static void on_data(struct ad_stream *stream, const uint8_t *bytes, size_t count
 {
     struct ad_transport *t = ad_stream_owner(stream);
     t->wire_received += count;
+    if (t->state == AD_TRANSPORT_CLOSING && t->read_on_to != 0) {
+        ad_transport_begin_close(t);
+    }
     if ((t->state != AD_TRANSPORT_OPEN && t->state != AD_TRANSPORT_SHAKING) || t->end_told) {
         return; /* nobody wants it */
     }

@@ -66,6 +66,10 @@ void ad_transport_shutdown(struct ad_transport *t);
  * on_plain. */
 void ad_transport_pause(struct ad_transport *t);
 void ad_transport_resume(struct ad_transport *t);
+/* Before an orderly close: the peer is sending, and bytes that nobody reads would have the system
+ * reset the connection, and our last words with it. Behind those this direction ends, and what
+ * comes is dropped until the peer has ended too; bounded by the same second, and in bytes. */
+void ad_transport_read_on(struct ad_transport *t);
 /* Once, in any state; NULL does nothing. @orderly: send what was produced and close_notify first,
  * without waiting for the peer; bounded by a second. */
 void ad_transport_close(struct ad_transport *t, bool orderly);

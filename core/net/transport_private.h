@@ -41,6 +41,8 @@ struct ad_transport {
     struct ad_deadline linger; /* of an orderly close */
     struct ad_transport_times times;
     uint64_t wire_sent, wire_received;
+    uint64_t read_on_to; /* what wire_received may be while an orderly close reads on; 0: it does
+                            not read on */
     struct aioduct_error *error; /* made when there is one; NULL: none */
 
     /* receiving */
@@ -78,6 +80,7 @@ void ad_transport_flush(struct ad_transport *t);
 /* Send what is gathered, now. */
 void ad_transport_push(struct ad_transport *t);
 void ad_transport_send_done(struct ad_transport *t, int code);
+/* Once it is closing, whenever something has changed. */
 void ad_transport_begin_close(struct ad_transport *t);
 void ad_transport_drop_buffers(struct ad_transport *t);
 

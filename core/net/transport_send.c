@@ -11,6 +11,7 @@
 #include <sys/uio.h>
 
 #define LINGER_NS 1000000000u   /* an orderly close takes a second at most */
+#define READ_ON_BYTES 1048576u  /* and drops no more than a peer has under way before it knows */
 #define CIPHERTEXT_SURPLUS 512u /* of two records, so that they fit the loop's buffer */
 
 /* ---- buffers ---- */
@@ -244,6 +245,34 @@ void ad_transport_flush(struct ad_transport *t)
 
 /* ---- closing ---- */
 
+void ad_transport_read_on(struct ad_transport *t)
+{
+    t->read_on_to = t->wire_received + READ_ON_BYTES;
+}
+
+/* Does the close wait a while for something? */
+static bool lingers(struct ad_transport *t)
+{
+    return t->linger.at_ns != 0 ||
+           ad_deadline_set(t->loop, &t->linger, ad_loop_now_ns(t->loop) + LINGER_NS) == 0;
+}
+
+/* Behind the last words: is there a peer whose end is worth the wait? */
+static bool reads_on(struct ad_transport *t)
+{
+    if (!t->orderly || t->sending || t->read_on_to <= t->wire_received || t->recv_over ||
+        !ad_stream_receiving(t->stream)) {
+        return false;
+    }
+    if (!t->send_over) {
+        t->send_over = true;
+        if (ad_stream_shutdown(t->stream) < 0) {
+            return false;
+        }
+    }
+    return lingers(t);
+}
+
 /* Each step of a close: whatever is left goes first if it is orderly. */
 void ad_transport_begin_close(struct ad_transport *t)
 {
@@ -260,12 +289,12 @@ void ad_transport_begin_close(struct ad_transport *t)
                 return;
             }
         }
-        if (t->sending) {
-            if (t->linger.at_ns != 0 ||
-                ad_deadline_set(t->loop, &t->linger, ad_loop_now_ns(t->loop) + LINGER_NS) == 0) {
-                return;
-            }
+        if (t->sending && lingers(t)) {
+            return;
         }
+    }
+    if (reads_on(t)) {
+        return;
     }
     t->stream_closing = true;
     ad_stream_close(t->stream);

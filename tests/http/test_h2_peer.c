@@ -548,6 +548,22 @@ static void test_flood_pings(void **state)
     flood(*state, "REPEAT 20000 PING 01234567");
 }
 
+/* Bytes that nobody reads any more have the system reset a connection that is closed: then what
+ * this side said last would be gone, if the server has not taken it yet. */
+static void test_last_words(void **state)
+{
+    struct tester *t = *state;
+    client(t);
+    struct h2peer *h2 = h2peer_start(
+        t, &(struct h2peer_options){
+               .receive_buffer = 4096,
+               .scripts = {"< SETTINGS\n? HEADERS 1\n< REPEAT 40000 PING 01234567\n"}});
+    assert_code(AIODUCT_E_LIMIT, get(t)->code);
+    tester_destroy(t);
+    assert_int_equal(h2peer_wait(h2, 0, "end", 1), 1);
+    assert_int_equal(h2peer_count(h2, 0, "GOAWAY 0 11"), 1);
+}
+
 static void test_flood_settings(void **state)
 {
     client(*state);
@@ -681,6 +697,7 @@ int main(void)
                   test_large_heads_given_up),
         HTTP_CASE("C42: regular pings whose answers nobody times", test_pings_without_deadline),
         HTTP_CASES("C43: a flood of PING", test_flood_pings),
+        HTTP_CASES("C43: the GOAWAY reaches a server that is still sending", test_last_words),
         HTTP_CASE("C43: a flood of SETTINGS", test_flood_settings),
         HTTP_CASE("C43: a flood of WINDOW_UPDATE", test_flood_window_updates),
         HTTP_CASE("C43: a flood of empty DATA", test_flood_empty_data),

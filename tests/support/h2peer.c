@@ -14,6 +14,7 @@
 #define HEAD_BYTES 9u
 #define WAIT_S 10
 #define LOG_BYTES (1u << 18)
+#define SHOWN_BYTES 800u /* in a message */
 
 /* What does not fit is lost; no test looks at so much. */
 struct log {
@@ -82,8 +83,10 @@ int h2peer_wait(struct h2peer *h2, int connection, const char *text, int count)
     }
     pthread_mutex_unlock(&h2->lock);
     if (found < count) {
+        const char *log = h2peer_log(h2, connection);
+        size_t bytes = strlen(log); /* what came last says most */
         print_message("connection %d has \"%s\" %d times:\n%s\n", connection, text, found,
-                      h2peer_log(h2, connection));
+                      bytes > SHOWN_BYTES ? log + bytes - SHOWN_BYTES : log);
     }
     return found;
 }
@@ -311,6 +314,7 @@ struct h2peer *h2peer_start(struct tester *t, const struct h2peer_options *optio
     tester_peer_with(t, &(struct peer_options){.play = play_connection,
                                                .user = h2,
                                                .alpn = options->alpn != NULL ? options->alpn : "h2",
+                                               .receive_buffer = options->receive_buffer,
                                                .priority = options->priority});
     return h2;
 }

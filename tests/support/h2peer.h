@@ -32,8 +32,9 @@ struct h2peer_options {
     const char *scripts[H2PEER_CONNECTIONS];
     void (*play)(struct h2play *play, int index, void *user); /* instead of scripts */
     void *user;
-    const char *alpn;     /* "h2" if NULL; a connection that agrees on http/1.1 answers 200 "one" */
-    const char *priority; /* GnuTLS priority string */
+    const char *alpn; /* "h2" if NULL; a connection that agrees on http/1.1 answers 200 "one" */
+    unsigned receive_buffer; /* as of peer_options */
+    const char *priority;    /* GnuTLS priority string */
 };
 
 /* Becomes the tester's peer, over TLS if the case is; lives as long as the tester. */
