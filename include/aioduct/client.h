@@ -219,6 +219,7 @@ AIODUCT_API int aioduct_client_destroy(struct aioduct_client *client);
 
 /**
  * Drive a client without workers until no exchange is outstanding.
+ * Thread:  any with a send binding, one at a time; else the client's
  * Returns: 0 | AIODUCT_E_NESTED | AIODUCT_E_THREAD | AIODUCT_E_FORKED | -EINVAL (it has workers)
  */
 AIODUCT_API int aioduct_client_run(struct aioduct_client *client);
@@ -226,12 +227,14 @@ AIODUCT_API int aioduct_client_run(struct aioduct_client *client);
 /**
  * One loop turn: wait at most @timeout_ms (0: not at all, negative: as long as it takes) and run
  * what is ready. Returns: as aioduct_client_run; AIODUCT_E_UNSUPPORTED if the runtime has no turn
+ * Thread:  any with a send binding, one at a time; else the client's
  */
 AIODUCT_API int aioduct_client_turn(struct aioduct_client *client, int timeout_ms);
 
 /**
  * Descriptor that polls readable when aioduct_client_turn(client, 0) has work. The client's own: do
  * not close it. Returns: descriptor | AIODUCT_E_UNSUPPORTED | -EINVAL (it has workers)
+ * Thread:  any with a send binding, one at a time; else the client's
  */
 AIODUCT_API int aioduct_client_poll_fd(struct aioduct_client *client);
 

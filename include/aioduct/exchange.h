@@ -211,25 +211,32 @@ struct aioduct_response;
  * of its own for this one call, with default options. Owns:    *@out returned owned; after an error
  * it is NULL, or holds the part that came (@error->partial) Returns: as aioduct_client_perform;
  * AIODUCT_E_LIMIT if the body is larger
+ * Thread:  as aioduct_client_perform
  */
 AIODUCT_API int aioduct_client_fetch(struct aioduct_client *client, struct aioduct_request *request,
                                      struct aioduct_response **out, struct aioduct_error *error);
-/** GET @url; otherwise as aioduct_client_fetch. */
+/** GET @url; otherwise as aioduct_client_fetch. Thread: as aioduct_client_perform. */
 AIODUCT_API int aioduct_get(struct aioduct_client *client, const char *url,
                             struct aioduct_response **out, struct aioduct_error *error);
 
 /** Status of the final head, 100 to 999. Thread: any. */
 AIODUCT_API int aioduct_response_status(const struct aioduct_response *response);
-/** First field of that name, NUL-terminated, or NULL. Borrowed from @response. */
+/**
+ * First field of that name, NUL-terminated, or NULL. Borrowed from @response.
+ * Thread:  any
+ */
 AIODUCT_API const char *aioduct_response_header(const struct aioduct_response *response,
                                                 const char *name);
-/** The head with all fields. Borrowed from @response. */
+/** The head with all fields. Borrowed from @response. Thread: any. */
 AIODUCT_API const struct aioduct_head *aioduct_response_head(
     const struct aioduct_response *response);
-/** Body bytes; a NUL follows that is not counted. Borrowed from @response. */
+/**
+ * Body bytes; a NUL follows that is not counted. Borrowed from @response.
+ * Thread:  any
+ */
 AIODUCT_API const void *aioduct_response_body(const struct aioduct_response *response,
                                               size_t *out_count);
-/** Connection, protocol and times. Borrowed from @response. */
+/** Connection, protocol and times. Borrowed from @response. Thread: any. */
 AIODUCT_API const struct aioduct_exchange_info *aioduct_response_info(
     const struct aioduct_response *response);
 /** Free a response, with all that was borrowed from it. NULL does nothing. Thread: any. */

@@ -44,18 +44,26 @@ AIODUCT_API void aioduct_request_destroy(struct aioduct_request *request);
  * declared Content-Length or Transfer-Encoding is checked against the body whichever is set first,
  * and sent once. Owns:    strings copied Returns: 0 | -EINVAL (the name or value is not allowed) |
  * -EBUSY (frozen) | -ENOMEM
+ * Thread:  any, one at a time for a request
  */
 AIODUCT_API int aioduct_request_header_add(struct aioduct_request *request, const char *name,
                                            const char *value);
-/** Put one field in the place of all of that name. Otherwise as aioduct_request_header_add. */
+/**
+ * Put one field in the place of all of that name. Otherwise as aioduct_request_header_add.
+ * Thread:  any, one at a time for a request
+ */
 AIODUCT_API int aioduct_request_header_set(struct aioduct_request *request, const char *name,
                                            const char *value);
-/** Remove all fields of that name. Otherwise as aioduct_request_header_add. */
+/**
+ * Remove all fields of that name. Otherwise as aioduct_request_header_add.
+ * Thread:  any, one at a time for a request
+ */
 AIODUCT_API int aioduct_request_header_remove(struct aioduct_request *request, const char *name);
 
 /**
  * The name[:port] that Host (HTTP/1.1) or :authority (HTTP/2) says, instead of the URL's: for a
  * server's virtual hosts. Connection, SNI and certificate stay the URL's.
+ * Thread:  any, one at a time for a request
  * Owns:    string copied
  * Returns: 0 | -EINVAL (not a host with or without a port) | -EBUSY (frozen) | -ENOMEM
  */
@@ -67,12 +75,14 @@ AIODUCT_API int aioduct_request_authority(struct aioduct_request *request, const
  * or authenticates a request is refused (RFC 9110 section 6.5.1). Values that are known only when
  * the body was read: aioduct_exchange_trailer_add. Owns:    strings copied Returns: 0 | -EINVAL
  * (not allowed in trailers, or a Content-Length was declared) | -EBUSY (frozen) | -ENOMEM
+ * Thread:  any, one at a time for a request
  */
 AIODUCT_API int aioduct_request_trailer_add(struct aioduct_request *request, const char *name,
                                             const char *value);
 
 /**
  * Set Authorization to Basic with these credentials (RFC 7617), instead of the URL's.
+ * Thread:  any, one at a time for a request
  * Owns:    strings copied
  * Returns: 0 | -EINVAL (a colon in @user, or control bytes) | -EBUSY (frozen) | -ENOMEM
  */
@@ -81,6 +91,7 @@ AIODUCT_API int aioduct_request_basic_auth(struct aioduct_request *request, cons
 
 /**
  * Send these bytes as the body, with Content-Length. May be sent again: replayable.
+ * Thread:  any, one at a time for a request
  * Owns:    bytes copied
  * Returns: 0 | -EBUSY | -ENOMEM
  */
@@ -88,6 +99,7 @@ AIODUCT_API int aioduct_request_body_copy(struct aioduct_request *request, const
                                           size_t count);
 /**
  * As aioduct_request_body_copy, without the copy.
+ * Thread:  any, one at a time for a request
  * Owns:    @bytes borrowed until the request and every exchange of it are gone
  * Returns: 0 | -EBUSY | -ENOMEM
  */
@@ -104,6 +116,7 @@ AIODUCT_API int aioduct_request_body_borrow(struct aioduct_request *request, con
  * AIODUCT_LENGTH_UNKNOWN: all that it has now. Read with pread, so that the descriptor's position
  * does not matter. Replayable. A pipe, a device or a socket may make the loop wait: read one by
  * aioduct_request_body_pull or _push instead.
+ * Thread:  any, one at a time for a request
  * Owns:    @fd borrowed until the request and every exchange of it are gone
  * Returns: 0 | -EINVAL (not a regular file, or it is shorter than that) | -EBUSY | -errno of fstat
  */
@@ -114,6 +127,7 @@ AIODUCT_API int aioduct_request_body_file(struct aioduct_request *request, int f
  * A body that is written while the exchange runs, by aioduct_exchange_write and
  * aioduct_exchange_write_end: @length bytes with Content-Length, or AIODUCT_LENGTH_UNKNOWN:
  * chunked. Cannot be sent again once some of it was sent. Returns: 0 | -EINVAL | -EBUSY
+ * Thread:  any, one at a time for a request
  */
 AIODUCT_API int aioduct_request_body_push(struct aioduct_request *request, int64_t length);
 
@@ -136,6 +150,7 @@ struct aioduct_body_source {
 
 /**
  * @length bytes from @source with Content-Length, or AIODUCT_LENGTH_UNKNOWN: chunked.
+ * Thread:  any, one at a time for a request
  * Owns:    @source copied; what its user pointer names is borrowed until finished. Such a request
  * is submitted once at a time. Returns: 0 | -EINVAL | -EBUSY
  */
@@ -147,6 +162,7 @@ AIODUCT_API int aioduct_request_body_pull(struct aioduct_request *request,
  * or after expect_timeout_ms; not at all if it gives its answer first. After a 417 the request is
  * made once more without, if its body can be sent again. Without effect on a request without a
  * body. Returns: 0 | -EINVAL | -EBUSY (frozen)
+ * Thread:  any, one at a time for a request
  */
 AIODUCT_API int aioduct_request_expect_continue(struct aioduct_request *request, int on);
 
@@ -168,6 +184,7 @@ AIODUCT_API int aioduct_request_expect_continue(struct aioduct_request *request,
  * direction ends by itself, with TLS too (without a body ours ends behind the server's), and a
  * cancel is a reset. It is sent once the server has said that it takes that; a server that does not
  * is AIODUCT_E_UNSUPPORTED, with nothing sent.
+ * Thread:  any, one at a time for a request
  * Owns:    string copied
  * Returns: 0 | -EINVAL (malformed, "h2c", or the method is CONNECT) | -EBUSY (frozen) | -ENOMEM
  */
@@ -177,6 +194,7 @@ AIODUCT_API int aioduct_request_upgrade(struct aioduct_request *request, const c
  * For a request with method CONNECT: the host:port that the server at the request's URL, a proxy,
  * is to connect to. With status 2xx the exchange is raw, as with aioduct_request_upgrade; over
  * HTTP/2, on a stream of its own, if the request's own version says so.
+ * Thread:  any, one at a time for a request
  * Owns:    string copied
  * Returns: 0 | -EINVAL (no host:port, or another method) | -EBUSY (frozen) | -ENOMEM
  */
@@ -188,6 +206,7 @@ AIODUCT_API int aioduct_request_tunnel(struct aioduct_request *request, const ch
  * A request with an Upgrade field of its own is never sent over HTTP/2: AUTO means HTTP/1.1 then
  * too, and submit refuses AIODUCT_HTTP_2 with -EINVAL. Requests that offer different versions share
  * no connection.
+ * Thread:  any, one at a time for a request
  * Returns: 0 | -EINVAL | -EBUSY
  */
 AIODUCT_API int aioduct_request_version(struct aioduct_request *request, int version);
@@ -196,12 +215,16 @@ AIODUCT_API int aioduct_request_version(struct aioduct_request *request, int ver
  * says; its resolve rules are applied to what is given. URL, Host, SNI and the certificate's name
  * stay. @target is "host:port", a part left empty means the URL's, IPv6 in brackets; NULL: as the
  * URL says. Requests with different targets share no connection.
+ * Thread:  any, one at a time for a request
  * Owns:    string copied
  * Returns: 0 | -EINVAL | -EBUSY (frozen) | -ENOMEM
  */
 AIODUCT_API int aioduct_request_connect_to(struct aioduct_request *request, const char *target);
-/** Deadline of the whole exchange, instead of the client's; milliseconds; AIODUCT_NO_LIMIT: none.
- * -> 0 | -EBUSY */
+/**
+ * Deadline of the whole exchange, instead of the client's; milliseconds; AIODUCT_NO_LIMIT: none.
+ * Thread:  any, one at a time for a request
+ * Returns: 0 | -EBUSY
+ */
 AIODUCT_API int aioduct_request_total_timeout_ms(struct aioduct_request *request, int timeout_ms);
 
 /** Deadlines of one request, milliseconds. 0: the client's option of that name; AIODUCT_NO_LIMIT:
@@ -217,22 +240,30 @@ struct aioduct_request_timeouts {
     int total_ms;     /**< the whole exchange */
 };
 
-/** All of them, instead of those set before. Owns: copied. -> 0 | -EINVAL (names none) | -EBUSY */
+/**
+ * All of them, instead of those set before.
+ * Thread:  any, one at a time for a request
+ * Owns:    copied
+ * Returns: 0 | -EINVAL (names none) | -EBUSY
+ */
 AIODUCT_API int aioduct_request_timeouts(struct aioduct_request *request,
                                          const struct aioduct_request_timeouts *timeouts);
 
 /**
  * At most so many bytes a second of the response body are delivered; 0: any. A quarter of a
  * second's bytes may go at once.
+ * Thread:  any, one at a time for a request
  * Returns: 0 | -EINVAL (negative) | -EBUSY
  */
 AIODUCT_API int aioduct_request_recv_rate_max(struct aioduct_request *request, int64_t bytes_per_s);
-/** The same for bytes of the request body that are sent. */
+/** The same for bytes of the request body that are sent. Thread: any, one at a time for a
+ * request. */
 AIODUCT_API int aioduct_request_send_rate_max(struct aioduct_request *request, int64_t bytes_per_s);
 
 /**
  * A response body of more bytes than this ends the exchange with AIODUCT_E_LIMIT: behind on_head if
  * the head says so, else when the surplus comes. 0: any size. -> 0 | -EINVAL (negative) | -EBUSY
+ * Thread:  any, one at a time for a request
  */
 AIODUCT_API int aioduct_request_recv_bytes_max(struct aioduct_request *request, int64_t bytes);
 

@@ -45,12 +45,24 @@ def enumerators(root):
     return bad
 
 
+def threads(root):
+    """Every exported function says which thread may call it."""
+    bad = []
+    for path in sorted(glob.glob(os.path.join(root, "include/aioduct/*.h"))):
+        with open(path, encoding="utf-8") as f:
+            text = f.read()
+        for comment, name in re.findall(r"(/\*\*(?:(?!\*/).)*\*/)\s*\nAIODUCT_API\b[^;]*?\b(aioduct_\w+)\s*\(", text, re.S):
+            if not re.search(r"[Tt]hread", comment):
+                bad.append(f"{os.path.relpath(path, root)}: {name} does not say on which thread")
+    return bad
+
+
 def main():
     root = os.path.abspath(sys.argv[1])
-    checks = [("every enumerator has a comment", enumerators)]
+    checks = [("every enumerator has a comment", enumerators), ("every function says its thread", threads)]
     if shutil.which("doxygen"):
         checks.append(("Doxygen makes the reference of the headers without a warning", warnings))
-    print(f"1..{max(len(checks), 2)}")
+    print(f"1..{max(len(checks), 3)}")
     failed = False
     for number, (name, check) in enumerate(checks, 1):
         bad = check(root)
@@ -58,8 +70,8 @@ def main():
         print(f"{'not ok' if bad else 'ok'} {number} - {name}")
         for line in bad[:40]:
             print(f"# {line}")
-    if len(checks) == 1:
-        print("ok 2 - Doxygen makes the reference of the headers # SKIP doxygen is not installed")
+    if len(checks) == 2:
+        print("ok 3 - Doxygen makes the reference of the headers # SKIP doxygen is not installed")
     return 1 if failed else 0
 
 
