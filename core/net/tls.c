@@ -423,6 +423,9 @@ int64_t ad_tls_read(struct ad_tls *tls, const uint8_t **out_bytes, struct ad_buf
     if (tls->failed < 0) {
         return fail(tls, tls->failed, error);
     }
+    if (unread(tls) == 0 && gnutls_record_check_pending(tls->session) == 0) {
+        return -EAGAIN; /* what GnuTLS would find out at some length */
+    }
     tls->out = out;
     for (;;) {
         size_t before = unread(tls);
