@@ -40,8 +40,10 @@ int main(int argc, char **argv)
     struct aioduct_error error = {0};
     struct tally tally = {0};
 
-    if (argc != 3) {
-        return fprintf(stderr, "usage: many URL COUNT\n"), 2;
+    char *end = NULL;
+    long count = argc == 3 ? strtol(argv[2], &end, 10) : 0;
+    if (count < 1 || count > 1000000 || *end != '\0') {
+        return fprintf(stderr, "usage: many URL COUNT (1 to 1000000)\n"), 2;
     }
     if (aioduct_client_create(&options, &client, &error) < 0) {
         return fprintf(stderr, "many: %s\n", error.message), 1;
@@ -50,7 +52,7 @@ int main(int argc, char **argv)
         aioduct_client_destroy(client);
         return fprintf(stderr, "many: %s\n", error.message), 1;
     }
-    for (int i = 0; i < atoi(argv[2]); i++) {
+    for (long i = 0; i < count; i++) {
         if (aioduct_client_submit(client, request, &callbacks, &tally, NULL) < 0) {
             tally.failed++;
         }

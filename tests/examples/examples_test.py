@@ -33,6 +33,8 @@ def download_writes_the_file(w):
 @case
 def many_answers_all_of_them(w):
     matches(run(w, "many", w.nginx.url("/hello.txt"), "200"), "^200 answered, 0 failed, 2600 bytes")
+    for count in ("", "x", "3x", "0", "-1", "99999999999999999999"):
+        matches(w.fails(2, w.nginx.url("/hello.txt"), count)[1], "^usage: many URL COUNT")
 
 
 @case
@@ -111,6 +113,26 @@ def in_libuv_is_a_poll_handle(w):
 @case
 def threads_share_a_client(w):
     equal(run(w, "threads", w.nginx.url("/hello.txt")), "200 answered, 0 failed\n")
+
+
+def echoes_in_capitals(connection, request):
+    assert b"\r\nUpgrade: shout\r\n" in request, request
+    connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: shout\r\nConnection: Upgrade\r\n\r\nYOU SAID ")
+    while True:
+        said = connection.recv(100)
+        if not said:
+            break
+        connection.sendall(said.upper())
+
+
+@case
+def upgrade_says_a_message_and_hears_the_answer(w):
+    with Peer(echoes_in_capitals) as peer:
+        equal(run(w, "upgrade", peer.url("/chat"), "shout", "hello"), "YOU SAID HELLO\n")
+    with Peer(answers(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")) as peer:
+        matches(w.fails(1, peer.url("/"), "shout", "hello")[1], "the server answered 400")
+    matches(w.fails(1, "http://localhost:1/", "h2c", "hello")[1], "no such protocol: h2c")
+    w.fails(2, "http://localhost:1/")
 
 
 @case
