@@ -51,8 +51,12 @@ AIODUCT_API int aioduct_runtime_list(int probe,
                                                   void *user),
                                      void *user, struct aioduct_error *error);
 
-/** The same of connectors that are registered or installed apart from any runtime. "layer" among
- * the capabilities, which is known of a loaded one alone, says that it sits on others. */
+/**
+ * As aioduct_runtime_list, of connectors that are registered or installed apart from any runtime.
+ * "layer" among the capabilities, which is known of a loaded one alone, says that it sits on
+ * others.
+ * Thread:  any
+ */
 AIODUCT_API int aioduct_connector_list(int probe,
                                        int (*visit)(const struct aioduct_runtime_info *info,
                                                     void *user),
@@ -149,8 +153,11 @@ AIODUCT_API int aioduct_plugins_disable(void);
 AIODUCT_API int aioduct_runtime_register(const struct aioduct_plugin *plugin,
                                          struct aioduct_error *error);
 
-/** The same for a plugin that offers a connector, for clients that name it in their option
- * connectors. */
+/**
+ * As aioduct_runtime_register, a plugin that offers a connector, for clients that name it in their
+ * option connectors.
+ * Thread:  any, before the first client is created. @plugin is static and stays.
+ */
 AIODUCT_API int aioduct_connector_register(const struct aioduct_plugin *plugin,
                                            struct aioduct_error *error);
 
