@@ -117,7 +117,9 @@ void options_help(void)
          "                                     what a plugin file says of itself and what is wrong "
          "with it\n"
          "       aioduct plugins which [NAME|LIST]\n"
-         "                                     which one is chosen and why");
+         "                                     which one is chosen and why\n"
+         "       aioduct plugins check [OPTION...] NAME|PATH\n"
+         "                                     does it keep the contract");
     for (const struct option_entry *e = option_entries; e->name != NULL; e++) {
         char left[64];
         if (e->group != NULL) {

@@ -124,7 +124,8 @@ static int usage(const char *what, const char *argument)
             "aioduct plugins: %s '%s'\n"
             "usage: aioduct plugins [--json] [--runtime NAME]\n"
             "       aioduct plugins inspect NAME|PATH\n"
-            "       aioduct plugins which [NAME|LIST]\n",
+            "       aioduct plugins which [NAME|LIST]\n"
+            "       aioduct plugins check [OPTION...] NAME|PATH\n",
             what, argument);
     return EXIT_USAGE;
 }
@@ -158,6 +159,9 @@ int plugins_main(int argc, char **argv)
     if (strcmp(verb, "which") == 0) {
         return argc <= 3 ? plugins_which(argc == 3 ? argv[2] : NULL)
                          : usage("unknown argument", argv[3]);
+    }
+    if (strcmp(verb, "check") == 0) {
+        return plugins_check(argc - 1, argv + 1);
     }
     return list_main(argc, argv);
 }

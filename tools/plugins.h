@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** aioduct plugins: what is installed, what can run here and why not (table, --json); one file from
- * outside (inspect); which one would be chosen and by whose word (which). */
+ * outside (inspect); which one would be chosen and by whose word (which); the conformance kit
+ * (check). */
 #ifndef TOOLS_PLUGINS_H
 #define TOOLS_PLUGINS_H
 
@@ -12,6 +13,8 @@ int plugins_main(int argc, char **argv);
  * NULL: no option. */
 int plugins_inspect(const char *what);
 int plugins_which(const char *wanted);
+/* Runs the conformance kit in the place of this program. @argv: "check" and what follows it. */
+int plugins_check(int argc, char **argv);
 
 /* ---- what they share ---- */
 

@@ -15,7 +15,7 @@ SCOPE = ("C1-C25 C30 C31 C33-C64 C74-C80 C105-C108 C117-C122 C124 C125 C127")
 STRING = r'"(?:\\.|[^"\\\n])*"'
 # What starts a case in the sources: the first literal in braces or in a CASE macro, and identifiers.
 LITERAL = re.compile(r"(?:\{|\b[A-Z_]*CASES?\(|\btest_format\()\s*((?:%s\s*)+)" % STRING)
-IDENTIFIER = re.compile(r"\b(?:CT_(?:BARE_)?CASE|cmocka_unit_test\w*|LOOP_TEST)\(\s*(\w+)")
+IDENTIFIER = re.compile(r"\b(?:CT_(?:FILE_|PLUGIN_|BARE_)?CASE|cmocka_unit_test\w*|LOOP_TEST)\(\s*(\w+)")
 NUMBERS = re.compile(r"^(C\d+(?:, C\d+)*): ")
 
 
@@ -43,6 +43,10 @@ def named_cases(cell):
                 yield m.group(1), case
 
 
+def place(root, name):
+    return os.path.join(root, name if name.startswith("kit/") else os.path.join("tests", name))
+
+
 def cases_of(path):
     with open(path, encoding="utf-8") as f:
         text = f.read()
@@ -63,7 +67,8 @@ def built(build_root):
     run = {word for test in load("intro-tests.json") for word in test["cmd"]}
     sources = set()
     for target in load("intro-targets.json"):
-        if any(name in run for name in target["filename"]):
+        # The kit's program has its cases in its library.
+        if any(name in run for name in target["filename"]) or target["name"] == "aioduct-kit":
             for group in target["target_sources"]:
                 sources.update(os.path.realpath(s) for s in group.get("sources", []))
     return sources
@@ -92,19 +97,19 @@ def check(root, build_root, runtimes):
     sources, known, unreal = built(build_root), {}, []
     for number, entries in proven.items():
         for name, case in entries:
-            path = os.path.join(root, "tests", name)
+            path = place(root, name)
             if name not in known:
                 known[name] = cases_of(path) if os.path.isfile(path) else None
             absent = [r for r in ("uring", "libev", "libevent") if r not in runtimes and r in name]
             if known[name] is None:
-                unreal.append(f"{number}: no file tests/{name}")
+                unreal.append(f"{number}: no file {name}")
             elif os.path.realpath(path) not in sources and not absent:
-                unreal.append(f"{number}: tests/{name} is built for no test")
+                unreal.append(f"{number}: {name} is built for no test")
             elif case.endswith("..."):
                 if not any(c.startswith(case[:-3]) for c in known[name]):
-                    unreal.append(f"{number}: tests/{name} has no case that begins with {case[:-3]!r}")
+                    unreal.append(f"{number}: {name} has no case that begins with {case[:-3]!r}")
             elif case not in known[name]:
-                unreal.append(f"{number}: tests/{name} has no case {case!r}")
+                unreal.append(f"{number}: {name} has no case {case!r}")
 
     unnamed = []
     for folder, _, files in sorted(os.walk(os.path.join(root, "tests"))):

@@ -83,6 +83,18 @@ def check_includes(root, table):
     return bad
 
 
+def check_kit(root):
+    """The kit is the other side of the wall: it sees what a plugin sees."""
+    bad = []
+    for path in sources(root, "kit"):
+        for number, line in enumerate(text_of(root, path).split("\n"), 1):
+            m = re.match(r'\s*#\s*include\s*[<"]([^>"]+)[>"]', line)
+            if m and ("../" in m.group(1) or re.match(r"aioduct/(?!plugin/)", m.group(1)) or
+                      ('"' in line and "/" in m.group(1))):
+                bad.append(f"{path}:{number}: the kit may not include {m.group(1)}")
+    return bad
+
+
 def check_calls(root):
     bad = []
     for top in ("core", "plugins"):
@@ -117,7 +129,7 @@ def check_executor(root):
 
 def check_files(root):
     bad = []
-    for top in ("core", "plugins", "include", "tools", "tests", "examples", "bench"):
+    for top in ("core", "plugins", "include", "kit", "tools", "tests", "examples", "bench"):
         for path in sources(root, top):
             with open(os.path.join(root, path), encoding="utf-8") as f:
                 lines = f.read().split("\n")
@@ -142,7 +154,7 @@ def main():
     table = rooms(root)
     checks = [
         ("the table of rooms is readable", [] if len(table) > 10 else ["table not found"]),
-        ("no room includes what the table does not allow", check_includes(root, table)),
+        ("no room includes what the table does not allow", check_includes(root, table) + check_kit(root)),
         ("no room calls what it may not", check_calls(root)),
         ("only the executor knows which spawn a runtime has", check_executor(root)),
         ("every file keeps the form", check_files(root)),
