@@ -1,49 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* HTTP/2 with a server that follows a script: connections and streams that end, pings, floods. */
-#include "h2peer.h"
-#include "source.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-enum gate { GO, DONE };
-
-#define OK(id) "< HEADERS " #id " end | :status: 200\n"
-
-/* A client that speaks HTTP/2 either way, with one connection unless the case says otherwise. */
-static void client(struct tester *t)
-{
-    t->options.version = t->tls ? AIODUCT_HTTP_2 : AIODUCT_HTTP_2_PRIOR_KNOWLEDGE;
-    tester_client(t);
-}
-
-static struct aioduct_request *request(struct tester *t, const char *method)
-{
-    return tester_request(t, method, peer_url(t->peer, "/"));
-}
-
-static struct result *submit(struct tester *t, const char *method)
-{
-    return tester_submit(t, request(t, method));
-}
-
-static struct result *get(struct tester *t)
-{
-    return tester_perform(t, request(t, "GET"));
-}
-
-static bool is_done(void *result)
-{
-    return ((struct result *)result)->done_count > 0;
-}
-
-static void turn_for(struct tester *t, unsigned ms)
-{
-    for (uint64_t until = test_now_ms() + ms; test_now_ms() < until;) {
-        assert_true(aioduct_client_turn(t->client, 5) >= 0);
-    }
-}
+/* HTTP/2 with a server that follows a script: connections and streams that end. */
+#include "h2_cases.h"
 
 /* ---- the connection ---- */
 
@@ -401,66 +358,7 @@ static void test_lost(void **state)
     assert_int_equal(never->error.safe_to_retry, 0);
 }
 
-/* ---- pings ---- */
-
-static void test_dead_connection(void **state)
-{
-    struct tester *t = *state;
-    t->options.ping_timeout_ms = 200;
-    client(t);
-    struct h2peer *h2 = h2peer_start(
-        t, &(struct h2peer_options){
-               .scripts = {"< SETTINGS\n? HEADERS 1\n" OK(1) "mute\n", "< SETTINGS\nserve\n"}});
-    assert_answer(get(t), 200);
-    struct aioduct_request *q = request(t, "POST");
-    assert_code(0, aioduct_request_total_timeout_ms(q, 100));
-    struct result *timed_out = tester_submit(t, q);
-    struct result *beside = submit(t, "POST");
-    tester_turn_until(t, is_done, timed_out);
-    assert_error(timed_out, AIODUCT_E_TIMEOUT, AIODUCT_PHASE_HEAD);
-    /* Not on a connection in doubt, where it would be lost. */
-    struct result *next = tester_perform(t, request(t, "POST"));
-    assert_answer(next, 200);
-    assert_int_equal(peer_connections(t->peer), 2);
-    tester_run(t);
-    assert_error(beside, AIODUCT_E_TIMEOUT, AIODUCT_PHASE_HEAD);
-    assert_non_null(strstr(beside->error.message, "ping"));
-    assert_int_equal(h2peer_wait(h2, 0, "end", 1), 1);
-}
-
-static void test_slow_but_alive(void **state)
-{
-    struct tester *t = *state;
-    t->options.ping_timeout_ms = 100;
-    client(t);
-    struct h2peer *h2 = h2peer_script(t, "< SETTINGS\n? HEADERS 3\n? RST_STREAM 1 8\n? PING\n"
-                                         "gate 1\n" OK(3) "serve\n");
-    struct aioduct_request *q = request(t, "GET");
-    assert_code(0, aioduct_request_total_timeout_ms(q, 50));
-    struct result *timed_out = tester_submit(t, q);
-    struct result *slow = submit(t, "GET");
-    turn_for(t, 400);
-    assert_int_equal(timed_out->done_count, 1);
-    assert_int_equal(slow->done_count, 0);
-    peer_open(t->peer, DONE);
-    tester_run(t);
-    assert_answer(slow, 200);
-    assert_answer(get(t), 200);
-    assert_int_equal(peer_connections(t->peer), 1);
-    assert_true(h2peer_count(h2, 0, "PING") >= 1);
-}
-
-static void test_regular_pings(void **state)
-{
-    struct tester *t = *state;
-    t->options.ping_interval_ms = 50;
-    t->options.ping_timeout_ms = 200;
-    client(t);
-    struct h2peer *h2 = h2peer_script(t, "< SETTINGS\n? HEADERS 1\n? PING\n? PING\nmute\n? PING\n");
-    struct result *r = get(t);
-    assert_error(r, AIODUCT_E_TIMEOUT, AIODUCT_PHASE_HEAD);
-    assert_true(h2peer_count(h2, 0, "PING") >= 3);
-}
+/* ---- resets of ours ---- */
 
 static void test_cancel_after_goaway(void **state)
 {
@@ -511,90 +409,6 @@ static void test_large_heads_given_up(void **state)
     assert_answer(get(t), 200);
     assert_int_equal(peer_connections(t->peer), 1);
 }
-
-static void test_pings_without_deadline(void **state)
-{
-    struct tester *t = *state;
-    t->options.ping_interval_ms = 50;
-    t->options.ping_timeout_ms = AIODUCT_NO_LIMIT;
-    t->options.total_timeout_ms = 5000;
-    client(t);
-    struct h2peer *h2 =
-        h2peer_script(t, "< SETTINGS\n? HEADERS 1\n? PING\n? PING\n? PING\n" OK(1) "serve\n");
-    assert_answer(get(t), 200);
-    assert_true(h2peer_count(h2, 0, "PING") >= 3);
-}
-
-/* ---- floods ---- */
-
-static void flood_with(struct tester *t, const char *frames, int code)
-{
-    char *script = test_format("< SETTINGS\n? HEADERS 1\n< %s\n", frames);
-    struct h2peer *h2 = h2peer_script(t, script);
-    struct result *r = get(t);
-    free(script);
-    assert_int_equal(r->code, code);
-    assert_int_equal(h2peer_wait(h2, 0, "GOAWAY 0 11", 1), 1);
-}
-
-static void flood(struct tester *t, const char *frames)
-{
-    flood_with(t, frames, AIODUCT_E_LIMIT);
-}
-
-static void test_flood_pings(void **state)
-{
-    client(*state);
-    flood(*state, "REPEAT 20000 PING 01234567");
-}
-
-/* Bytes that nobody reads any more have the system reset a connection that is closed: then what
- * this side said last would be gone, if the server has not taken it yet. */
-static void test_last_words(void **state)
-{
-    struct tester *t = *state;
-    client(t);
-    struct h2peer *h2 = h2peer_start(
-        t, &(struct h2peer_options){
-               .receive_buffer = 4096,
-               .scripts = {"< SETTINGS\n? HEADERS 1\n< REPEAT 40000 PING 01234567\n"}});
-    assert_code(AIODUCT_E_LIMIT, get(t)->code);
-    tester_destroy(t);
-    assert_int_equal(h2peer_wait(h2, 0, "end", 1), 1);
-    assert_int_equal(h2peer_count(h2, 0, "GOAWAY 0 11"), 1);
-}
-
-static void test_flood_settings(void **state)
-{
-    client(*state);
-    flood(*state, "REPEAT 20000 SETTINGS 3=100");
-}
-
-static void test_flood_window_updates(void **state)
-{
-    client(*state);
-    flood(*state, "REPEAT 20000 WINDOW_UPDATE 0 1");
-}
-
-static void test_flood_empty_data(void **state)
-{
-    client(*state);
-    flood(*state, "HEADERS 1 | :status: 200\n< REPEAT 20000 DATA 1 ");
-}
-
-static void test_flood_continuation(void **state)
-{
-    client(*state);
-    flood(*state, "HEADERS 1 open | :status: 200\n< REPEAT 2000 CONTINUATION 1 open | a: b");
-}
-
-static void test_bomb(void **state)
-{
-    client(*state);
-    flood_with(*state, "BOMB 1 4000 1000", AIODUCT_E_HEAD_LIMIT);
-}
-
-/* ---- resets of ours ---- */
 
 static void play_rapid(struct h2play *play, int index, void *user)
 {
@@ -688,21 +502,10 @@ int main(void)
         HTTP_CASES("C14: an answer before the upload's end calls it off", test_early_answer),
         HTTP_CASES("C46: a malformed answer costs its request alone", test_malformed),
         HTTP_CASES("C22: a lost connection: what is sent again", test_lost),
-        HTTP_CASES("C42: a connection that answers no ping is given up", test_dead_connection),
-        HTTP_CASE("C42: a slow server that answers pings is kept", test_slow_but_alive),
-        HTTP_CASE("C42: regular pings, if they are wanted", test_regular_pings),
         HTTP_CASE("C44: a cancel behind GOAWAY ends the connection at once",
                   test_cancel_after_goaway),
         HTTP_CASE("C44: heads that wait for output are given up without a trace",
                   test_large_heads_given_up),
-        HTTP_CASE("C42: regular pings whose answers nobody times", test_pings_without_deadline),
-        HTTP_CASES("C43: a flood of PING", test_flood_pings),
-        HTTP_CASES("C43: the GOAWAY reaches a server that is still sending", test_last_words),
-        HTTP_CASE("C43: a flood of SETTINGS", test_flood_settings),
-        HTTP_CASE("C43: a flood of WINDOW_UPDATE", test_flood_window_updates),
-        HTTP_CASE("C43: a flood of empty DATA", test_flood_empty_data),
-        HTTP_CASE("C43: a flood of CONTINUATION", test_flood_continuation),
-        HTTP_CASE("C43: a compression bomb", test_bomb),
         HTTP_CASES("C44: cancelled requests count until the server has seen it", test_rapid_reset),
         HTTP_CASES("C45: late frames of a cancelled request are ignored", test_late_frames),
     };
