@@ -235,14 +235,14 @@ static void test_beside(void **state)
 
 /* ---- more rights than the caller ---- */
 
-static const char *secure_helper(void)
+static void skip_unless_secure(const char *how)
 {
     struct statvfs fs;
     if (SANITIZED) {
-        tap_skip("a sanitizer cannot look into a set-user-id program");
+        tap_skip("a sanitizer cannot look into %s", how);
     }
     if (geteuid() != 0) {
-        tap_skip("only root can make a set-user-id program of another user");
+        tap_skip("only root can make %s", how);
     }
     if (statvfs(loader_dir, &fs) < 0 || (fs.f_flag & ST_NOSUID)) {
         tap_skip("%s is mounted nosuid", loader_dir);
@@ -250,6 +250,11 @@ static const char *secure_helper(void)
     if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 0) {
         tap_skip("no_new_privs is set");
     }
+}
+
+static const char *secure_helper(void)
+{
+    skip_unless_secure("a set-user-id program of another user");
     const char *path = loader_path("secure-helper");
     copy_built("loader_helper", path, 0755);
     assert_int_equal(chown(path, OWNER, OWNER), 0);
@@ -334,6 +339,45 @@ static void test_secure_place(void **state)
     loader_expect_text(text, want);
 }
 
+/* Capabilities of the file make a program secure, too, whoever owns it. */
+static void test_capabilities(void **state)
+{
+    (void)state;
+    char command[300];
+    skip_unless_secure("a program with file capabilities");
+    const char *path = loader_path("able-helper");
+    copy_built("loader_helper", path, 0755);
+    snprintf(command, sizeof command,
+             "PATH=$PATH:/usr/sbin:/sbin setcap cap_net_bind_service+ep %s >/dev/null 2>&1", path);
+    if (system(command) != 0) {
+        tap_skip("setcap cannot give a file capabilities here");
+    }
+    struct program p = {
+        .path = path,
+        .arguments = {"good", place},
+        .variables = {variable("AIODUCT_PLUGIN_PATH", place)},
+        .user = NOBODY,
+    };
+    const char *text = run(&p);
+    if (strstr(text, "secure=0") != NULL) {
+        tap_skip("the system did not start a program with capabilities as secure");
+    }
+    loader_expect_no_text(text, "name=good ");
+    loader_expect_no_text(text, place);
+    p.arguments[0] = "-";
+    p.variables[1] = variable("AIODUCT_RUNTIME", "good");
+    text = run(&p);
+    loader_expect_text(text, "(from automatic)");
+    loader_expect_no_text(text, place);
+
+    /* A copy has none. */
+    p.path = loader_path("unable-helper");
+    copy_built("loader_helper", p.path, 0755);
+    text = run(&p);
+    loader_expect_text(text, "secure=0");
+    loader_expect_text(text, "name=good ");
+}
+
 int main(void)
 {
     static const struct CMUnitTest cases[] = {
@@ -347,6 +391,7 @@ int main(void)
         {"plugins are found in aioduct-1 beside the library", test_beside, NULL, NULL, NULL},
         {"a set-user-id program hears neither environment nor directories", test_secure, NULL, NULL,
          NULL},
+        {"a program with file capabilities hears neither", test_capabilities, NULL, NULL, NULL},
         {"a set-user-id program loads root's files only", test_secure_owner, NULL, NULL, NULL},
         {"a set-user-id program finds the compiled-in directory", test_secure_place, NULL, NULL,
          NULL},
