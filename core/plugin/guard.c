@@ -34,6 +34,9 @@ static bool is_same_library(const void *one, const void *other)
     if (dladdr(one, &a) == 0 || dladdr(other, &b) == 0) {
         return false;
     }
+    if (a.dli_fbase == b.dli_fbase) {
+        return true;
+    }
     const char *x = strrchr(a.dli_fname, '/'), *y = strrchr(b.dli_fname, '/');
     if (x == NULL || y == NULL) {
         return false;
@@ -55,31 +58,60 @@ static void *handle_of(const struct aioduct_plugin *plugin)
                                   : dlopen(map->l_name, RTLD_LAZY | RTLD_NOLOAD);
 }
 
+static int refuse(const struct aioduct_plugin *plugin, const char *symbol, const char *object,
+                  struct aioduct_error *error)
+{
+    ad_plugin_fail(error, AIODUCT_E_CLASH,
+                   "cannot use %s here: %s resolves to %s, already in the program's global scope",
+                   plugin->name, symbol, object);
+    ad_error_hint(error,
+                  "The program, or a library it was started with, links %s: choose the runtime "
+                  "that goes with it, or another.",
+                  object);
+    return AIODUCT_E_CLASH;
+}
+
+/* What is linked in has no scope of its own: it gets each function from whatever library comes
+ * first. All must come from one, and the last symbol, which no other library has, says from which.
+ */
+static int check_linked(const struct aioduct_plugin *plugin, struct aioduct_error *error)
+{
+    const char *const *symbol = plugin->guard_symbols;
+    const void *last = NULL;
+    const char *object;
+    for (; *symbol != NULL; symbol++) {
+        last = dlsym(RTLD_DEFAULT, *symbol);
+    }
+    for (symbol = plugin->guard_symbols; last != NULL && *symbol != NULL; symbol++) {
+        const void *seen = dlsym(RTLD_DEFAULT, *symbol);
+        if (seen != NULL && !is_linkage_slot(last, &object) && !is_linkage_slot(seen, &object) &&
+            !is_same_library(seen, last)) {
+            return refuse(plugin, *symbol, object, error);
+        }
+    }
+    return 0;
+}
+
 int ad_guard_check(const struct aioduct_plugin *plugin, void *handle, struct aioduct_error *error)
 {
     const char *const *symbol = plugin->guard_symbols;
     if (symbol == NULL) {
         return 0;
     }
-    if (handle == NULL && (handle = handle_of(plugin)) == NULL) {
-        return 0;
+    if (handle == NULL) {
+        int code = check_linked(plugin, error);
+        if (code < 0) {
+            return code;
+        }
+        handle = handle_of(plugin);
     }
-    for (; *symbol != NULL; symbol++) {
+    for (; handle != NULL && *symbol != NULL; symbol++) {
         void *seen = dlsym(RTLD_DEFAULT, *symbol), *own = dlsym(handle, *symbol);
         const char *object;
-        if (seen == NULL || own == NULL || seen == own || is_linkage_slot(seen, &object) ||
-            is_same_library(seen, own)) {
-            continue;
+        if (seen != NULL && own != NULL && seen != own && !is_linkage_slot(seen, &object) &&
+            !is_same_library(seen, own)) {
+            return refuse(plugin, *symbol, object, error);
         }
-        ad_plugin_fail(
-            error, AIODUCT_E_CLASH,
-            "cannot use %s here: %s resolves to %s, already in the program's global scope",
-            plugin->name, *symbol, object);
-        ad_error_hint(error,
-                      "The program, or a library it was started with, links %s: choose the runtime "
-                      "that goes with it, or another.",
-                      object);
-        return AIODUCT_E_CLASH;
     }
     return 0;
 }

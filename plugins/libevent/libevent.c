@@ -311,9 +311,19 @@ static const void *interfaces(const char *id)
 }
 
 /* Of the names that libev exports too, those that we or libevent itself would miss. */
-static const char *const guards[] = {"event_base_loop", "event_add",         "event_del",
-                                     "event_active",    "event_base_free",   "event_base_new",
-                                     "event_pending",   "event_get_version", NULL};
+/* The last is libevent's alone. */
+static const char *const guards[] = {
+    "event_base_loop",
+    "event_add",
+    "event_del",
+    "event_active",
+    "event_base_free",
+    "event_base_new",
+    "event_pending",
+    "event_get_version",
+    "event_base_new_with_config",
+    NULL,
+};
 
 AIODUCT_PLUGIN_NOTE(libevent, "runtime,poll,connector")
 AIODUCT_PLUGIN_EXPORT(libevent) = {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Several runtimes, and several clients of one, in one process: at the same time, on two threads and
- * on one, inside each other's callbacks. TEST_RUNTIMES names them. Whatever they do, the signals of
- * the process stay as they were. */
+/* Several runtimes, and several clients of one, in one process: at the same time, on two threads
+ * and on one, inside each other's callbacks. TEST_RUNTIMES names them. Whatever they do, the signals
+ * of the process stay as they were. */
 #include "tester.h"
 
 #include <pthread.h>

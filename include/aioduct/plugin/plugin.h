@@ -478,7 +478,8 @@ struct aioduct_plugin {
     const char *url;     /**< where more is said; may be "" */
     const char *summary; /**< one line */
     /** Functions of the loop library whose addresses must be the ones that the plugin was
-     * linked to; NULL at the end. */
+     * linked to; NULL at the end. The last is one that no other library has: it tells where all
+     * must come from when the plugin is linked into a program. */
     const char *const *guard_symbols;
     /** [any] Leaves no descriptor, thread, handler or mapping behind. Only alloc, log and option of
      * @host may be used. */
