@@ -448,10 +448,12 @@ const char *ad_config_path(const struct ad_config *config)
     return config == NULL || config->path == NULL ? "" : config->path;
 }
 
-const char *ad_config_plugin_directory(const struct ad_config *config, unsigned i)
+const char *ad_config_plugin_directory(const struct ad_config *config, unsigned i,
+                                       unsigned *out_line)
 {
     for (unsigned n = 0; config != NULL && n < config->count; n++) {
         if (strcmp(config->entries[n].key, "plugin_directory") == 0 && i-- == 0) {
+            *out_line = config->entries[n].line;
             return config->entries[n].value;
         }
     }

@@ -31,8 +31,9 @@ const char *ad_config_runtime(const struct ad_config *config, unsigned *out_line
 const char *ad_config_connector(const struct ad_config *config, unsigned *out_line);
 int ad_config_workers(const struct ad_config *config);      /* 0 if not set */
 const char *ad_config_path(const struct ad_config *config); /* "" if no file was read */
-/* @i counts from 0; NULL after the last. */
-const char *ad_config_plugin_directory(const struct ad_config *config, unsigned i);
+/* @i counts from 0; NULL after the last. *@out_line: its line. */
+const char *ad_config_plugin_directory(const struct ad_config *config, unsigned i,
+                                       unsigned *out_line);
 /* "runtime.<plugin>.<key>", or of a connector; NULL if not set. It counts as asked for from now on.
  * Thread: any */
 const char *ad_config_option(const struct ad_config *config, enum ad_kind kind, const char *plugin,

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Names that are installed, for the message that one is not. */
 struct known {
@@ -66,14 +67,15 @@ static void list_known(const struct ad_places *places, enum ad_kind kind, char *
 int ad_find_missing(const struct ad_places *places, enum ad_kind kind, const char *name,
                     struct aioduct_error *error)
 {
-    char tried[360], known[80], path[PATH_MAX];
+    char tried[300], known[80], path[PATH_MAX];
     struct ad_text text;
     list_known(places, kind, known, sizeof known);
     ad_text_init(&text, tried, sizeof tried);
     ad_text_add(&text, "built in (no)");
     for (unsigned i = 0; i < places->count; i++) {
+        bool exists = access(places->directories[i], F_OK) == 0;
         ad_place_file(path, places->directories[i], kind, name);
-        ad_text_add(&text, "; %s (no such file)", path);
+        ad_text_add(&text, "; %s (no such %s)", path, exists ? "file" : "directory");
     }
     ad_plugin_fail(error, AIODUCT_E_PLUGIN_NOT_FOUND,
                    "%s '%s' not found. Tried: %s%s. Known here: %s.", ad_kind_word(kind), name,

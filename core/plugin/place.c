@@ -107,10 +107,28 @@ static int add_variable(struct ad_places *places, struct aioduct_error *error)
     return code;
 }
 
+/* One file may serve machines that do not all have that directory, so it is no error; but it may
+ * also be a slip of the pen. */
+static void check_configured(const char *directory, const char *file, unsigned at)
+{
+    char line[700];
+    struct stat st;
+    int code = stat(directory, &st) < 0 ? -errno : S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+    if (code == 0) {
+        return;
+    }
+    snprintf(line, sizeof line, "%.300s:%u: plugin_directory %.300s: %s", file, at, directory,
+             aioduct_error_text(code));
+    if (ad_plugin_say_once(line)) {
+        ad_log(AD_LOG_WARNING, line);
+    }
+}
+
 static int fill(struct ad_places *places, const struct ad_config *config,
                 struct aioduct_error *error)
 {
     const char *directory;
+    unsigned line = 0;
     int code = 0;
     if (!ad_registry_loading()) {
         return 0;
@@ -121,8 +139,9 @@ static int fill(struct ad_places *places, const struct ad_config *config,
     for (unsigned i = 0; code == 0 && (directory = ad_registry_directory(i)) != NULL; i++) {
         code = add(places, directory, strlen(directory), "aioduct_plugin_directory_add", error);
     }
-    for (unsigned i = 0; code == 0 && (directory = ad_config_plugin_directory(config, i)) != NULL;
-         i++) {
+    for (unsigned i = 0;
+         code == 0 && (directory = ad_config_plugin_directory(config, i, &line)) != NULL; i++) {
+        check_configured(directory, ad_config_path(config), line);
         code = add(places, directory, strlen(directory), ad_config_path(config), error);
     }
     code = code < 0 ? code : add_variable(places, error);

@@ -3,6 +3,7 @@
 #include "base/environment.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "plugin/config.h"
 #include "plugin/find.h"
 #include "plugin/name.h"
@@ -13,7 +14,6 @@
 #include "plugin/text.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -65,58 +65,80 @@ static int try(const struct search *s, const char *name, const struct ad_plugin 
 
 /* ---- a list of them ---- */
 
-/* A line that was said before is not said again: programs that make many clients would repeat it.
- */
-static bool say_once(const char *line)
-{
-    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-    static uint64_t said[32];
-    static unsigned next;
-    uint64_t hash = 14695981039346656037u;
-    for (const char *c = line; *c != '\0'; c++) {
-        hash = (hash ^ (unsigned char)*c) * 1099511628211u;
-    }
-    pthread_mutex_lock(&lock);
-    bool is_new = true;
-    for (unsigned i = 0; i < sizeof said / sizeof said[0]; i++) {
-        is_new = is_new && said[i] != hash;
-    }
-    if (is_new) {
-        said[next++ % (sizeof said / sizeof said[0])] = hash;
-    }
-    pthread_mutex_unlock(&lock);
-    return is_new;
-}
+/* "uring unavailable (why); libev not found" */
+struct line {
+    struct ad_text text;
+    char buffer[420];
+};
 
 struct passed_over {
-    struct ad_text text; /* "uring unavailable (why); libev not found" */
-    char buffer[420];
+    struct line all;
+    struct line rest;            /* without the reasons of those that have a warning each */
+    char *broken[AD_CHOICE_MAX]; /* those warnings */
+    unsigned broken_count;
     bool news; /* something other than "auto, and it is not installed" */
     int code;  /* of the first that is installed, else not found */
     char hint[256];
 };
 
+static void add_to(struct line *line, const char *name, const char *how, const char *why)
+{
+    ad_text_add(&line->text, "%s%s%s%s%s%s", line->text.bytes == 0 ? "" : "; ", name, how,
+                why == NULL ? "" : " (", why == NULL ? "" : why, why == NULL ? "" : ")");
+}
+
+/* Of one that is installed and broken: to be said apart, if another one is chosen. */
+static bool keep_warning(struct passed_over *p, const char *name, const char *message)
+{
+    char text[sizeof((struct aioduct_error *)0)->message + AD_NAME_BYTES_MAX + 32];
+    snprintf(text, sizeof text, "runtime '%s' passed over: %s", name, message);
+    char *kept = ad_strdup(text);
+    if (kept == NULL) {
+        return false; /* then the reason is in the one line */
+    }
+    p->broken[p->broken_count++] = kept;
+    return true;
+}
+
+static void end_passed_over(struct passed_over *p)
+{
+    for (unsigned i = 0; i < p->broken_count; i++) {
+        ad_free(p->broken[i]);
+    }
+}
+
 static void pass_over(struct passed_over *p, const struct search *s, const char *name,
                       const struct aioduct_error *error)
 {
-    const char *separator = p->text.bytes == 0 ? "" : "; ";
     bool absent = error->code == AIODUCT_E_PLUGIN_NOT_FOUND;
+    bool broken = false;
+    const char *how = " passed over", *why = error->message;
     if (absent) {
-        ad_text_add(&p->text, "%s%s not found", separator, name);
+        how = " not found";
+        why = NULL;
     } else if (error->code == AIODUCT_E_UNAVAILABLE) {
         const char *colon = strstr(error->message, ": ");
-        ad_text_add(&p->text, "%s%s unavailable (%s)", separator, name,
-                    colon == NULL ? error->message : colon + 2);
-    } else {
-        ad_text_add(&p->text, "%s%s passed over (%s)", separator, name, error->message);
-        if (error->code != AIODUCT_E_PLUGIN_CAPABILITY && say_once(error->message)) {
-            ad_logf(AD_LOG_WARNING, "runtime '%s' passed over: %s", name, error->message);
-        }
+        how = " unavailable";
+        why = colon == NULL ? error->message : colon + 2;
+    } else if (error->code != AIODUCT_E_PLUGIN_CAPABILITY) {
+        broken = keep_warning(p, name, error->message);
     }
+    add_to(&p->all, name, how, why);
+    add_to(&p->rest, name, how, broken ? NULL : why);
     p->news = p->news || !absent || !s->choice.automatic;
     if (p->code == 0 || p->code == AIODUCT_E_PLUGIN_NOT_FOUND) {
         p->code = error->code;
         memcpy(p->hint, error->hint, sizeof p->hint);
+    }
+}
+
+/* Each once: those that are broken in a line of their own, the others together. */
+static void warn_of_broken(const struct passed_over *p)
+{
+    for (unsigned i = 0; i < p->broken_count; i++) {
+        if (ad_plugin_say_once(p->broken[i])) {
+            ad_log(AD_LOG_WARNING, p->broken[i]);
+        }
     }
 }
 
@@ -130,22 +152,29 @@ static int none_can_run(const struct search *s, const struct passed_over *p,
         ad_text_add(&text, "%s%s", i == 0 ? "" : ", ", s->places.directories[i]);
     }
     ad_plugin_fail(error, p->code, "no runtime of '%s' (from %s) can be used: %s%s. Looked in: %s",
-                   s->word, s->source, p->buffer, p->text.full ? "; ..." : "",
+                   s->word, s->source, p->all.buffer, p->all.text.full ? "; ..." : "",
                    looked[0] == '\0' ? "no directory" : looked);
     ad_error_hint(error, "%s", p->hint);
+    if (p->all.text.full) { /* the error has no room for them */
+        warn_of_broken(p);
+    }
     return p->code;
 }
 
 static void report_passed_over(struct passed_over *p, const char *chosen,
                                struct aioduct_runtime_selection *report)
 {
-    if (p->text.bytes == 0) {
+    char line[sizeof report->notice];
+    if (p->all.text.bytes == 0 && !p->all.text.full) {
         return;
     }
-    snprintf(report->notice, sizeof report->notice, "%s%s; using %s", p->buffer,
-             p->text.full ? "; ..." : "", chosen);
-    if (p->news && say_once(report->notice)) {
-        ad_log(AD_LOG_NOTICE, report->notice);
+    snprintf(report->notice, sizeof report->notice, "%s%s; using %s", p->all.buffer,
+             p->all.text.full ? "; ..." : "", chosen);
+    warn_of_broken(p);
+    snprintf(line, sizeof line, "%s%s; using %s", p->rest.buffer, p->rest.text.full ? "; ..." : "",
+             chosen);
+    if (p->news && ad_plugin_say_once(line)) {
+        ad_log(AD_LOG_NOTICE, line);
     }
 }
 
@@ -154,21 +183,25 @@ static int try_list(const struct search *s, const struct ad_plugin **out,
                     struct aioduct_runtime_selection *report, struct aioduct_error *error)
 {
     struct passed_over p = {.news = false};
-    ad_text_init(&p.text, p.buffer, sizeof p.buffer);
-    for (unsigned i = 0; i < s->choice.count; i++) {
+    int code = AIODUCT_E_PLUGIN_NOT_FOUND;
+    ad_text_init(&p.all.text, p.all.buffer, sizeof p.all.buffer);
+    ad_text_init(&p.rest.text, p.rest.buffer, sizeof p.rest.buffer);
+    for (unsigned i = 0; i < s->choice.count && code != 0 && code != -ENOMEM; i++) {
         struct aioduct_error why = {0};
-        int code = try(s, s->choice.names[i], out, &why);
+        code = try(s, s->choice.names[i], out, &why);
         if (code == 0) {
             report_passed_over(&p, (*out)->name, report);
-            return 0;
-        }
-        if (code == -ENOMEM) {
+        } else if (code == -ENOMEM) {
             *error = why;
-            return code;
+        } else {
+            pass_over(&p, s, s->choice.names[i], &why);
         }
-        pass_over(&p, s, s->choice.names[i], &why);
     }
-    return none_can_run(s, &p, error);
+    if (code != 0 && code != -ENOMEM) {
+        code = none_can_run(s, &p, error);
+    }
+    end_passed_over(&p);
+    return code;
 }
 
 /* ---- whose word ---- */
@@ -185,7 +218,7 @@ static const char *word_of_loop(const struct ad_selection *want, char source[512
         snprintf(line, sizeof line,
                  "AIODUCT_RUNTIME is '%.100s', but the application's loop is '%.32s'", env,
                  want->foreign);
-        if (say_once(line)) {
+        if (ad_plugin_say_once(line)) {
             ad_log(AD_LOG_NOTICE, line);
         }
     }
@@ -242,6 +275,15 @@ static void fill_report(struct aioduct_runtime_selection *report, const struct a
             report->abi);
 }
 
+/* Whose word led to @error: a variable or a file may be forgotten. */
+static void say_source(const struct search *s, struct aioduct_error *error)
+{
+    char hint[sizeof error->hint];
+    memcpy(hint, error->hint, sizeof hint);
+    ad_plugin_fail(error, error->code, "%s: %s", s->source, error->message);
+    ad_error_hint(error, "%s", hint);
+}
+
 static int choose(struct search *s, const struct ad_plugin **out,
                   struct aioduct_runtime_selection *report, struct aioduct_error *error)
 {
@@ -249,6 +291,9 @@ static int choose(struct search *s, const struct ad_plugin **out,
     int code;
     if (s->choice.order) {
         code = try(s, s->choice.path != NULL ? NULL : s->choice.names[0], &plugin, error);
+        if (code < 0 && code != -ENOMEM) {
+            say_source(s, error);
+        }
     } else {
         code = try_list(s, &plugin, report, error);
     }
@@ -272,11 +317,7 @@ int ad_runtime_choose(const struct ad_selection *want, const struct ad_plugin **
     ad_plugin_trace("selecting '%s' (from %s)", s.word, s.source);
     int code = ad_choice_parse(s.word, &s.choice, &why);
     if (code < 0) {
-        /* Told apart from what the program itself asked for. */
-        char hint[sizeof why.hint];
-        memcpy(hint, why.hint, sizeof hint);
-        ad_plugin_fail(&why, code, "%s: %s", s.source, why.message);
-        ad_error_hint(&why, "%s", hint);
+        say_source(&s, &why);
     } else {
         code = ad_places_init(&s.places, want->config, &why);
     }

@@ -6,7 +6,9 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -86,4 +88,25 @@ void ad_plugin_trace(const char *format, ...)
     va_end(args);
     clean(line);
     ad_logf(AD_LOG_DEBUG, "plugins: %s", line);
+}
+
+bool ad_plugin_say_once(const char *line)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static uint64_t said[32];
+    static unsigned next;
+    uint64_t hash = 14695981039346656037u;
+    for (const char *c = line; *c != '\0'; c++) {
+        hash = (hash ^ (unsigned char)*c) * 1099511628211u;
+    }
+    pthread_mutex_lock(&lock);
+    bool is_new = true;
+    for (unsigned i = 0; i < sizeof said / sizeof said[0]; i++) {
+        is_new = is_new && said[i] != hash;
+    }
+    if (is_new) {
+        said[next++ % (sizeof said / sizeof said[0])] = hash;
+    }
+    pthread_mutex_unlock(&lock);
+    return is_new;
 }

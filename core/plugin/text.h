@@ -27,6 +27,10 @@ __attribute__((format(printf, 3, 4))) int ad_plugin_fail(struct aioduct_error *e
                                                          const char *format, ...);
 int ad_plugin_fail_memory(struct aioduct_error *error); /* -> -ENOMEM */
 
+/* Is @line news? One that was said before is not said again: programs that make many clients would
+ * repeat it. */
+bool ad_plugin_say_once(const char *line);
+
 /* A step of the loader, at debug level, if AIODUCT_DEBUG lists "plugins". */
 __attribute__((format(printf, 1, 2))) void ad_plugin_trace(const char *format, ...);
 

@@ -467,11 +467,12 @@ static void test_not_found(void **state)
                  0644);
     snprintf(list, sizeof list, "%s:/no/such:%s", first, second);
     loader_choose(&(struct loader_run){.option = "libev", .path = list}, &got);
-    snprintf(want, sizeof want,
-             "runtime 'libev' not found. Tried: built in (no); %s/libaioduct-rt-libev.so (no such "
-             "file); /no/such/libaioduct-rt-libev.so (no such file); %s/libaioduct-rt-libev.so (no "
-             "such file)",
-             first, second);
+    snprintf(
+        want, sizeof want,
+        "runtime 'libev' not found. Tried: built in (no); %s/libaioduct-rt-libev.so (no such "
+        "file); /no/such/libaioduct-rt-libev.so (no such directory); %s/libaioduct-rt-libev.so (no "
+        "such file)",
+        first, second);
     loader_expect(&got, AIODUCT_E_PLUGIN_NOT_FOUND, want,
                   "Install libaioduct-runtime-libev or set AIODUCT_PLUGIN_PATH.");
     loader_expect_text(got.error.message, " Known here: epoll, good.");

@@ -180,19 +180,28 @@ void raw_assert_order(struct raw *r, const char *order)
 
 /* ---- verbs ---- */
 
+/* With the lock it cannot end meanwhile. */
 void raw_push(struct raw *r, const char *text)
 {
-    assert_int_equal(aioduct_exchange_write(r->exchange, text, strlen(text)), strlen(text));
+    int64_t count = (int64_t)strlen(text);
+    pthread_mutex_lock(&r->lock);
+    int64_t taken =
+        r->done_count > 0 ? count : aioduct_exchange_write(r->exchange, text, (size_t)count);
+    pthread_mutex_unlock(&r->lock);
+    assert_int_equal(taken, count);
 }
 
 void raw_push_end(struct raw *r)
 {
-    assert_code(0, aioduct_exchange_write_end(r->exchange));
+    pthread_mutex_lock(&r->lock);
+    int code = r->done_count > 0 ? 0 : aioduct_exchange_write_end(r->exchange);
+    pthread_mutex_unlock(&r->lock);
+    assert_code(0, code);
 }
 
 uint64_t raw_release(struct raw *r)
 {
-    pthread_mutex_lock(&r->lock); /* it cannot end meanwhile */
+    pthread_mutex_lock(&r->lock);
     uint64_t held = r->bytes - r->released;
     r->released += held;
     int code = r->done_count > 0 ? 0 : aioduct_exchange_release(r->exchange, held);

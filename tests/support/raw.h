@@ -49,7 +49,7 @@ bool raw_is_done(struct raw *r);
 /* Is this the order of events so far? */
 void raw_assert_order(struct raw *r, const char *order);
 
-/* All of @text is taken. */
+/* Unless it is done; all of @text is taken. */
 void raw_push(struct raw *r, const char *text);
 void raw_push_end(struct raw *r);
 /* Release all that is held, if it still runs -> how much that was. */

@@ -79,9 +79,10 @@ static void test_all_keys(void **state)
     assert_string_equal(ad_config_runtime(c, &line), "uring,libev");
     assert_int_equal(line, 3);
     assert_int_equal(ad_config_workers(c), 4);
-    assert_string_equal(ad_config_plugin_directory(c, 0), "/opt/one");
-    assert_string_equal(ad_config_plugin_directory(c, 1), "/opt/two");
-    assert_null(ad_config_plugin_directory(c, 2));
+    assert_string_equal(ad_config_plugin_directory(c, 0, &line), "/opt/one");
+    assert_string_equal(ad_config_plugin_directory(c, 1, &line), "/opt/two");
+    assert_int_equal(line, 6);
+    assert_null(ad_config_plugin_directory(c, 2, &line));
     assert_string_equal(ad_config_option(c, AD_KIND_RUNTIME, "uring", "entries"), "256");
     assert_string_equal(ad_config_option(c, AD_KIND_RUNTIME, "my-loop", "a.b"), "x = y#z");
     assert_string_equal(ad_config_option(c, AD_KIND_RUNTIME, "my-loop", "empty"), "");
@@ -96,12 +97,12 @@ static void test_empty(void **state)
     struct ad_config *c = good("");
     assert_null(ad_config_runtime(c, NULL));
     assert_int_equal(ad_config_workers(c), 0);
-    assert_null(ad_config_plugin_directory(c, 0));
+    assert_null(ad_config_plugin_directory(c, 0, NULL));
     ad_config_destroy(c);
     assert_null(ad_config_runtime(NULL, NULL));
     assert_int_equal(ad_config_workers(NULL), 0);
     assert_string_equal(ad_config_path(NULL), "");
-    assert_null(ad_config_plugin_directory(NULL, 0));
+    assert_null(ad_config_plugin_directory(NULL, 0, NULL));
     assert_null(ad_config_option(NULL, AD_KIND_RUNTIME, "a", "b"));
     ad_config_destroy(NULL);
 }
