@@ -13,13 +13,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { JOBS_MAX = 256, SURVEY_SECONDS = 30 };
+enum { JOBS_MAX = 256, SURVEY_SECONDS = 30, TRIES_MAX = 3 };
 
 /* A case that runs. */
 struct job {
     struct ct_process process;
     struct ct_report *report; /* shared with it */
     size_t index;
+    unsigned long lost; /* ct_connections_lost when it was started */
+    unsigned tries;
     bool busy;
 };
 
@@ -159,8 +161,24 @@ static bool start(const struct ct_run *run, struct job *job, size_t index)
         run_without_process(run, index, "no process could be made", true);
         return false;
     }
+    job->tries = job->index == index ? job->tries + 1 : 1;
+    job->lost = ct_connections_lost();
     job->index = index;
     job->busy = true;
+    return true;
+}
+
+/* A failure while the system was out of memory for connections is tried again. */
+static bool is_to_be_repeated(const struct ct_run *run, const struct job *job)
+{
+    struct ct_result *result = &run->results[job->index];
+    if (result->verdict != CT_FAILED || job->tries >= TRIES_MAX ||
+        ct_connections_lost() == job->lost) {
+        return false;
+    }
+    free(result->text);
+    free(result->output);
+    *result = (struct ct_result){.verdict = CT_NONE};
     return true;
 }
 
@@ -191,8 +209,9 @@ static void run_jobs(const struct ct_run *run, struct job *jobs, unsigned count)
         for (unsigned i = 0; i < count; i++) {
             if (jobs[i].busy && ct_process_is_over(&jobs[i].process)) {
                 take_result(run, &jobs[i]);
-                jobs[i].busy = false;
-                busy--;
+                jobs[i].busy =
+                    is_to_be_repeated(run, &jobs[i]) && start(run, &jobs[i], jobs[i].index);
+                busy -= !jobs[i].busy;
             }
         }
         while (told < run->count && run->results[told].verdict != CT_NONE) {
@@ -220,6 +239,7 @@ static int run_cases(const struct ct_run *run)
     if (jobs != NULL && reports != MAP_FAILED) {
         for (unsigned i = 0; i < count; i++) {
             jobs[i].report = &reports[i];
+            jobs[i].index = SIZE_MAX;
         }
         run_jobs(run, jobs, count);
         code = 0;
@@ -259,7 +279,8 @@ static void add(struct ct_run *run, struct ct_instance instance)
     const struct aioduct_kit_options *options = run->options;
     if ((options->only != NULL && !matches_any(&instance, options->only)) ||
         (options->skip != NULL && matches_any(&instance, options->skip)) ||
-        (run->facts->connector_alone && !is_about_connector(instance.test))) {
+        (run->facts->connector_alone && !is_about_connector(instance.test)) ||
+        (options->path == NULL && strcmp(instance.group->name, "file") == 0)) {
         return;
     }
     run->instances[run->count++] = instance;

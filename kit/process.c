@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -128,4 +129,27 @@ char *ct_process_output(struct ct_process *process)
     }
     close(process->output);
     return text;
+}
+
+/* Two lines "TcpExt: ...": names and values. */
+unsigned long ct_connections_lost(void)
+{
+    static char names[8192], values[8192];
+    FILE *file = fopen("/proc/net/netstat", "re");
+    unsigned long count = 0;
+    if (file == NULL) {
+        return 0;
+    }
+    if (fgets(names, sizeof names, file) != NULL && fgets(values, sizeof values, file) != NULL) {
+        char *rest_n = NULL, *rest_v = NULL;
+        const char *name = strtok_r(names, " \n", &rest_n);
+        const char *value = strtok_r(values, " \n", &rest_v);
+        while (name != NULL && value != NULL && strcmp(name, "TCPAbortOnMemory") != 0) {
+            name = strtok_r(NULL, " \n", &rest_n);
+            value = strtok_r(NULL, " \n", &rest_v);
+        }
+        count = name == NULL || value == NULL ? 0 : strtoul(value, NULL, 10);
+    }
+    fclose(file);
+    return count;
 }

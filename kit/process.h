@@ -30,6 +30,9 @@ int ct_process_start(struct ct_process *process, unsigned timeout_s, void (*work
 void ct_process_wait(uint64_t deadline_ns);
 /* Is it over? Then nothing of it is left, and .status is set. */
 bool ct_process_is_over(struct ct_process *process);
+/* How often this system has ended a connection because it had no memory for it: then a case that
+ * failed meanwhile says nothing of the plugin. */
+unsigned long ct_connections_lost(void);
 /* What it printed, to be freed, or NULL. Closes .output. */
 char *ct_process_output(struct ct_process *process);
 

@@ -48,6 +48,24 @@ const struct ct_rule ct_rules[] = {
      "log gets one line and a level of AIODUCT_LOG_*; error gets a negative code and says "
      "why",
      "The user sees half a sentence, or none"},
+    {"PL-12",
+     "A shared object of this machine that loads by its path with RTLD_NOW and has "
+     "aioduct_plugin_entry_1. Loading it runs nothing that is seen: no thread, no "
+     "descriptor, no signal's handling",
+     "The loader refuses it; a program that only lists its runtimes changes"},
+    {"PL-13",
+     "The file exports its entry alone, and does not need libaioduct: what it needs of "
+     "the core comes in the host table",
+     "Symbols of two plugins meet; it loads a second core"},
+    {"PL-14",
+     "The file has one note, which says the same as descriptor and tables: ABI, the minor "
+     "that is needed, runtime, poll, local, connector",
+     "It is chosen for what it cannot do"},
+    {"PL-15",
+     "Linked with -z relro, -z now, -z noexecstack; no text relocations, no static "
+     "thread-local storage, no run path but below $ORIGIN; its SONAME, if it has one, is "
+     "its file's name",
+     "It fails late, or in a program with many libraries, or is an attacker's way in"},
     {"RT-1",
      "open answers 0 or a negative code, and then has said why by error, has left "
      "nothing, and close is not called. A foreign loop of a kind that it cannot adopt is "

@@ -3,7 +3,7 @@
  * A layer in one file: it sits on the runtime's connector, or on another layer, hands everything on
  * as it is, and counts. Build it with
  *
- *   cc -std=c11 -fPIC -shared -fvisibility=hidden -Wl,-z,defs count.c \
+ *   cc -std=c11 -fPIC -shared -fvisibility=hidden -Wl,-z,defs,-z,now count.c \
  *      $(pkg-config --cflags aioduct) -o libaioduct-cx-count.so
  *
  * and run any aioduct program with AIODUCT_PLUGIN_PATH=$PWD AIODUCT_CONNECTOR=count and

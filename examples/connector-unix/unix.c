@@ -3,7 +3,7 @@
  * A layer in one file: whatever host is dialled, the connection goes to a unix-domain socket. Build
  * it with
  *
- *   cc -std=c11 -fPIC -shared -fvisibility=hidden -Wl,-z,defs unix.c \
+ *   cc -std=c11 -fPIC -shared -fvisibility=hidden -Wl,-z,defs,-z,now unix.c \
  *      $(pkg-config --cflags aioduct) -o libaioduct-cx-unix.so
  *
  * and run any aioduct program with AIODUCT_PLUGIN_PATH=$PWD AIODUCT_CONNECTOR=unix and a

@@ -2,7 +2,7 @@
 /*
  * A runtime on GLib's GMainContext: one of its own, or one of the application. Build it with
  *
- *   cc -std=gnu11 -fPIC -shared -fvisibility=hidden -Wl,-z,defs glibrt.c \
+ *   cc -std=gnu11 -fPIC -shared -fvisibility=hidden -Wl,-z,defs,-z,now glibrt.c \
  *      $(pkg-config --cflags --libs aioduct-readiness glib-2.0) -o libaioduct-rt-glibrt.so
  *
  * and run any aioduct program with AIODUCT_PLUGIN_PATH=$PWD AIODUCT_RUNTIME=glibrt, or give a

@@ -2,7 +2,7 @@
 /*
  * A runtime on libuv: a uv_loop_t of its own for each instance. Build it with
  *
- *   cc -std=gnu11 -fPIC -shared -fvisibility=hidden -Wl,-z,defs uvrt.c \
+ *   cc -std=gnu11 -fPIC -shared -fvisibility=hidden -Wl,-z,defs,-z,now uvrt.c \
  *      $(pkg-config --cflags --libs aioduct-readiness libuv) -o libaioduct-rt-uvrt.so
  *
  * and run any aioduct program with AIODUCT_PLUGIN_PATH=$PWD AIODUCT_RUNTIME=uvrt.

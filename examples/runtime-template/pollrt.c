@@ -2,7 +2,7 @@
 /*
  * A whole runtime in one file, over poll(2): the starting point for one of your own. Build it with
  *
- *   cc -std=c11 -fPIC -shared -fvisibility=hidden -Wl,-z,defs pollrt.c \
+ *   cc -std=c11 -fPIC -shared -fvisibility=hidden -Wl,-z,defs,-z,now pollrt.c \
  *      $(pkg-config --cflags --libs aioduct-readiness) -o libaioduct-rt-pollrt.so
  *
  * and run any aioduct program with AIODUCT_PLUGIN_PATH=$PWD AIODUCT_RUNTIME=pollrt.
