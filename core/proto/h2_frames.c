@@ -73,6 +73,27 @@ static const char *flood_of(uint8_t type)
                                                  : "flood: too many frames of unknown types";
 }
 
+/* A frame that carries nothing. false: it is one too many. */
+static bool spend(struct ad_h2_frames *frames, struct ad_h2_offence *offence)
+{
+    frames->budget -= ODD_FRAME;
+    if (frames->budget >= 0) {
+        return true;
+    }
+    frames->budget = 0;
+    return refuse(offence, NGHTTP2_ENHANCE_YOUR_CALM, flood_of(frames->head[3]));
+}
+
+/* A DATA frame with @count bytes of a body: padding is none. */
+static bool check_data(struct ad_h2_frames *frames, uint32_t count, struct ad_h2_offence *offence)
+{
+    if (count > 0) {
+        ad_h2_frames_earn(frames, count);
+        return true;
+    }
+    return (frames->head[4] & NGHTTP2_FLAG_END_STREAM) != 0 || spend(frames, offence);
+}
+
 /* A whole frame header was read. false: it offends. */
 static bool check(struct ad_h2_frames *frames, struct ad_h2_offence *offence)
 {
@@ -91,19 +112,21 @@ static bool check(struct ad_h2_frames *frames, struct ad_h2_offence *offence)
     if (frames->continuations > CONTINUATIONS_MAX) {
         return refuse(offence, NGHTTP2_ENHANCE_YOUR_CALM, flood_of(type));
     }
-    if (type == NGHTTP2_DATA && length > 0) {
-        ad_h2_frames_earn(frames, length);
+    if (type == NGHTTP2_DATA && length > 0 && (head[4] & NGHTTP2_FLAG_PADDED) != 0) {
+        frames->padded = true;
         return true;
     }
-    if (type == NGHTTP2_DATA && (head[4] & NGHTTP2_FLAG_END_STREAM) != 0) {
-        return true;
-    }
-    frames->budget -= ODD_FRAME;
-    if (frames->budget < 0) {
-        frames->budget = 0;
-        return refuse(offence, NGHTTP2_ENHANCE_YOUR_CALM, flood_of(type));
-    }
-    return true;
+    return type == NGHTTP2_DATA ? check_data(frames, length, offence) : spend(frames, offence);
+}
+
+/* The first byte of a padded DATA frame's payload. More padding than frame is nghttp2's to refuse.
+ */
+static bool check_padding(struct ad_h2_frames *frames, uint8_t padding,
+                          struct ad_h2_offence *offence)
+{
+    uint32_t rest = frames->payload_left - 1;
+    frames->padded = false;
+    return check_data(frames, rest > padding ? rest - padding : 0, offence);
 }
 
 size_t ad_h2_frames_scan(struct ad_h2_frames *frames, const uint8_t *bytes, size_t count,
@@ -112,6 +135,9 @@ size_t ad_h2_frames_scan(struct ad_h2_frames *frames, const uint8_t *bytes, size
     size_t at = 0, frame_at = 0;
     offence->text = NULL;
     while (at < count) {
+        if (frames->padded && !check_padding(frames, bytes[at], offence)) {
+            return frame_at;
+        }
         if (frames->payload_left > 0) {
             size_t skip = frames->payload_left < count - at ? frames->payload_left : count - at;
             frames->payload_left -= (uint32_t)skip;

@@ -25,6 +25,7 @@ struct ad_h2_frames {
     uint8_t head_bytes;
     bool began; /* the first frame was seen */
     uint8_t continuations;
+    bool padded; /* the next byte says how much of this DATA frame is padding */
     uint32_t payload_left;
     int64_t budget; /* see h2_frames.c */
 };

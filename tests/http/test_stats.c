@@ -212,7 +212,8 @@ static void test_waiters_of_all_workers(void **state)
     for (int i = 0; i < 10; i++) {
         results[i] = tester_submit(t, request);
     }
-    while (stats_of(t).exchanges_failed < 6 && stats_of(t).waiters <= 4) {
+    while (stats_of(t).exchanges_failed < 6 || stats_of(t).waiters < 4) {
+        assert_true(stats_of(t).exchanges_failed <= 6);
         test_pause_ms(1);
     }
     assert_int_equal(stats_of(t).waiters, 4);

@@ -205,6 +205,8 @@ static void test_floods(void **state)
 {
     (void)state;
     check_flood("DATA 1 ", "empty DATA frames");
+    check_flood("FRAME 0 8 1 03000000", "empty DATA frames"); /* of padding alone */
+    check_flood("FRAME 0 8 1 00", "empty DATA frames");
     check_flood("PRIORITY 1", "PRIORITY frames");
     check_flood("WINDOW_UPDATE 1 1", "WINDOW_UPDATE frames");
     check_flood("WINDOW_UPDATE 0 1", "WINDOW_UPDATE frames");
