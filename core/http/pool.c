@@ -221,6 +221,23 @@ static uint64_t acquire_ns(const struct aioduct_exchange *ex)
     return ex->acquire_by_ns > now_ns ? ex->acquire_by_ns - now_ns : 1;
 }
 
+static bool is_earlier(const struct aioduct_exchange *a, const struct aioduct_exchange *b)
+{
+    return a->start_ns != b->start_ns ? a->start_ns < b->start_ns : a->number < b->number;
+}
+
+/* One that has waited its turn before goes before those that have not, and many of them in the
+ * order in which they came to the client, whatever order they come back in. */
+static void queue_again(struct aioduct_exchange *ex, struct ad_origin *origin)
+{
+    struct ad_list *it = origin->queued.next;
+    while (it != &origin->queued && ad_pool_waiter_of(it)->again &&
+           is_earlier(ad_pool_waiter_of(it), ex)) {
+        it = it->next;
+    }
+    ad_list_push_back(it, &ex->wait_node); /* before it */
+}
+
 static void enqueue(struct aioduct_exchange *ex, struct ad_origin *origin)
 {
     struct ad_engine *engine = ex->engine;
@@ -231,7 +248,7 @@ static void enqueue(struct aioduct_exchange *ex, struct ad_origin *origin)
     ad_stats_add(&engine->stats, AD_STAT_MISSES, ex->passed ? 0 : 1);
     origin->queued_count++;
     if (ex->again) {
-        ad_list_push_front(&origin->queued, &ex->wait_node); /* it has waited its turn before */
+        queue_again(ex, origin);
     } else {
         ad_list_push_back(&origin->queued, &ex->wait_node);
     }
@@ -239,11 +256,13 @@ static void enqueue(struct aioduct_exchange *ex, struct ad_origin *origin)
     ad_pool_mark(origin);
 }
 
-/* Is there room in the client's queue? Counted in if so. */
-static bool join_queue(struct ad_engine *engine)
+/* Is there room in the client's queue? Counted in if so. What was accepted once is not refused when
+ * it comes back, or moves to another loop. */
+static bool join_queue(const struct aioduct_exchange *ex)
 {
+    struct ad_engine *engine = ex->engine;
     unsigned before = atomic_fetch_add_explicit(engine->waiting, 1, memory_order_relaxed);
-    if (before < engine->settings->waiters_max) {
+    if (before < engine->settings->waiters_max || ex->again || ex->passed) {
         return true;
     }
     atomic_fetch_sub_explicit(engine->waiting, 1, memory_order_relaxed);
@@ -271,7 +290,7 @@ void ad_pool_acquire(struct aioduct_exchange *ex)
         assign(ex, conn);
         return;
     }
-    if (!join_queue(engine)) {
+    if (!join_queue(ex)) {
         ad_exchange_failf(ex, AIODUCT_E_LIMIT, AIODUCT_PHASE_QUEUE,
                           "waiters_max: %u requests are queued already",
                           engine->settings->waiters_max);

@@ -48,7 +48,7 @@ static int64_t take(struct ad_push *push, const void *bytes, size_t count)
     if (taken > 0 && ad_buf_append(&push->bytes, bytes, taken) < 0) {
         return -ENOMEM;
     }
-    push->short_of_room = taken < count;
+    push->short_of_room = push->short_of_room || taken < count;
     return (int64_t)taken;
 }
 
