@@ -68,6 +68,27 @@ void ad_log(int level, const char *message)
     }
 }
 
+void ad_log_topic(const char *format, ...)
+{
+    char raw[LINE_BYTES], line[LINE_BYTES];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(raw, sizeof raw, format, args);
+    va_end(args);
+    (void)ad_log_open(NULL);
+    ad_escape(line, sizeof line, raw, strlen(raw));
+    pthread_mutex_lock(&lock);
+    const struct sink to_program = program, to_file = file;
+    pthread_mutex_unlock(&lock);
+    bool heard = to_program.fn != NULL && to_program.level_max >= AD_LOG_DEBUG;
+    if (heard) {
+        to_program.fn(AD_LOG_DEBUG, line, to_program.user);
+    }
+    if (to_file.fn != NULL || !heard) {
+        ad_log_write(AD_LOG_DEBUG, line, NULL);
+    }
+}
+
 void ad_logf(int level, const char *format, ...)
 {
     char line[LINE_BYTES];

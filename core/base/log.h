@@ -31,9 +31,17 @@ __attribute__((format(printf, 2, 3))) void ad_logf(int level, const char *format
 /* Do what AIODUCT_LOG says; later calls repeat the first one's result. -> 0 | -EINVAL, -errno:
  * @error (may be NULL) names the variable. Thread: any */
 int ad_log_open(struct aioduct_error *error);
+/**
+ * A line that AIODUCT_DEBUG asks for by a topic (ad_env_debug): to the log of AIODUCT_LOG, whatever
+ * its level, and to the program's if it listens at debug level; if there is neither, to standard
+ * error. Thread: any
+ */
+__attribute__((format(printf, 1, 2))) void ad_log_topic(const char *format, ...);
 /* Does AIODUCT_LOG_SECRETS=1 ask for credentials and queries? Thread: any */
 bool ad_log_secrets(void);
 /* [log.c] A second sink, for the life of the process. */
 void ad_log_set_file(ad_log_fn fn, int level_max);
+/* [log_file.c] The line as that sink writes it. */
+void ad_log_write(int level, const char *message, void *user);
 
 #endif

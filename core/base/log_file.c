@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The log that a user asks for by AIODUCT_LOG: one write a line, so that threads and processes
- * that share the file do not mix theirs. */
+/* What a user asks for by AIODUCT_LOG and AIODUCT_DEBUG: one write a line, so that threads and
+ * processes that share the file do not mix theirs. */
 #include "base/environment.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -21,7 +21,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct aioduct_error result;
 static int fd = STDERR_FILENO; /* open as long as the process */
 
-static void write_line(int level, const char *message, void *user)
+void ad_log_write(int level, const char *message, void *user)
 {
     char line[2200]; /* the message's 2048 and what goes before it */
     struct timespec now;
@@ -49,10 +49,32 @@ static int level_of(struct ad_slice name)
     return ad_slice_case_equal(name, ad_slice_of("warning")) ? AD_LOG_WARNING : -1;
 }
 
+/* A misspelt topic would be silence, which looks like nothing to tell. */
+static void check_topics(void)
+{
+    const char *value = ad_env_get("AIODUCT_DEBUG");
+    struct ad_slice list = ad_slice_of(value == NULL ? "" : value);
+    while (list.bytes > 0 && result.code == 0) {
+        const char *comma = memchr(list.p, ',', list.bytes);
+        size_t part = comma == NULL ? list.bytes : (size_t)(comma - list.p);
+        struct ad_slice topic = ad_slice_trim((struct ad_slice){list.p, part});
+        if (topic.bytes > 0 && !ad_slice_case_equal(topic, ad_slice_of("plugins")) &&
+            !ad_slice_case_equal(topic, ad_slice_of("calls"))) {
+            ad_error_set(&result, -EINVAL, AIODUCT_PHASE_SETUP, "AIODUCT_DEBUG: no topic '%.*s'",
+                         topic.bytes > 40 ? 40 : (int)topic.bytes, topic.p);
+            ad_error_hint(&result, "plugins, calls");
+        }
+        part += comma != NULL;
+        list.p += part;
+        list.bytes -= part;
+    }
+}
+
 static void open_once(void)
 {
     const char *value = ad_env_get("AIODUCT_LOG");
-    if (value == NULL || value[0] == '\0') {
+    check_topics();
+    if (value == NULL || value[0] == '\0' || result.code < 0) {
         return;
     }
     const char *colon = strchr(value, ':');
@@ -73,7 +95,7 @@ static void open_once(void)
             return;
         }
     }
-    ad_log_set_file(write_line, level);
+    ad_log_set_file(ad_log_write, level);
 }
 
 int ad_log_open(struct aioduct_error *error)

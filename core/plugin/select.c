@@ -57,6 +57,10 @@ static int try(const struct search *s, const char *name, const struct ad_plugin 
 {
     *out = NULL;
     int code = try_silently(s, name, out, error);
+    if (code < 0) {
+        ad_plugin_trace("'%s' cannot be used: %s", name == NULL ? s->choice.path : name,
+                        error->message);
+    }
     if (s->want->on_tried != NULL) {
         s->want->on_tried(name == NULL ? s->choice.path : name, *out, code, error, s->want->user);
     }
@@ -270,6 +274,7 @@ static void fill_report(struct aioduct_runtime_selection *report, const struct a
     snprintf(report->abi, sizeof report->abi, "%u.%u", plugin->descriptor->abi_major,
              plugin->descriptor->abi_minor_built);
     ad_text_copy(report->source, sizeof report->source, source);
+    ad_plugin_trace("selected %s (%s)", report->name, report->origin);
     ad_logf(AD_LOG_INFO, "runtime %s%s%s (from %s; %s; abi %s)", report->name,
             report->version[0] == '\0' ? "" : " ", report->version, source, plugin->origin,
             report->abi);

@@ -79,7 +79,7 @@ int ad_plugin_fail_memory(struct aioduct_error *error)
 void ad_plugin_trace(const char *format, ...)
 {
     char line[1024];
-    if (!ad_log_enabled(AD_LOG_DEBUG) || !ad_env_debug("plugins")) {
+    if (!ad_env_debug("plugins")) {
         return;
     }
     va_list args;
@@ -87,7 +87,7 @@ void ad_plugin_trace(const char *format, ...)
     vsnprintf(line, sizeof line, format, args);
     va_end(args);
     clean(line);
-    ad_logf(AD_LOG_DEBUG, "plugins: %s", line);
+    ad_log_topic("plugins: %s", line);
 }
 
 bool ad_plugin_say_once(const char *line)

@@ -31,7 +31,7 @@ int ad_plugin_fail_memory(struct aioduct_error *error); /* -> -ENOMEM */
  * repeat it. */
 bool ad_plugin_say_once(const char *line);
 
-/* A step of the loader, at debug level, if AIODUCT_DEBUG lists "plugins". */
+/* A step of the loader, if AIODUCT_DEBUG lists "plugins". */
 __attribute__((format(printf, 1, 2))) void ad_plugin_trace(const char *format, ...);
 
 #endif

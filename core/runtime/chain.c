@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "plugin/config.h"
+#include "runtime/calls.h"
 #include "runtime/loop_private.h"
 
 #include <errno.h>
@@ -463,7 +464,7 @@ static int open_one(struct ad_cx *cx, struct aioduct_error *error)
         cx->lower.flags = flags_from(loop, cx + 1);
     }
     ad_loop_plugin_error_clear(loop);
-    int code = cx->table->open(cx->state, &cx->host, loop->rt);
+    int code = cx->table->open(cx->state, &cx->host, ad_calls_rt(loop->plugin, loop->rt));
     if (code < 0) {
         return open_failed(cx, code, error);
     }
@@ -506,7 +507,8 @@ int ad_chain_prepare(struct ad_loop *loop, const struct ad_chain *chain,
     for (unsigned i = 0; i < chain->count; i++) {
         struct ad_cx *cx = &loop->chain[loop->cx_count++];
         cx->loop = loop;
-        cx->plugin = chain->plugins[i];
+        cx->plugin =
+            ad_calls_is(loop->plugin, chain->plugins[i]) ? loop->plugin : chain->plugins[i];
         cx->table = &cx->plugin->connector;
     }
     if (loop->chain[chain->count - 1].table->flags & AIODUCT_CX_LAYER) {

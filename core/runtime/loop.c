@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "plugin/config.h"
+#include "runtime/calls.h"
 #include "runtime/loop_private.h"
 
 #include <errno.h>
@@ -372,7 +373,11 @@ int ad_loop_open(const struct ad_loop_params *params, struct ad_loop **out,
     if (loop == NULL) {
         return ad_error_set(error, -ENOMEM, AIODUCT_PHASE_SETUP, "out of memory");
     }
-    loop->plugin = plugin;
+    loop->plugin = ad_calls_plugin(plugin);
+    if (loop->plugin == NULL) {
+        ad_free(loop);
+        return ad_error_set(error, -ENOMEM, AIODUCT_PHASE_SETUP, "out of memory");
+    }
     loop->config = params->config;
     loop->host = host_template;
     loop->host.ctx = loop;

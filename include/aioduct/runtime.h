@@ -167,10 +167,12 @@ typedef void (*aioduct_log_fn)(int level, const char *message, void *user);
 
 /**
  * Where the library's messages go; NULL: nowhere, the default. The library never prints by itself:
- * only AIODUCT_LOG=LEVEL[:FILE] in the environment makes it write (to standard error without FILE),
+ * only the environment makes it write: AIODUCT_LOG=LEVEL[:FILE] (to standard error without FILE),
  * beside what @log gets. A level: error, warn, notice, info, debug, trace. Messages are one line of
  * UTF-8 without control bytes. Credentials, cookies, userinfo and queries are left out, unless
- * AIODUCT_LOG_SECRETS=1. An AIODUCT_LOG that cannot be followed fails the creation of clients.
+ * AIODUCT_LOG_SECRETS=1. AIODUCT_DEBUG=plugins,calls adds what these topics tell: to @log if it
+ * listens at level 4, to where AIODUCT_LOG writes at whatever level, and if there is neither, to
+ * standard error. One of these variables that cannot be followed fails the creation of clients.
  * Thread:  any. @log may be called from any thread, inside any call into the library, until another
  * is set and every client created before is gone; it calls nothing of the library.
  */

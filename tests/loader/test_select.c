@@ -263,14 +263,20 @@ static void test_trace(void **state)
     struct loader_run run = {.option = "good", .path = first};
     loader_choose(&run, &got);
     loader_expect_no_text(got.log, "4 ");
-    run.debug = "runtime-calls,plugins";
+    run.debug = "calls,plugins";
     loader_choose(&run, &got);
     loader_expect_text(got.log, "4 plugins: selecting 'good' (from option)\n");
     loader_expect_text(got.log, "4 plugins: place 1: ");
     loader_expect_text(got.log, ": note abi=1.0 needs=0 name=good\n");
     loader_expect_text(got.log, ": dlopen\n");
     loader_expect_text(got.log, "4 plugins: good: probe says 0\n");
-    run.debug = "runtime-calls";
+    loader_expect_text(got.log, "4 plugins: selected good (");
+    run.option = "nonesuch,good";
+    loader_choose(&run, &got);
+    loader_expect_text(got.log, "4 plugins: 'nonesuch' cannot be used: runtime 'nonesuch' not");
+    loader_expect_text(got.log, "4 plugins: selected good (");
+    run.option = "good";
+    run.debug = "calls";
     loader_choose(&run, &got);
     loader_expect_no_text(got.log, "4 ");
 }
