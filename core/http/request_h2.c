@@ -20,12 +20,12 @@ static bool is(struct ad_slice name, const char *other)
     return ad_slice_case_equal(name, ad_slice_of(other));
 }
 
-/* What HTTP/2 has no use for, or says in another place. */
+/* What HTTP/2 has no use for. Host, Content-Length, Transfer-Encoding and Expect are not among a
+ * request's fields, whoever sets them: they are told apart when they are added. */
 static bool is_dropped(const struct ad_field *field)
 {
-    static const char *const names[] = {
-        "Connection",     "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade",
-        "HTTP2-Settings", "Host",       "Content-Length"};
+    static const char *const names[] = {"Connection", "Keep-Alive", "Proxy-Connection", "Upgrade",
+                                        "HTTP2-Settings"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (is(field->name, names[i])) {
             return true;

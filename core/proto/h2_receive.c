@@ -124,15 +124,12 @@ static void malformed(struct ad_h2 *h2, struct ad_h2_stream *s, const char *what
     ad_h2_reset(h2, id, AD_H2_PROTOCOL_ERROR);
 }
 
+/* A 101, which HTTP/2 does not have, nghttp2 takes for no status. */
 static void deliver_interim(struct ad_h2 *h2, struct ad_h2_stream *s,
                             const struct aioduct_head *head)
 {
     struct aioduct_error error;
     int32_t id = s->id;
-    if (head->status == 101) {
-        malformed(h2, s, "101 Switching Protocols, which HTTP/2 does not have");
-        return;
-    }
     if (s->interim_count == h2->limits->interim_max) {
         ad_error_set(&error, AIODUCT_E_LIMIT, AIODUCT_PHASE_HEAD,
                      "more than %u interim responses (interim_max)", h2->limits->interim_max);

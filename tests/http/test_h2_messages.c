@@ -54,26 +54,52 @@ static void test_wire(void **state)
     client(t);
     struct h2peer *h2 = h2peer_script(t, "< SETTINGS\nserve\n");
     struct aioduct_request *q = tester_request(t, "POST", peer_url(t->peer, "/a?b=c"));
+    char *authority = test_format("localhost:%d", peer_port(t->peer));
+    assert_code(0, aioduct_request_header_add(q, "Host", authority));
     assert_code(0, aioduct_request_header_add(q, "X-Mixed", "Value"));
     assert_code(0, aioduct_request_header_add(q, "Connection", "close, te"));
     assert_code(0, aioduct_request_header_add(q, "Keep-Alive", "timeout=5"));
     assert_code(0, aioduct_request_header_add(q, "Proxy-Connection", "keep-alive"));
+    assert_code(0, aioduct_request_header_add(q, "HTTP2-Settings", "AAMAAABkAAQAAP__"));
+    assert_code(0, aioduct_request_header_add(q, "Transfer-Encoding", "chunked"));
     assert_code(0, aioduct_request_header_add(q, "TE", "gzip, Trailers"));
     assert_code(0, aioduct_request_header_add(q, "Cookie", "a=b"));
     assert_code(0, aioduct_request_trailer_add(q, "X-Sum", "42"));
     assert_code(0, aioduct_request_body_copy(q, "hello", 5));
     assert_answer(tester_perform(t, q), 200);
     assert_int_equal(get(t)->info.reused, 0); /* Connection: close was heeded all the same */
-    char *wanted = test_format("HEADERS 1 | :method: POST | :scheme: %s | :authority: localhost:%d"
+    char *wanted = test_format("HEADERS 1 | :method: POST | :scheme: %s | :authority: %s"
                                " | :path: /a?b=c | accept: */* | trailer: x-sum | x-mixed: Value"
                                " | te: trailers | cookie: a=b | user-agent: test/1\n",
-                               t->tls ? "https" : "http", peer_port(t->peer));
+                               t->tls ? "https" : "http", authority);
+    free(authority);
     const char *log = h2peer_log(h2, 0);
     print_message("%s", log);
     bool found = strstr(log, wanted) != NULL;
     free(wanted);
     assert_true(found);
     assert_non_null(strstr(log, "DATA 1 5 hello\nHEADERS 1 end | x-sum: 42\n"));
+}
+
+static void test_wire_of_a_length(void **state)
+{
+    struct tester *t = *state;
+    t->options.user_agent = "";
+    client(t);
+    struct h2peer *h2 = h2peer_script(t, "< SETTINGS\nserve\n");
+    struct aioduct_request *q = request(t, "PUT");
+    assert_code(0, aioduct_request_authority(q, "Other.example:99"));
+    assert_code(0, aioduct_request_header_add(q, "Content-Length", "5"));
+    assert_code(0, aioduct_request_header_add(q, "TE", "gzip"));
+    assert_code(0, aioduct_request_header_set(q, "Accept", ""));
+    assert_code(0, aioduct_request_header_add(q, "Cookie", "a=b; c=d"));
+    assert_code(0, aioduct_request_body_copy(q, "hello", 5));
+    assert_answer(tester_perform(t, q), 200);
+    const char *log = h2peer_log(h2, 0);
+    print_message("%s", log);
+    assert_non_null(strstr(log, "HEADERS 1 | :method: PUT | :scheme: http | :authority: "
+                                "other.example:99 | :path: / | content-length: 5"
+                                " | cookie: a=b; c=d\n"));
 }
 
 static void test_push(void **state)
@@ -337,6 +363,8 @@ int main(void)
         HTTP_CASES("C50: interim answers, then the final one; 101 is an error", test_interim),
         HTTP_CASES("C21: a body waits for the 100; 417 is asked again without", test_expect),
         HTTP_CASES("C47: a request is on the wire as HTTP/2 has it", test_wire),
+        HTTP_CASE("C47: a body's length and another Host are on the wire as HTTP/2 has them",
+                  test_wire_of_a_length),
         HTTP_CASE("C48: a push ends the connection", test_push),
         HTTP_CASE("C7: trailers wait behind a paused body", test_trailers_behind_pause),
         HTTP_CASE("C7: trailers come at a full window", test_trailers_at_full_window),

@@ -133,6 +133,8 @@ static void test_connect(void **state)
         t, "< SETTINGS\n? HEADERS 1\n< HEADERS 1 | :status: 200 | content-length: 3\n" ECHO);
     struct aioduct_request *request = pushed(tunnel(t));
     assert_code(0, aioduct_request_header_set(request, "Accept", ""));
+    /* C47: what a tunnel may name, and HTTP/2 does not have. */
+    assert_code(0, aioduct_request_header_add(request, "Upgrade", "other"));
     echo(t, raw_submit(t, request));
     check_wire(h2, "HEADERS 1 | :method: CONNECT | :authority: example.org:80");
     assert_non_null(strstr(h2peer_log(h2, 0), ":authority: example.org:80\n"));
@@ -541,7 +543,7 @@ int main(void)
     static const struct CMUnitTest cases[] = {
         HTTP_CASES("C50: Extended CONNECT goes after the setting, then bytes go both ways",
                    test_extended),
-        HTTP_CASES("C2, C50: behind 2xx to CONNECT bytes go both ways", test_connect),
+        HTTP_CASES("C2, C47, C50: behind 2xx to CONNECT bytes go both ways", test_connect),
         HTTP_CASE("C50: other requests go beside it", test_beside_others),
         HTTP_CASES("C50: its body goes out behind the answer, as it is", test_pull),
         HTTP_CASES("C50: Extended CONNECT fails where it is not offered", test_not_offered),

@@ -37,37 +37,36 @@ static void check_malformed(const char *request, const char *frames, const char 
 static void test_malformed_heads(void **state)
 {
     static const char *const heads[][2] = {
-        {"| a: b", "head: malformed response: no :status"},
-        {"| :status: 200 | :status: 200", "head: malformed response: field \":status\""},
-        {"| a: b | :status: 200", "head: malformed response: field \":status\""},
-        {"| :status: 20", "head: malformed response: field \":status\""},
-        {"| :status: 2000", "head: malformed response: field \":status\""},
-        {"| :status: abc", "head: malformed response: field \":status\""},
-        {"| :status: 099", "head: malformed response: the status is not one of three digits"},
-        {"| :status: 200 | :path: /", "head: malformed response: field \":path\""},
-        {"| :status: 200 | Upper: a", "head: malformed response: field \"Upper\""},
-        {"| :status: 200 | connection: close", "head: malformed response: field \"connection\""},
-        {"| :status: 200 | keep-alive: 1", "head: malformed response: field \"keep-alive\""},
-        {"| :status: 200 | proxy-connection: a", "malformed response: field \"proxy-connection\""},
+        {"| a: b", "no :status"},
+        {"| :status: 200 | :status: 200", "field \":status\""},
+        {"| a: b | :status: 200", "field \":status\""},
+        {"| :status: 20", "field \":status\""},
+        {"| :status: 2000", "field \":status\""},
+        {"| :status: abc", "field \":status\""},
+        {"| :status: 099", "the status is not one of three digits"},
+        {"| :status: 200 | :path: /", "field \":path\""},
+        {"| :status: 200 | Upper: a", "field \"Upper\""},
+        {"| :status: 200 | connection: close", "field \"connection\""},
+        {"| :status: 200 | keep-alive: 1", "field \"keep-alive\""},
+        {"| :status: 200 | proxy-connection: a", "field \"proxy-connection\""},
         {"| :status: 200 | transfer-encoding: chunked", "field \"transfer-encoding\""},
-        {"| :status: 200 | upgrade: h2c", "head: malformed response: field \"upgrade\""},
-        {"| :status: 200 | te: gzip", "head: malformed response: field \"te\""},
-        {"| :status: 200 | a b: c", "head: malformed response: field \"a b\""},
-        {"| :status: 200 | a: b\x01", "head: malformed response: field \"a\""},
-        {"| :status: 200 | content-length: -1", "malformed response: field \"content-length\""},
+        {"| :status: 200 | upgrade: h2c", "field \"upgrade\""},
+        {"| :status: 200 | te: gzip", "field \"te\""},
+        {"| :status: 200 | a b: c", "field \"a b\""},
+        {"| :status: 200 | a: b\x01", "field \"a\""},
+        {"| :status: 200 | content-length: -1", "field \"content-length\""},
         {"| :status: 200 | content-length: 1 | content-length: 1", "field \"content-length\""},
-        {"| :status: 101 | a: b", "head: malformed response: "},
-        {"end | :status: 103", "head: malformed response: no :status"},
-        {"end | :status: 200 | content-length: 1", "head: malformed response: "},
+        {"| :status: 101 | a: b", "field \":status\""},
+        {"end | :status: 103", "no :status"},
+        {"end | :status: 200 | content-length: 1", "no :status, a length that cannot be"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
-        char *frame = NULL;
-        const char *reason = heads[i][1];
+        char *frame = NULL, *wanted = NULL;
         assert_true(asprintf(&frame, "HEADERS 1 %s", heads[i][0]) > 0);
-        /* A reason that is cut at its front is looked for anywhere. */
-        check_malformed("get", frame,
-                        strncmp(reason, "head:", 5) == 0 ? reason : "head: malformed");
+        assert_true(asprintf(&wanted, "head: malformed response: %s", heads[i][1]) > 0);
+        check_malformed("get", frame, wanted);
+        free(wanted);
         free(frame);
     }
 }
