@@ -33,8 +33,8 @@ struct ct_signals {
 };
 void ct_signals_now(struct ct_signals *signals);
 
-/* Of the calling thread. */
-uint64_t ct_cpu_ns(void);
-long ct_switches(void); /* voluntary ones: how often it slept */
+uint64_t ct_cpu_ns(void); /* of all threads */
+/* Voluntary ones of the calling thread: how often it slept. */
+long ct_switches(void);
 
 #endif

@@ -27,7 +27,11 @@ int ct_rig_open_on(struct ct_rig *rig, const struct aioduct_foreign *foreign)
     rig->rt = ct_block_new(subject->rt->rt);
     rig->setup = true;
     mark("open");
+    int errors = atomic_load(&rig->errors);
     int code = subject->rt->open(rig->rt, rig->given, foreign);
+    if (code < 0 && atomic_load(&rig->errors) == errors) {
+        ct_violation(rig, "RT-1: open answered %d and did not say why", code);
+    }
     if (code == 0 && subject->cx != NULL) {
         mark("connector open");
         rig->cx = ct_block_new(subject->cx->cx);
@@ -80,7 +84,9 @@ void ct_check(struct ct_rig *rig)
     if (count > CT_VIOLATIONS) {
         ct_say("... and %u more", count - CT_VIOLATIONS);
     }
-    ct_say("the last callbacks:");
+    if (rig->event_count > 0) {
+        ct_say("the last callbacks:");
+    }
     unsigned first = rig->event_count > CT_EVENTS ? rig->event_count - CT_EVENTS : 0;
     for (unsigned i = first; i < rig->event_count; i++) {
         const struct ct_event *event = &rig->events[i % CT_EVENTS];

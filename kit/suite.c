@@ -6,16 +6,17 @@
 #include <string.h>
 
 /* In the order in which a plugin is made: what comes first is the cause of what fails later. */
-#define GROUPS(X)                                                                                \
-    X(file)                                                                                      \
-    X(plugin)                                                                                    \
-    X(open)                                                                                      \
-    X(task)                                                                                      \
-    X(block_on)                                                                                  \
-    X(wake)                                                                                      \
-    X(turn)                                                                                      \
-    X(pollfd) X(timer) X(connect) X(recv) X(send) X(close) X(crowd) X(options) X(signal) X(fail) \
-        X(fork) X(idle)
+#define GROUPS(X) \
+    X(file)       \
+    X(plugin)     \
+    X(open)       \
+    X(task)       \
+    X(block_on)   \
+    X(wake)       \
+    X(turn)       \
+    X(pollfd)     \
+    X(timer)      \
+    X(connect) X(recv) X(send) X(close) X(crowd) X(options) X(signal) X(fail) X(fork) X(idle)
 
 #define DECLARE(name) extern const struct ct_group ct_group_##name;
 GROUPS(DECLARE)

@@ -217,6 +217,39 @@ static void another_thread_drives_a_poll_runtime_and_not_a_local_one(struct ct_c
     assert_int_equal(here->runs, 2);
 }
 
+static void *open_drive_and_end(void *arg)
+{
+    struct elsewhere *elsewhere = arg;
+    elsewhere->turn = ct_rig_open(elsewhere->rig);
+    if (elsewhere->turn == 0) {
+        elsewhere->root = ct_task_new(elsewhere->rig, wake_self_once, NULL);
+        elsewhere->block_on = ct_block_on(elsewhere->rig, elsewhere->root);
+    }
+    return NULL;
+}
+
+/* What the thread had of its own is gone; the instance is not. */
+static void the_thread_that_opened_and_drove_may_end(struct ct_case *c)
+{
+    struct elsewhere elsewhere = {&c->rig, NULL, -1, -1};
+    pthread_t thread;
+    if (!ct_subject()->any_thread) {
+        ct_skip("tasks of this runtime are bound to the thread that opened it");
+    }
+    assert_int_equal(pthread_create(&thread, NULL, open_drive_and_end, &elsewhere), 0);
+    pthread_join(thread, NULL);
+    assert_int_equal(elsewhere.turn, 0);
+    assert_int_equal(elsewhere.block_on, 0);
+    c->rig.driver = (unsigned long)pthread_self();
+    struct ct_task *task = ct_task_new(&c->rig, never_ready, NULL);
+    struct ct_timer *timer = ct_timer_new(&c->rig, NULL, NULL);
+    assert_int_equal(ct_spawn(task), 0);
+    assert_int_equal(ct_sleep(timer, ct_now(&c->rig) + 1000000), 0);
+    ct_run_for(&c->rig, 3);
+    assert_int_equal(timer->fires, 1);
+    assert_int_equal(task->runs, 1);
+}
+
 static const struct ct_test cases[] = {
     CT_CASE(a_root_that_is_ready_at_once_ends_block_on, "RT-5"),
     CT_CASE(a_task_wakes_the_root, "RT-5"),
@@ -224,6 +257,7 @@ static const struct ct_test cases[] = {
     CT_CASE(other_tasks_survive_block_on_and_go_on_in_the_next, "RT-5"),
     CT_CASE(block_on_and_turn_are_refused_inside_every_callback, "RT-6"),
     CT_CASE(another_thread_drives_a_poll_runtime_and_not_a_local_one, "RT-7", "RT-11", "RT-4"),
+    CT_BARE_CASE(the_thread_that_opened_and_drove_may_end, "RT-7"),
 };
 
 CT_GROUP(block_on, 0)

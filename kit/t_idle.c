@@ -3,7 +3,12 @@
 #include "case.h"
 #include "proc.h"
 
-enum { WINDOW_MS = 300, TURNS_MAX = 5, SWITCHES_MAX = 20, CPU_NS_MAX = 30000000 };
+enum {
+    WINDOW_MS = 300,
+    TURNS_MAX = 5,
+    SWITCHES_MAX = 20,
+    CPU_NS_MAX = WINDOW_MS * 10000 /* 1 % */
+};
 
 static void expect_idleness(struct ct_case *c)
 {

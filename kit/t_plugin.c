@@ -3,9 +3,15 @@
 #include "case.h"
 #include "proc.h"
 
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void load(enum ct_loaded wanted)
@@ -172,6 +178,9 @@ static void the_probe_runs_on_any_thread(struct ct_case *c)
     }
 }
 
+/* What a host table of minor 0 has. */
+enum { HOST_BYTES_MIN = offsetof(struct aioduct_host, get_interface) + sizeof(void *) };
+
 static void use_rig(struct ct_case *c)
 {
     ct_listen(&c->listener, AF_INET);
@@ -185,15 +194,17 @@ static void use_rig(struct ct_case *c)
     ct_close_and_wait(stream);
 }
 
-/* Nobody reads past the size that is written in the table. */
+/* A core of minor 0: nobody reads past the size that is written in its table. */
 static void the_host_table_may_end_where_its_size_says(struct ct_case *c)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     char *pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert_true(pages != MAP_FAILED);
     assert_int_equal(mprotect(pages + page, page, PROT_NONE), 0);
-    struct aioduct_host *host = (struct aioduct_host *)(pages + page) - 1;
-    *host = c->rig.host;
+    struct aioduct_host *host = (struct aioduct_host *)(void *)(pages + page - HOST_BYTES_MIN);
+    memcpy(host, &c->rig.host, HOST_BYTES_MIN);
+    host->size = HOST_BYTES_MIN;
+    host->abi_minor = 0;
     c->rig.given = host;
     use_rig(c);
     ct_rig_close(&c->rig);
@@ -215,6 +226,71 @@ static void a_host_that_has_grown_is_no_trouble(struct ct_case *c)
     ct_rig_close(&c->rig);
 }
 
+/* ---- a kernel that lacks something ---- */
+
+enum { NO_FILTER = 3 };
+
+/* From now on @call answers @code in this process. */
+static bool forbid(long call, int code)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)call, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ((uint32_t)code & SECCOMP_RET_DATA)),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof filter / sizeof filter[0], filter};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+/* In a child: the probe answers, and what it answers is so. */
+static _Noreturn void live_without(struct ct_case *c, long call, int code)
+{
+    if (!forbid(call, code)) {
+        _exit(NO_FILTER);
+    }
+    struct aioduct_probe probe;
+    probe_into(c, &probe);
+    if (!is_answer(&probe)) {
+        ct_fail("without system call %ld (%s) the probe answers %d, and its reason is \"%s\"", call,
+                strerror(code), probe.code, probe.reason);
+    }
+    if (probe.code == 0) {
+        int opened = ct_rig_open(&c->rig); /* the rig sees to it that it says why not */
+        ct_say("without system call %ld (%s) open answers %d", call, strerror(code), opened);
+        ct_check(&c->rig);
+    }
+    _exit(0);
+}
+
+/* As in a container that forbids it, or on an old kernel: an answer, and no crash. */
+static void a_kernel_that_lacks_something_is_no_crash(struct ct_case *c)
+{
+    static const long calls[] = {SYS_io_uring_setup, SYS_epoll_create1, SYS_eventfd2,
+                                 SYS_timerfd_create};
+    static const int codes[] = {ENOSYS, EPERM};
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        for (size_t j = 0; j < sizeof codes / sizeof codes[0]; j++) {
+            pid_t child = ct_fork();
+            assert_true(child >= 0);
+            if (child == 0) {
+                live_without(c, calls[i], codes[j]);
+            }
+            int status = 0;
+            assert_int_equal(waitpid(child, &status, 0), child);
+            if (WIFSIGNALED(status)) {
+                ct_fail("without system call %ld (%s) the process is ended: %s", calls[i],
+                        strerror(codes[j]), strsignal(WTERMSIG(status)));
+            }
+            if (WEXITSTATUS(status) == NO_FILTER) {
+                ct_skip("this system does not let a process filter its system calls");
+            }
+            assert_int_equal(WEXITSTATUS(status), 0);
+        }
+    }
+}
+
 static const struct ct_test cases[] = {
     CT_FILE_CASE(the_descriptor_says_what_it_is, "PL-1"),
     CT_PLUGIN_CASE(unknown_interfaces_are_not_offered, "PL-2"),
@@ -224,6 +300,7 @@ static const struct ct_test cases[] = {
     CT_PLUGIN_CASE(the_probe_says_yes_or_why_not_twice, "PL-5"),
     CT_PLUGIN_CASE(the_probe_leaves_no_trace, "PL-5"),
     CT_PLUGIN_CASE(the_probe_runs_on_any_thread, "PL-5"),
+    CT_BARE_CASE(a_kernel_that_lacks_something_is_no_crash, "PL-5", "RT-1"),
     CT_BARE_CASE(the_host_table_may_end_where_its_size_says, "PL-4"),
     CT_BARE_CASE(a_host_that_has_grown_is_no_trouble, "PL-4"),
 };

@@ -106,9 +106,10 @@ static void run_load(struct ct_case *c, unsigned threads, unsigned wakes, bool p
     }
 }
 
+/* A million of them. */
 static void no_wake_from_sixteen_threads_is_lost(struct ct_case *c)
 {
-    run_load(c, 16, ct_scaled(20000), false);
+    run_load(c, 16, ct_scaled(62500), false);
 }
 
 /* The loop sleeps and wakes in between. */

@@ -199,6 +199,9 @@ static int glib_open(void *state, const struct aioduct_host *host,
             : aioduct_readiness_check_foreign(host, foreign, "glibrt", "g_main_context_iteration",
                                               (void (*)(void))g_main_context_iteration);
     if (code < 0) {
+        if (foreign == NULL) {
+            host->error(host->ctx, code, "no free descriptors for a GMainContext");
+        }
         return code;
     }
     rt->context = foreign == NULL ? g_main_context_new() : g_main_context_ref(foreign->loop);

@@ -6,6 +6,8 @@
 #include <aioduct/plugin/plugin.h>
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -123,7 +125,11 @@ static int epoll_open(void *opaque, const struct aioduct_host *host,
     }
     rt->fd = epoll_create1(EPOLL_CLOEXEC);
     if (rt->fd < 0) {
-        return -errno;
+        int code = -errno;
+        char text[96];
+        snprintf(text, sizeof text, "epoll_create1: %s", strerror(-code));
+        host->error(host->ctx, code, text);
+        return code;
     }
     rt->loop.wake.backend = &rt->wake;
     rt->loop.clock.backend = &rt->clock;

@@ -4,6 +4,8 @@
 #include "readiness/readiness.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <time.h>
@@ -382,6 +384,15 @@ void ad_readiness_sleep_cancel(void *rt, struct aioduct_timer *timer, void *time
 /* What a receive reads into at first; a flow that fills it makes it grow (stream.c). */
 #define SCRATCH_BYTES 65536
 
+/* -> @code, and the host knows what it is about */
+static int refuse(const struct aioduct_host *host, int code, const char *what)
+{
+    char text[128];
+    snprintf(text, sizeof text, "%s: %s", what, strerror(-code));
+    host->error(host->ctx, code, text);
+    return code;
+}
+
 int ad_readiness_open(struct ad_readiness *loop, const struct ad_readiness_ops *ops,
                       const struct aioduct_host *host)
 {
@@ -395,14 +406,15 @@ int ad_readiness_open(struct ad_readiness *loop, const struct ad_readiness_ops *
     ad_timers_init(&loop->timers, host);
     loop->scratch = host->alloc(host->ctx, NULL, SCRATCH_BYTES, 0);
     if (loop->scratch == NULL) {
-        return -ENOMEM;
+        return refuse(host, -ENOMEM, "the receive buffer");
     }
     loop->scratch_bytes = SCRATCH_BYTES;
     int code = open_wake(loop);
     if (code < 0) {
         host->alloc(host->ctx, loop->scratch, 0, 0);
+        return refuse(host, code, "the descriptor that wakes the loop");
     }
-    return code;
+    return 0;
 }
 
 void ad_readiness_close(struct ad_readiness *loop)
