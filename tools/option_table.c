@@ -400,8 +400,12 @@ const struct option_entry option_entries[] = {
          "print FORMAT (@FILE holds it) after each transfer, with %{variables}"),
 
     GROUP("Connection"),
+    TEXT(0, "abstract-unix-socket", abstract_socket, "NAME",
+         "connect to this socket of the abstract namespace, whatever the host"),
     LIST(0, "connect-to", connect_to, "HOST1:PORT1:HOST2:PORT2",
          "dial HOST2:PORT2 for HOST1:PORT1"),
+    TEXT(0, "connector", connector, "LIST",
+         "plugins that make connections: names or paths, the outermost first; none"),
     CALL(0, "http1.1", on_http1_1, NULL, "HTTP/1.1 only"),
     CALL(0, "http2", on_http2, NULL, "HTTP/2 over TLS if the server has it, else 1.1: the default"),
     CALL(0, "http2-prior-knowledge", on_http2_prior_knowledge, NULL,
@@ -415,6 +419,8 @@ const struct option_entry option_entries[] = {
          "addresses to use for HOST:PORT; the last rule counts"),
     TEXT(0, "runtime", runtime, "NAME",
          "event runtime: uring, libev, libevent, epoll, a list, auto or a path"),
+    TEXT(0, "unix-socket", unix_socket, "PATH",
+         "connect to this unix-domain socket, whatever the host"),
 
     GROUP("Limits"),
     CALL(0, "connect-timeout", on_connect_timeout, "SECONDS", "for name, TCP and TLS together"),

@@ -57,11 +57,13 @@ struct options {
     int max_time_ms;        /* -m; 0: none */
     int connect_timeout_ms; /* --connect-timeout; 0: the default */
     struct strings resolve, connect_to;
-    int family;            /* 0, 4, 6 */
-    const char *write_out; /* -w */
-    const char *interface; /* --interface */
-    const char *runtime;   /* --runtime */
-    int version;           /* AIODUCT_HTTP_*: --http1.1, --http2, --http2-prior-knowledge */
+    int family;                                /* 0, 4, 6 */
+    const char *write_out;                     /* -w */
+    const char *interface;                     /* --interface */
+    const char *runtime;                       /* --runtime */
+    const char *connector;                     /* --connector */
+    const char *unix_socket, *abstract_socket; /* --unix-socket, --abstract-unix-socket */
+    int version; /* AIODUCT_HTTP_*: --http1.1, --http2, --http2-prior-knowledge */
     bool show_version, show_help;
 };
 

@@ -49,7 +49,8 @@ static int show_table(const char *wanted)
     struct aioduct_error error = {0};
     struct aioduct_runtime_selection chosen = {.size = sizeof chosen};
     printf("%-10s %-7s %-17s %-5s %-9s %s\n", "NAME", "STATUS", "CAPS", "ABI", "VERSION", "FROM");
-    if (aioduct_runtime_list(1, show_row, NULL, &error) < 0) {
+    if (aioduct_runtime_list(1, show_row, NULL, &error) < 0 ||
+        aioduct_connector_list(1, show_row, NULL, &error) < 0) {
         plugins_complain(&error);
         return EXIT_USAGE;
     }
@@ -98,6 +99,11 @@ static int show_json(const char *wanted)
     int count = 0;
     fputs("{\n  \"runtimes\": [", stdout);
     int code = aioduct_runtime_list(1, json_row, &count, &error);
+    fputs("\n  ],\n  \"connectors\": [", stdout);
+    count = 0;
+    if (code == 0) {
+        code = aioduct_connector_list(1, json_row, &count, &error);
+    }
     fputs("\n  ],\n", stdout);
     if (code == 0) {
         code = aioduct_runtime_select(wanted, &chosen, &error);

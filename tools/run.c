@@ -8,6 +8,7 @@
 
 #include <aioduct/aioduct.h>
 #include <arpa/inet.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -99,13 +100,28 @@ static const char *const *reversed(const struct strings *list, struct strings *o
     return out->items;
 }
 
+/* The library's one word for both kinds of names. */
+static const char *unix_socket(const struct options *o, char out[PATH_MAX])
+{
+    bool abstract = o->abstract_socket != NULL;
+    const char *name = abstract ? o->abstract_socket : o->unix_socket;
+    if (name == NULL) {
+        return NULL;
+    }
+    snprintf(out, PATH_MAX, "%s%s", abstract ? "@" : name[0] == '@' ? "./" : "", name);
+    return out;
+}
+
 static int make_client(struct run *run)
 {
+    char socket_name[PATH_MAX];
     const struct options *o = run->options;
     struct aioduct_client_options c = AIODUCT_CLIENT_OPTIONS_INIT;
     struct aioduct_error error = {0};
     struct strings resolve = {0};
     c.runtime = o->runtime;
+    c.connectors = o->connector;
+    c.unix_socket = unix_socket(o, socket_name);
     c.binding = AIODUCT_BINDING_LOCAL; /* one thread, whatever the configuration says of workers */
     c.family = o->family == 4   ? AIODUCT_FAMILY_IPV4
                : o->family == 6 ? AIODUCT_FAMILY_IPV6

@@ -8,7 +8,7 @@
 /* What one transfer leaves behind for -w; strings are borrowed, but for the head. */
 struct transfer_record {
     const char *url, *given_url, *method, *runtime, *runtime_origin, *file, *referer;
-    char peer_address[64], local_address[64], protocol[16], tls_version[16], tls_cipher[64];
+    char peer_address[128], local_address[128], protocol[16], tls_version[16], tls_cipher[64];
     int status, version, peer_port, local_port, exit_code, connects, replays;
     size_t index;
     uint64_t head_bytes, body_bytes, upload_bytes, request_bytes, connection;

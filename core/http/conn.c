@@ -72,7 +72,7 @@ static void on_step(struct ad_transport *t, const struct ad_dial_step *step)
     };
     struct ad_conn *conn = ad_transport_owner(t);
     struct aioduct_event more = {.count = step->count, .code = step->code};
-    char address[INET6_ADDRSTRLEN] = "";
+    char address[AD_ADDR_TEXT_BYTES] = "";
     if (!ad_event_wanted(conn->engine)) {
         return;
     }

@@ -74,7 +74,7 @@ enum ad_conn_state {
 struct ad_conn_info {
     bool tls_resumed;
     char tls_version[16], tls_cipher[64];
-    char peer_address[INET6_ADDRSTRLEN], local_address[INET6_ADDRSTRLEN];
+    char peer_address[AD_ADDR_TEXT_BYTES], local_address[AD_ADDR_TEXT_BYTES];
     int peer_port, local_port;
     struct ad_transport_times times;   /* when it was opened */
     uint64_t wire_sent, wire_received; /* as of ad_conn_wire_fill */
@@ -142,7 +142,7 @@ void ad_conn_room_changed(struct ad_conn *conn);
 void ad_conn_calm(struct ad_conn *conn);
 /* Ask the transport and keep the answer, while there is a transport (conn_info.c). */
 void ad_conn_info_fill(struct ad_conn *conn);
-/* A sockaddr of @count bytes as text, INET6_ADDRSTRLEN bytes of it; unchanged if it is neither
+/* A sockaddr of @count bytes as text, AD_ADDR_TEXT_BYTES bytes of it; unchanged if it is neither
  * family. */
 void ad_conn_address_text(const uint8_t *bytes, uint32_t count, char *text, int *port);
 /* The bytes that it has moved so far, if anybody has asked about it before. */

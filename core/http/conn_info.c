@@ -23,6 +23,9 @@ void ad_conn_address_text(const uint8_t *bytes, uint32_t count, char *text, int 
         const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address;
         inet_ntop(AF_INET6, &v6->sin6_addr, text, INET6_ADDRSTRLEN);
         *port = ntohs(v6->sin6_port);
+    } else if (address.ss_family == AF_UNIX) {
+        struct ad_addr local = {.storage = address, .bytes = count};
+        ad_addr_text(&local, text);
     }
 }
 

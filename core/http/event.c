@@ -47,17 +47,22 @@ const char *aioduct_close_reason_name(enum aioduct_close_reason reason)
 
 /* ---- the log ---- */
 
-/* "192.0.2.1:80", "[2001:db8::1]:80" */
-static const char *endpoint(const struct aioduct_event *e, char text[80])
+/* "192.0.2.1:80", "[2001:db8::1]:80", "unix:/run/some.sock"; a connector that finds its own way has
+ * nothing but the host. */
+static const char *endpoint(const struct aioduct_event *e, char text[AD_ADDR_TEXT_BYTES])
 {
     bool v6 = strchr(e->address, ':') != NULL;
-    snprintf(text, 80, "%s%s%s:%d", v6 ? "[" : "", e->address, v6 ? "]" : "", e->address_port);
+    if (e->address_port == 0) {
+        return e->address[0] == '\0' ? e->host : e->address;
+    }
+    snprintf(text, AD_ADDR_TEXT_BYTES, "%s%s%s:%d", v6 ? "[" : "", e->address, v6 ? "]" : "",
+             e->address_port);
     return text;
 }
 
 static void log_conn(const struct aioduct_event *e)
 {
-    char what[512], where[80];
+    char what[512], where[AD_ADDR_TEXT_BYTES];
     switch (e->kind) {
     case AIODUCT_EVENT_DIAL:
         snprintf(what, sizeof what, "%s:%d", e->host, e->port);

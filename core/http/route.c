@@ -271,7 +271,10 @@ struct ad_route ad_routes_resolve(const struct ad_routes *routes, const char *ho
 {
     struct ad_route route = {.host = host, .port = port};
     const struct ad_route_rule *rule = find(routes->resolve, routes->resolve_count, host, port);
-    if (rule != NULL) {
+    if (routes->local.bytes > 0) {
+        route.addrs = &routes->local;
+        route.addr_count = 1;
+    } else if (rule != NULL) {
         route.addrs = rule->addrs;
         route.addr_count = rule->addr_count;
     }

@@ -23,6 +23,7 @@ struct ad_route_rule {
 struct ad_routes {
     struct ad_route_rule *resolve, *connect_to;
     size_t resolve_count, connect_to_count;
+    struct ad_addr local; /* of a unix-domain socket that all go to; bytes 0: none */
 };
 
 struct ad_route {

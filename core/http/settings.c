@@ -440,6 +440,10 @@ int ad_settings_init(struct ad_settings *settings, const struct aioduct_client_o
     if (code == 0) {
         code = ad_routes_init(&settings->routes, o.resolve, o.connect_to, error);
     }
+    if (code == 0 && o.unix_socket != NULL &&
+        ad_addr_parse_unix(o.unix_socket, &settings->routes.local) < 0) {
+        code = bad(error, "unix_socket", "a path, or @ and a name, of at most 107 bytes");
+    }
     if (code == 0) {
         code = take_agent(settings, o.user_agent, error);
     }

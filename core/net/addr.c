@@ -6,9 +6,12 @@
 #include <errno.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 static int parse_zone(const char *zone, uint32_t *out)
 {
@@ -54,6 +57,45 @@ int ad_addr_parse(const char *text, uint16_t port, struct ad_addr *out)
     return 0;
 }
 
+int ad_addr_parse_unix(const char *path, struct ad_addr *out)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    size_t bytes = strlen(path);
+    bool abstract = path[0] == '@';
+    if (bytes <= abstract || bytes >= sizeof un.sun_path) {
+        return -EINVAL;
+    }
+    memcpy(un.sun_path, path, bytes);
+    un.sun_path[0] = abstract ? '\0' : path[0];
+    *out = (struct ad_addr){
+        .bytes = (uint32_t)(offsetof(struct sockaddr_un, sun_path) + bytes + !abstract)};
+    memcpy(&out->storage, &un, sizeof un);
+    return 0;
+}
+
+/* Bytes of an abstract name are shown as they are, unless they would break a line. */
+static void unix_text(const struct ad_addr *addr, char *out)
+{
+    struct sockaddr_un un;
+    memcpy(&un, &addr->storage, sizeof un);
+    size_t head = offsetof(struct sockaddr_un, sun_path);
+    size_t bytes = addr->bytes > head ? addr->bytes - head : 0;
+    bytes = bytes < sizeof un.sun_path ? bytes : sizeof un.sun_path;
+    if (bytes > 0 && un.sun_path[0] != '\0') {
+        bytes = strnlen(un.sun_path, bytes);
+    } else if (bytes > 0) {
+        un.sun_path[0] = '@';
+    }
+    if (bytes == 0) {
+        return; /* it has no name */
+    }
+    for (size_t i = 0; i < bytes; i++) {
+        unsigned char c = (unsigned char)un.sun_path[i];
+        un.sun_path[i] = c < 0x20 || c == 0x7f ? '?' : un.sun_path[i];
+    }
+    snprintf(out, AD_ADDR_TEXT_BYTES, "unix:%.*s", (int)bytes, un.sun_path);
+}
+
 const char *ad_addr_text(const struct ad_addr *addr, char *out)
 {
     out[0] = '\0';
@@ -61,6 +103,8 @@ const char *ad_addr_text(const struct ad_addr *addr, char *out)
         struct sockaddr_in sin;
         memcpy(&sin, &addr->storage, sizeof sin);
         inet_ntop(AF_INET, &sin.sin_addr, out, AD_ADDR_TEXT_BYTES);
+    } else if (addr->storage.ss_family == AF_UNIX) {
+        unix_text(addr, out);
     } else if (addr->storage.ss_family == AF_INET6) {
         struct sockaddr_in6 sin6;
         memcpy(&sin6, &addr->storage, sizeof sin6);

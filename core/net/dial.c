@@ -19,6 +19,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #define DELAY_DEFAULT_MS 250
@@ -67,6 +68,7 @@ struct ad_dial {
     bool refused;                 /* a peer said no: that tells nothing about the way to it */
     int code;                     /* of the attempt that says best why it failed, 0: none did */
     const struct ad_addr *failed; /* that one's address */
+    char said[160];               /* what a connector says of it */
 
     struct aioduct_socket_config config; /* but for the address */
     struct ad_addr local;                /* bytes 0: any */
@@ -147,10 +149,14 @@ static void fail_resolve(struct ad_dial *d, int code, const char *detail)
 
 static void fail_connect(struct ad_dial *d)
 {
-    char text[AD_ADDR_TEXT_BYTES];
+    char text[AD_ADDR_TEXT_BYTES], where[AD_ADDR_TEXT_BYTES + 4] = "";
     struct ad_dial_result result = {.code = d->code};
-    ad_error_set(&result.error, d->code, AIODUCT_PHASE_CONNECT, "connect to %s port %u (%s): %s",
-                 d->host, d->port, ad_addr_text(d->failed, text), aioduct_error_text(d->code));
+    if (ad_addr_text(d->failed, text)[0] != '\0') {
+        snprintf(where, sizeof where, " (%s)", text);
+    }
+    ad_error_set(&result.error, d->code, AIODUCT_PHASE_CONNECT, "connect to %s port %u%s: %s%s%s%s",
+                 d->host, d->port, where, aioduct_error_text(d->code),
+                 d->said[0] != '\0' ? " (" : "", d->said, d->said[0] != '\0' ? ")" : "");
     result.error.safe_to_retry = 1;
     answer(d, &result);
 }
@@ -192,13 +198,15 @@ static void note_failure(struct ad_dial *d, const struct ad_addr *addr, int code
     if (d->code == 0 || is_local_reason(d->code) || !is_local_reason(code)) {
         d->code = code;
         d->failed = addr;
+        snprintf(d->said, sizeof d->said, "%s", ad_loop_plugin_error(d->loop));
     }
+    ad_loop_plugin_error_clear(d->loop);
 }
 
 static void note_winner(struct ad_dial *d, int family)
 {
     struct ad_dial_history *history = d->history;
-    if (history == NULL) {
+    if (history == NULL || (family != AF_INET6 && family != AF_INET)) {
         return;
     }
     bool other_was_worse = family != d->first_family && !d->refused;
@@ -272,8 +280,10 @@ static int try_address(struct ad_dial *d, const struct ad_addr *addr)
     }
     d->refs++;
     tell(d, &(struct ad_dial_step){AD_DIAL_CONNECT, .addr = addr});
-    d->config.addr = (const struct sockaddr *)(const void *)&addr->storage;
+    bool by_name = addr->bytes == 0;
+    d->config.addr = by_name ? NULL : (const struct sockaddr *)(const void *)&addr->storage;
     d->config.addr_bytes = addr->bytes;
+    ad_loop_plugin_error_clear(d->loop);
     code = ad_stream_connect(a->stream, &d->config);
     if (code < 0) {
         ad_stream_close(a->stream);
@@ -487,8 +497,32 @@ static uint64_t resolution_delay_ns_of(const struct ad_dial_params *p)
     return ms < 0 ? 0 : (uint64_t)(ms == 0 ? RESOLUTION_DELAY_MS : ms) * 1000000u;
 }
 
+/* One place to go to that no look-up would have found. */
+static int begin_at(struct ad_dial *d, const struct ad_addr *addr)
+{
+    struct candidates *c = &d->candidates[V4];
+    c->addrs = ad_alloc(sizeof *c->addrs);
+    if (c->addrs == NULL) {
+        return -ENOMEM;
+    }
+    c->addrs[c->count++] = *addr;
+    d->resolved_ns = ad_loop_now_ns(d->loop);
+    if (d->resolved_ns_out != NULL) {
+        *d->resolved_ns_out = d->resolved_ns;
+    }
+    ad_loop_at_turn_end(d->loop, &d->begin);
+    return 0;
+}
+
 static int begin(struct ad_dial *d, const struct ad_dial_params *p)
 {
+    static const struct ad_addr by_name; /* no bytes of address at all */
+    if (p->addrs == NULL && ad_loop_dials_by_name(d->loop)) {
+        return begin_at(d, &by_name);
+    }
+    if (p->addr_count == 1 && p->addrs[0].storage.ss_family == AF_UNIX) {
+        return begin_at(d, p->addrs);
+    }
     if (p->addrs != NULL) {
         if (p->addr_count > 0) {
             set_turn(d, p->addrs[0].storage.ss_family);

@@ -26,7 +26,7 @@ struct ad_dial_step {
         AD_DIAL_CONNECT_FAILED, /* it failed with code */
         AD_DIAL_CONNECTED       /* it won: on_done follows */
     } kind;
-    const struct ad_addr *addr; /* borrowed for the call */
+    const struct ad_addr *addr; /* borrowed for the call; no bytes: dialled by the host's name */
     unsigned count;
     int code;
 };
@@ -44,7 +44,9 @@ struct ad_dial_params {
     uint16_t port;
     enum aioduct_family family;
     const struct aioduct_socket_options *socket; /* borrowed until the end */
-    const struct ad_addr *addrs; /* overrides (--resolve): no look-up; NULL: look up @host */
+    /* Overrides (--resolve), or one unix-domain socket: no look-up. NULL: look up @host, unless the
+     * loop dials by name. */
+    const struct ad_addr *addrs;
     size_t addr_count;
     uint32_t attempt_delay_ms;       /* 250 if 0 (RFC 8305 section 5), bounded to 10..2,000 */
     int resolution_delay_ms;         /* 50 if 0 (RFC 8305 section 3); negative: none */

@@ -21,12 +21,16 @@ struct ad_addr {
     uint32_t bytes;
 };
 
-#define AD_ADDR_TEXT_BYTES 64 /* longest IPv6 text with a zone, and the NUL */
+#define AD_ADDR_TEXT_BYTES 120 /* longest path of a unix-domain socket, with "unix:" and the NUL */
 /* Numeric IPv4 (dotted quad) or IPv6 (with an optional zone), no brackets -> 0, or -EINVAL. */
 int ad_addr_parse(const char *text, uint16_t port, struct ad_addr *out);
 /* Is @host numeric, localhost or no name at all, so that nobody needs to be asked? */
 bool ad_host_is_known(const char *host);
-/* The address without its port; "" for an unknown family. @out holds AD_ADDR_TEXT_BYTES. -> @out */
+/* "/path", or "@name" in the abstract namespace, of a unix-domain socket -> 0, or -EINVAL: empty,
+ * or longer than there is room for. */
+int ad_addr_parse_unix(const char *path, struct ad_addr *out);
+/* The address without its port, "unix:/path", "unix:@abstract"; "" for an unknown family. @out
+ * holds AD_ADDR_TEXT_BYTES. -> @out */
 const char *ad_addr_text(const struct ad_addr *addr, char *out);
 
 #define AD_RESOLVE_ADDRS_MAX 32 /* addresses of one name that are kept: a race never needs more */

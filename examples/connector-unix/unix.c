@@ -42,6 +42,14 @@ struct unix_stream {
 
 /* ---- from above ---- */
 
+/* Nobody above knows the path: a connect that failed says it. */
+static void say_where(const struct unix_cx *c, int code)
+{
+    if (code < 0 && code != -ECANCELED) {
+        c->host->error(c->host->ctx, code, c->shown);
+    }
+}
+
 /* The dial is the same, but for where it goes. The address has to stay until the completion (CX-4);
  * it is the instance's, and outlives every stream. */
 static int unix_connect(void *cx, struct aioduct_stream *stream, void *state,
@@ -54,6 +62,7 @@ static int unix_connect(void *cx, struct aioduct_stream *stream, void *state,
     mine.addr = (const struct sockaddr *)(const void *)&c->address;
     mine.addr_bytes = c->address_bytes;
     int code = c->lower->connect(c->host->ctx, stream, &mine);
+    say_where(c, code);
     if (code == AIODUCT_PENDING) {
         *(struct unix_stream *)state = (struct unix_stream){.cx = c, .stream = stream};
     }
@@ -117,13 +126,12 @@ static void on_data(void *state, const void *slice, size_t bytes)
     s->cx->host->on_data(s->cx->host->ctx, s->stream, slice, bytes);
 }
 
-/* Nobody above knows the path: a connect that failed says it (PL-11). */
 static void on_done(void *state, int op, int code, size_t bytes)
 {
     const struct unix_stream *s = state;
     const struct aioduct_host *host = s->cx->host;
-    if (op == AIODUCT_OP_CONNECT && code < 0 && code != -ECANCELED) {
-        host->error(host->ctx, code, s->cx->shown);
+    if (op == AIODUCT_OP_CONNECT) {
+        say_where(s->cx, code);
     }
     host->on_done(host->ctx, s->stream, op, code, bytes);
 }

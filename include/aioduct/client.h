@@ -177,6 +177,11 @@ struct aioduct_client_options {
      * (libaioduct-cx-NAME.so) and absolute paths, commas between, the outermost first; "": none.
      * NULL: AIODUCT_CONNECTOR, config file, none. */
     const char *connectors;
+
+    /** A unix-domain socket that every connection goes to, whatever the host; "@name": in the
+     * abstract namespace. Nothing is looked up. The URL, Host and the certificate's name stay as
+     * they are, and HTTPS is TLS here too. NULL: none. */
+    const char *unix_socket;
 };
 
 /** Options with nothing but defaults: begin with it. */

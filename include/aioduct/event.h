@@ -75,7 +75,7 @@ struct aioduct_event {
     struct aioduct_exchange *exchange; /**< NULL: of no exchange */
     void *user;                        /**< what was given to submit with it */
 
-    const char *address;     /**< numeric */
+    const char *address;     /**< numeric, or "unix:/path"; "" where a connector needs none */
     int address_port;        /**< port that goes with it */
     const char *protocol;    /**< "http/1.1" */
     const char *tls_version; /**< "TLS1.3" */

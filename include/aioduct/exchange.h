@@ -84,7 +84,7 @@ struct aioduct_exchange_info {
     const char *protocol;      /**< "http/1.1" or "h2"; "" before a connection was picked */
     const char *tls_version;   /**< "TLS1.3"; "" without TLS */
     const char *tls_cipher;    /**< "" without TLS */
-    const char *peer_address;  /**< numeric; "" if unknown */
+    const char *peer_address;  /**< numeric, "unix:/path" or "unix:@name"; "" if unknown */
     const char *local_address; /**< numeric; "" if unknown */
     int peer_port;             /**< 0 if unknown */
     int local_port;            /**< 0 if unknown */

@@ -314,6 +314,10 @@ int ad_readiness_connect(void *opaque, struct aioduct_stream *stream, void *stat
     }
     bool at_once = connect(fd, (struct sockaddr *)&to.storage, to.bytes) == 0;
     int code = at_once || errno == EINPROGRESS || errno == EINTR ? 0 : -errno;
+    if (code == -EAGAIN) { /* of a unix-domain socket, whose room nothing would tell us of */
+        cx->host->error(cx->host->ctx, -ECONNREFUSED, "the listener's queue is full");
+        code = -ECONNREFUSED;
+    }
     struct ad_watch watch = {.loop = cx->loop,
                              .fd = fd,
                              .backend = (char *)state + cx->loop->ops->stream_watcher,

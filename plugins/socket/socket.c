@@ -137,7 +137,7 @@ static int set_keepalive(const struct setup *s)
     return code;
 }
 
-/* Options of TCP over IP; a local socket has none of them. */
+/* Options of TCP over IP. */
 static int set_tcp(const struct setup *s)
 {
     const struct aioduct_socket_config *config = s->config;
@@ -184,7 +184,7 @@ static int set_device(const struct setup *s)
     return 0;
 }
 
-static int set_general(const struct setup *s)
+static int set_buffers(const struct setup *s)
 {
     const struct aioduct_socket_config *config = s->config;
     int code = 0;
@@ -194,7 +194,15 @@ static int set_general(const struct setup *s)
     if (code == 0 && config->recv_buffer_bytes != 0) {
         code = set_int(s, SOL_SOCKET, SO_RCVBUF, config->recv_buffer_bytes, "SO_RCVBUF");
     }
-    if (code == 0 && config->mark != 0) {
+    return code;
+}
+
+/* By which way through the network. */
+static int set_network(const struct setup *s)
+{
+    const struct aioduct_socket_config *config = s->config;
+    int code = 0;
+    if (config->mark != 0) {
         int mark = (int)config->mark; /* all 32 bits mean something */
         if (setsockopt(s->fd, SOL_SOCKET, SO_MARK, &mark, sizeof mark) < 0) {
             code = refuse(s, -errno, "cannot set SO_MARK");
@@ -237,9 +245,6 @@ static int bind_local(const struct setup *s)
     unsigned first = config->local_port_min, last = config->local_port_max;
     if (config->local_addr == NULL && first == 0 && last == 0) {
         return 0;
-    }
-    if (s->family != AF_INET && s->family != AF_INET6) {
-        return refuse(s, -EINVAL, "a local address or port needs TCP");
     }
     if (config->local_addr != NULL) {
         if (config->local_addr_bytes > sizeof local.storage ||
@@ -289,12 +294,11 @@ int ad_socket_create(const struct aioduct_host *host, const struct aioduct_socke
     if (s.fd < 0) {
         return refuse(&s, -errno, "no socket");
     }
-    code = set_general(&s);
-    if (code == 0 && (s.family == AF_INET || s.family == AF_INET6)) {
-        code = set_tcp(&s);
-    }
-    if (code == 0) {
-        code = bind_local(&s);
+    code = set_buffers(&s);
+    if (s.family == AF_INET || s.family == AF_INET6) {
+        code = code < 0 ? code : set_network(&s);
+        code = code < 0 ? code : set_tcp(&s);
+        code = code < 0 ? code : bind_local(&s);
     }
     if (code < 0) {
         close(s.fd);

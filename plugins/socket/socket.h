@@ -18,7 +18,8 @@ struct ad_socket_addr {
 };
 
 /**
- * Make a close-on-exec stream socket, set every option of @config, bind it if asked.
+ * Make a close-on-exec stream socket, set every option of @config, bind it if asked. What goes to a
+ * unix-domain socket goes through no network: of the options only the buffers are for it.
  * @type_flags is SOCK_NONBLOCK or 0.
  * Returns: descriptor, with @out_addr filled | -errno of the option that was refused, after
  * host->error named it | AIODUCT_E_UNSUPPORTED (no address, and the host is not numeric)

@@ -5,9 +5,11 @@ AIODUCT_RUNTIME names."""
 import json
 import os
 import re
+import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -455,6 +457,49 @@ def help_has_one_line_for_each_option_under_a_heading(w):
         assert heading in lines, heading
     names = [re.search(r"--(\S+)", l).group(1) for l in options]
     equal(len(names), len(set(names)))
+
+
+def a_server_at(address):
+    """Answers one connection of a unix-domain socket."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.settimeout(20)
+    listener.bind(address)
+    listener.listen(4)
+
+    def serve():
+        with listener, listener.accept()[0] as connection:
+            connection.recv(65536)
+            connection.sendall(OK)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    return thread
+
+
+@case
+def a_unix_domain_socket_is_connected_to_whatever_the_host(w):
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "a.sock")
+        thread = a_server_at(path)
+        equal(w.ok("--unix-socket", path, "http://no-such-name.invalid/"), b"hello")
+        thread.join()
+        name = f"aioduct-options-{os.getpid()}"
+        thread = a_server_at("\0" + name)
+        out = w.ok("--abstract-unix-socket", name, "-w", " %{remote_ip}", "http://no-such-name.invalid/")
+        equal(out.decode(), f"hello unix:@{name}")
+        thread.join()
+        _, err = w.fails(7, "--unix-socket", path + "x", "http://no-such-name.invalid/")
+        matches(err, rf"\(unix:{path}x\)")
+
+
+@case
+def connectors_are_named_on_the_command_line(w):
+    _, err = w.fails(2, "--connector", "nonesuch", REFUSED)
+    matches(err, "connector 'nonesuch' not found. Tried: built in")
+    env = {"AIODUCT_CONNECTOR": "nonesuch"}
+    _, err = w.fails(2, REFUSED, env=env)
+    matches(err, "connector 'nonesuch' not found")
+    equal(w.ok("--connector", "none", w.nginx.url("/hello.txt"), env=env), b"hello, world\n")
 
 
 @case

@@ -25,6 +25,22 @@ def the_table_lists_every_runtime_and_who_chose(w):
 
 
 @case
+def connectors_are_in_the_list_too(w):
+    folder = os.environ.get("AIODUCT_TEST_CONNECTORS")
+    if not folder:
+        raise Skip("built without the examples")
+    env = {**NONE, "AIODUCT_PLUGIN_PATH": folder}
+    out = w.ok("plugins", env=env).decode()
+    matches(out, rf"\ncount +ok +connector,layer +1\.0 +1\.0\.0 +{folder}/libaioduct-cx-count\.so\n")
+    said = json.loads(w.ok("plugins", "--json", env=env))
+    equal([c["name"] for c in said["connectors"]], ["count", "unix"])
+    assert "count" not in [r["name"] for r in said["runtimes"]]
+    for what in "count", f"{folder}/libaioduct-cx-count.so":
+        out = w.ok("plugins", "inspect", what, env=env).decode()
+        matches(out, r"kind +connector\n(.*\n)*interfaces +aioduct\.connector/1\n")
+
+
+@case
 def json_says_the_same_to_programs(w):
     said = json.loads(w.ok("plugins", "--json", env={**NONE, "AIODUCT_RUNTIME": "epoll"}))
     names = {r["name"] for r in said["runtimes"]}

@@ -170,6 +170,10 @@ static int write_config(const struct nginx *nginx)
             }
             fprintf(file, "  server {\n    listen %s:%d%s%s;\n", l->ip6 ? "[::1]" : "127.0.0.1",
                     nginx->ports[i], l->cert != NULL ? " ssl" : "", is_http2 ? " http2" : "");
+            if (i == NGINX_PLAIN || i == NGINX_TLS) {
+                fprintf(file, "    listen unix:%s/%s;\n", nginx->dir,
+                        i == NGINX_PLAIN ? "plain.sock" : "tls.sock ssl");
+            }
             if (l->cert != NULL) {
                 fprintf(file, "    ssl_certificate %s%s.pem;\n", test_cert(""), l->cert);
                 fprintf(file, "    ssl_certificate_key %s%s.key;\n", test_cert(""), l->cert);

@@ -11,7 +11,8 @@
  * head back, /close (a file, if there is one) ends the connection, /status/N is that status (204,
  * 302, 304, 404, 500), POST /limited refuses bodies over 1 KiB. Every answer says in X-Connection
  * "SERIAL REQUESTS" which connection it came on and the how many-th it was there; over TLS X-Tls,
- * X-Resumed ("r" or "."), X-Sni, X-Alpn and X-Client-Verify.
+ * X-Resumed ("r" or "."), X-Sni, X-Alpn and X-Client-Verify. NGINX_PLAIN and NGINX_TLS are also
+ * at nginx_dir()/plain.sock and tls.sock.
  */
 #ifndef TESTS_SUPPORT_NGINX_H
 #define TESTS_SUPPORT_NGINX_H

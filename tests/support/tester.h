@@ -70,7 +70,7 @@ struct result {
     uint64_t body_bytes;
     char sha256[65];                   /* with hash_body, after done */
     struct aioduct_exchange_info info; /* copied in on_done, strings below */
-    char protocol[16], tls_version[16], peer_address[64];
+    char protocol[16], tls_version[16], peer_address[128];
 
     /* inside */
     bool paused;
