@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define EVENTS_MAX 256
 
@@ -153,9 +154,10 @@ static void test_failed_opening(void **state)
     tester_peer(t, play_answers, NULL);
     char url[64];
     snprintf(url, sizeof url, "http://127.0.0.1:%d/", peer_port(t->peer));
-    peer_stop(t->peer);
+    int port = peer_leave(t->peer);
     t->peer = NULL;
     struct result *r = tester_get(t, url);
+    close(port);
     assert_code(-ECONNREFUSED, r->code);
     assert_string_equal(o->order,
                         "started dial resolved connect connect_failed open_failed closed done");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Many requests over few HTTP/2 connections: nghttpd, which takes as many at a time as it is told.
  */
+#include "port.h"
 #include "process.h"
 #include "tester.h"
 
@@ -58,7 +59,7 @@ static void start(struct tester *t, int streams)
     assert_non_null(mkdtemp(server.dir));
     write_file("small", 100);
     write_file("large", LARGE_BYTES);
-    int reserved = process_reserve_port(&server.port);
+    int reserved = port_reserve(false, &server.port);
     assert_true(reserved >= 0);
     snprintf(port, sizeof port, "%d", server.port);
     snprintf(max, sizeof max, "%d", streams);

@@ -3,6 +3,7 @@
  * By its own log no request that may not be repeated was received twice, what the client calls safe
  * to send again was never received, what was answered was received; and each exchange completes
  * once. Over HTTP/2 it says GOAWAY before every other kill. */
+#include "port.h"
 #include "process.h"
 #include "tester.h"
 
@@ -234,7 +235,7 @@ static void begin(struct load *load, struct tester *t)
     load->dir = test_dir_create();
     assert_non_null(load->dir);
     load->log = test_format("%s/log", load->dir);
-    load->reserved = process_reserve_port(&load->port);
+    load->reserved = port_reserve(false, &load->port);
     assert_true(load->reserved >= 0);
     open_listener(load);
     start_server(load);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum gate { GO, DONE };
 
@@ -165,9 +166,10 @@ static void test_stale_then_unreachable(void **state)
     }
     struct result *r = tester_submit(t, request);
     tester_turn_until(t, has_two_requests, t->peer);
-    peer_stop(t->peer);
+    int port = peer_leave(t->peer);
     t->peer = NULL;
     tester_run(t);
+    close(port);
     assert_error(r, -ECONNREFUSED, AIODUCT_PHASE_CONNECT);
     assert_int_equal(r->error.safe_to_retry, 0);
 }

@@ -2,6 +2,7 @@
 #include "nginx.h"
 
 #include "files.h"
+#include "port.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -25,6 +26,7 @@ struct nginx {
     pid_t pid; /* 0: not running */
     char *dir;
     int ports[NGINX_LISTENER_COUNT];
+    int reserved[NGINX_LISTENER_COUNT]; /* they keep the ports, 0: none */
 };
 
 struct listener {
@@ -197,33 +199,20 @@ static int write_config(const struct nginx *nginx)
 }
 
 /* A listening socket on a port of the system's choice -> descriptor or -errno */
-static int listen_any(bool ip6, int *out_port)
+static int listen_any(struct nginx *nginx, int which)
 {
-    struct sockaddr_storage storage = {0};
-    socklen_t bytes;
-    if (ip6) {
-        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&storage;
-        in6->sin6_family = AF_INET6;
-        in6->sin6_addr = in6addr_loopback;
-        bytes = sizeof *in6;
-    } else {
-        struct sockaddr_in *in = (struct sockaddr_in *)&storage;
-        in->sin_family = AF_INET;
-        in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        bytes = sizeof *in;
+    bool ip6 = listeners[which].ip6;
+    int reserved = port_reserve(ip6, &nginx->ports[which]);
+    if (reserved < 0) {
+        return reserved;
     }
-    int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0) {
-        return -errno;
-    }
-    if (bind(fd, (struct sockaddr *)&storage, bytes) != 0 || listen(fd, 511) != 0 ||
-        getsockname(fd, (struct sockaddr *)&storage, &bytes) != 0) {
+    nginx->reserved[which] = reserved;
+    int fd = port_bind(ip6, nginx->ports[which]);
+    if (fd >= 0 && listen(fd, 511) != 0) {
         int code = -errno;
         close(fd);
         return code;
     }
-    *out_port = ntohs(ip6 ? ((struct sockaddr_in6 *)&storage)->sin6_port
-                          : ((struct sockaddr_in *)&storage)->sin_port);
     return fd;
 }
 
@@ -296,7 +285,7 @@ static int listen_all(struct nginx *nginx, int *fds)
         fds[i] = -1;
     }
     for (int i = 0; i < NGINX_LISTENER_COUNT; i++) {
-        fds[i] = listen_any(listeners[i].ip6, &nginx->ports[i]);
+        fds[i] = listen_any(nginx, i);
         if (fds[i] < 0 && !listeners[i].ip6) {
             return fds[i];
         }
@@ -370,6 +359,11 @@ void nginx_stop(struct nginx *nginx)
     if (nginx->pid > 0) {
         kill(nginx->pid, SIGTERM);
         wait_group(nginx);
+    }
+    for (int i = 0; i < NGINX_LISTENER_COUNT; i++) {
+        if (nginx->reserved[i] > 0) {
+            close(nginx->reserved[i]);
+        }
     }
     test_dir_remove(nginx->dir);
     free(nginx);

@@ -48,6 +48,9 @@ struct peer_request {
 int peer_start(const struct peer_options *options, struct peer **out);
 /* End all connections and threads; NULL does nothing. */
 void peer_stop(struct peer *peer);
+/* As peer_stop, but the port stays nobody's, and connects to it are refused, until the descriptor
+ * is closed. -> descriptor */
+int peer_leave(struct peer *peer);
 
 int peer_port(const struct peer *peer);
 /* "http[s]://localhost:PORT/path", in a buffer valid for the next 8 calls. */

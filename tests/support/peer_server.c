@@ -2,6 +2,7 @@
 /* The server side of a peer: listening, threads, counters, gates, and the end of it all. */
 #include "nginx.h"
 #include "peer_inside.h"
+#include "port.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -20,6 +21,7 @@
 struct peer {
     struct peer_options options;
     int port;
+    int port_fd; /* keeps the port */
     int listen_fd, stop_fd;
     pthread_t thread; /* accepts */
     gnutls_certificate_credentials_t credentials;
@@ -329,29 +331,31 @@ static int start_tls(struct peer *peer)
 
 static int start_listening(struct peer *peer)
 {
-    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t bytes = sizeof in;
     const struct peer_options *o = &peer->options;
-    peer->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    peer->port_fd = port_reserve(false, &peer->port);
+    if (peer->port_fd < 0) {
+        return peer->port_fd;
+    }
+    peer->listen_fd = port_bind(false, peer->port);
+    if (peer->listen_fd < 0) {
+        return peer->listen_fd;
+    }
     peer->stop_fd = eventfd(0, EFD_CLOEXEC);
-    if (peer->listen_fd < 0 || peer->stop_fd < 0) {
+    if (peer->stop_fd < 0) {
         return -errno;
     }
     if (o->receive_buffer > 0) {
         int room = (int)o->receive_buffer;
         setsockopt(peer->listen_fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
     }
-    if (bind(peer->listen_fd, (struct sockaddr *)&in, sizeof in) != 0 ||
-        listen(peer->listen_fd, o->backlog > 0 ? o->backlog : 128) != 0 ||
-        getsockname(peer->listen_fd, (struct sockaddr *)&in, &bytes) != 0) {
-        return -errno;
-    }
-    peer->port = ntohs(in.sin_port);
-    return 0;
+    return listen(peer->listen_fd, o->backlog > 0 ? o->backlog : 128) != 0 ? -errno : 0;
 }
 
 static void free_peer(struct peer *peer)
 {
+    if (peer->port_fd >= 0) {
+        close(peer->port_fd);
+    }
     if (peer->listen_fd >= 0) {
         close(peer->listen_fd);
     }
@@ -380,7 +384,7 @@ int peer_start(const struct peer_options *options, struct peer **out)
         return -ENOMEM;
     }
     peer->options = *options;
-    peer->listen_fd = peer->stop_fd = -1;
+    peer->port_fd = peer->listen_fd = peer->stop_fd = -1;
     pthread_mutex_init(&peer->lock, NULL);
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
@@ -429,6 +433,14 @@ void peer_stop(struct peer *peer)
         free(conn);
     }
     free_peer(peer);
+}
+
+int peer_leave(struct peer *peer)
+{
+    int fd = peer->port_fd;
+    peer->port_fd = -1;
+    peer_stop(peer);
+    return fd;
 }
 
 int peer_port(const struct peer *peer)

@@ -24,26 +24,6 @@ static void pause_a_moment(void)
     nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000}, NULL);
 }
 
-int process_reserve_port(int *out_port)
-{
-    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t bytes = sizeof in;
-    int on = 1;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    /* The port is chosen first: a socket that may share one could be given another's. */
-    if (fd < 0 || bind(fd, (struct sockaddr *)&in, sizeof in) != 0 ||
-        getsockname(fd, (struct sockaddr *)&in, &bytes) != 0 ||
-        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0) {
-        int code = -errno;
-        if (fd >= 0) {
-            close(fd);
-        }
-        return code;
-    }
-    *out_port = ntohs(in.sin_port);
-    return fd;
-}
-
 static void run_child(const char *dir, char *const argv[], pid_t parent)
 {
     char home[512], temporary[512];

@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * process.h - a server program as a child: a group of its own, ports that nobody else gets, an
- * orderly end, also when the test dies.
+ * process.h - a server program as a child: a group of its own, an orderly end, also when the test
+ * dies.
  */
 #ifndef TESTS_SUPPORT_PROCESS_H
 #define TESTS_SUPPORT_PROCESS_H
 
 #include <stdbool.h>
 #include <sys/types.h>
-
-/* A free port of 127.0.0.1 that stays reserved while the descriptor is open: a server that sets
- * SO_REUSEADDR, as all do, can listen on it, nobody else is given it. -> descriptor or -errno */
-int process_reserve_port(int *out_port);
 
 /* Start @argv[0] in @dir with standard output and error in @dir/output, and nothing in its
  * environment but PATH, HOME and TMPDIR, both @dir. -> pid or -errno */

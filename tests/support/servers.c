@@ -2,6 +2,7 @@
 #include "servers.h"
 
 #include "files.h"
+#include "port.h"
 #include "process.h"
 
 #include <dirent.h>
@@ -380,7 +381,7 @@ static int start(struct server *s)
     int reserved[PORT_COUNT] = {-1, -1};
     int code = s->dir == NULL || chmod(s->dir, 0755) != 0 ? -EIO : 0;
     for (int i = 0; i < PORT_COUNT && code == 0; i++) {
-        reserved[i] = process_reserve_port(&s->ports[i]);
+        reserved[i] = port_reserve(false, &s->ports[i]);
         code = reserved[i] < 0 ? reserved[i] : 0;
     }
     code = code < 0 || s->nginx == NULL ? code : copy_files(s);

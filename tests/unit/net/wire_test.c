@@ -66,16 +66,21 @@ struct peer {
     bool intact;
 };
 
-static void listen_on_loopback(struct peer *p, int backlog)
+static void bind_to_loopback(struct peer *p)
 {
     struct sockaddr_in sin = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t bytes = sizeof sin;
     p->fd = -1;
     p->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     AD_ASSERT(bind(p->listener, (struct sockaddr *)&sin, sizeof sin) == 0);
-    AD_ASSERT(listen(p->listener, backlog) == 0);
     AD_ASSERT(getsockname(p->listener, (struct sockaddr *)&sin, &bytes) == 0);
     AD_ASSERT(ad_addr_parse("127.0.0.1", ntohs(sin.sin_port), &p->addr) == 0);
+}
+
+static void listen_on_loopback(struct peer *p, int backlog)
+{
+    bind_to_loopback(p);
+    AD_ASSERT(listen(p->listener, backlog) == 0);
 }
 
 static ssize_t peer_write(struct peer *p, const void *bytes, size_t count)
@@ -391,17 +396,19 @@ static void play_silence(struct peer *p)
 
 /* ---- cases ---- */
 
-static struct ad_addr refusing_addr(void)
+/* Bound and not listening: nobody else can be given the port before @out_fd is closed. */
+static struct ad_addr refusing_addr(int *out_fd)
 {
-    struct peer p = {0};
-    listen_on_loopback(&p, 1);
-    close(p.listener);
+    struct peer p;
+    bind_to_loopback(&p);
+    *out_fd = p.listener;
     return p.addr;
 }
 
 static void test_refused_first(void **state)
 {
-    struct ad_addr refused = refusing_addr();
+    int held;
+    struct ad_addr refused = refusing_addr(&held);
     struct aioduct_stream_info info;
     struct tester t;
     struct peer p;
@@ -418,11 +425,13 @@ static void test_refused_first(void **state)
     assert_true(p.intact);
     peer_stop(&p);
     tester_fini(&t);
+    close(held);
 }
 
 static void test_all_refused(void **state)
 {
-    struct ad_addr refused = refusing_addr();
+    int held;
+    struct ad_addr refused = refusing_addr(&held);
     struct tester t;
     (void)state;
     tester_init(&t);
@@ -433,6 +442,7 @@ static void test_all_refused(void **state)
                         "connect to example.test port 1 (127.0.0.1): Connection refused");
     close_and_wait(&t, true);
     tester_fini(&t);
+    close(held);
 }
 
 /* A listener whose queue is full drops what comes: as silent as a host that is gone. */
