@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Several runtimes, and several clients of one, in one process: at the same time, on two threads
- * and on one, inside each other's callbacks. TEST_RUNTIMES names them. Whatever they do, the signals
- * of the process stay as they were. */
+ * and on one, inside each other's callbacks. TEST_RUNTIMES names them. Whatever they do, signals
+ * stay as they were. */
 #include "tester.h"
 
 #include <pthread.h>
@@ -44,7 +44,10 @@ static int begin(void **state)
 {
     char list[256];
     const char *value = getenv("TEST_RUNTIMES");
-    (void)state;
+    int code = suite_begin(state);
+    if (code != 0) {
+        return code;
+    }
     snprintf(list, sizeof list, "%s", value == NULL ? "epoll" : value);
     char *rest;
     for (char *name = strtok_r(list, ",", &rest); name != NULL && count < SIDES_MAX;
@@ -69,7 +72,6 @@ struct side {
 static int side_create(struct side *side)
 {
     struct aioduct_client_options options = side->t->options;
-    options.tls.ca_file = test_cert("ca.pem");
     options.runtime = side->runtime;
     options.workers = side->workers;
     return aioduct_client_create(&options, &side->client, NULL);
@@ -98,6 +100,7 @@ static void *run_side(void *arg)
 static struct side *side_new(struct tester *t, const char *runtime)
 {
     struct side *side = tester_alloc(t, sizeof *side);
+    t->options.tls.ca_file = test_cert("ca.pem");
     side->t = t;
     side->runtime = runtime;
     side->url = peer_url(t->peer, "/");
