@@ -83,3 +83,39 @@ char *head_redacted(const char *text, size_t bytes)
     }
     return copy;
 }
+
+/* Value of the line "@name: value" of @text, up to its CR, as "%.*s" takes it. */
+static int value_of(const char *text, const char *name, const char **out)
+{
+    size_t name_bytes = strlen(name);
+    for (const char *line = text; *line != '\0'; line += strcspn(line, "\n") + 1) {
+        if (strncmp(line, name, name_bytes) == 0 && strncmp(line + name_bytes, ": ", 2) == 0) {
+            *out = line + name_bytes + 2;
+            return (int)strcspn(*out, "\r\n");
+        }
+    }
+    *out = "";
+    return 0;
+}
+
+char *head_of_h2(const char *text, size_t bytes)
+{
+    const char *method, *path, *host;
+    char *whole = strndup(text, bytes), *made = NULL;
+    if (whole == NULL) {
+        return NULL;
+    }
+    const char *rest = whole;
+    while (*rest == ':') { /* each line ends with CRLF */
+        rest += strcspn(rest, "\n") + 1;
+    }
+    int method_bytes = value_of(whole, ":method", &method);
+    int path_bytes = value_of(whole, ":path", &path);
+    int host_bytes = value_of(whole, ":authority", &host);
+    if (asprintf(&made, "%.*s %.*s HTTP/2\r\nHost: %.*s\r\n%s", method_bytes, method, path_bytes,
+                 path, host_bytes, host, rest) < 0) {
+        made = NULL;
+    }
+    free(whole);
+    return made;
+}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The aioduct command. */
 #include "options.h"
+#include "password.h"
 #include "plugins.h"
 #include "run.h"
 
@@ -39,7 +40,8 @@ int main(int argc, char **argv)
         } else if (options.show_version) {
             exit_code = show_version(&options);
         } else {
-            exit_code = run_all(&options);
+            exit_code = password_ask(&options);
+            exit_code = exit_code != 0 ? exit_code : run_all(&options);
         }
     }
     options_fini(&options);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 int option_error(const struct parser *p, const char *what)
 {
@@ -137,6 +138,18 @@ static int check(const struct options *o)
         return EXIT_USAGE;
     }
     return 0;
+}
+
+bool options_have_header(const struct options *o, const char *name)
+{
+    size_t bytes = strlen(name);
+    for (size_t i = 0; i < o->headers.count; i++) {
+        const char *line = o->headers.items[i];
+        if (strncasecmp(line, name, bytes) == 0 && (line[bytes] == ':' || line[bytes] == ';')) {
+            return true;
+        }
+    }
+    return false;
 }
 
 int options_parse(int argc, char **argv, struct options *out)

@@ -70,6 +70,8 @@ struct options {
 /* Exit codes of a command line that is wrong are curl's: 2. A message has been printed to standard
  * error. */
 int options_parse(int argc, char **argv, struct options *out);
+/* Is that field given by -H, which stands instead of -A, -e, -u and the URL's userinfo? */
+bool options_have_header(const struct options *o, const char *name);
 void options_fini(struct options *options);
 void options_help(void);
 

@@ -64,6 +64,9 @@ int output_write(struct output *out, const void *bytes, size_t count)
     if (output_open(out) < 0) {
         return -out->error;
     }
+    if (out->fd == STDOUT_FILENO) {
+        fflush(stdout); /* of what was printed there before, such as --trace's lines */
+    }
     while (count > 0) {
         ssize_t written = write(out->fd, at, count);
         if (written < 0 && errno == EINTR) {

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <termios.h>
 
 /* A body above this, or of unknown length, is announced first, as curl does. */
 #define EXPECT_BYTES (1024 * 1024)
@@ -60,28 +59,16 @@ static int add_header(struct aioduct_request *request, const struct options *o, 
     return code < 0 ? refuse_header(o, line, host) : 0;
 }
 
-/* What -H says of a field stands instead of -A, -e, -u and the URL's userinfo. */
-static bool header_given(const struct options *o, const char *name)
-{
-    size_t bytes = strlen(name);
-    for (size_t i = 0; i < o->headers.count; i++) {
-        const char *line = o->headers.items[i];
-        if (strncasecmp(line, name, bytes) == 0 && (line[bytes] == ':' || line[bytes] == ';')) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static int add_headers(struct aioduct_request *request, const struct options *o)
 {
     int code = 0;
-    if (o->user_agent != NULL && !header_given(o, "User-Agent")) {
+    if (o->user_agent != NULL && !options_have_header(o, "User-Agent")) {
         code = o->user_agent[0] == '\0'
                    ? aioduct_request_header_remove(request, "User-Agent")
                    : aioduct_request_header_set(request, "User-Agent", o->user_agent);
     }
-    bool referer = o->referer != NULL && o->referer[0] != '\0' && !header_given(o, "Referer");
+    bool referer =
+        o->referer != NULL && o->referer[0] != '\0' && !options_have_header(o, "Referer");
     if (code == 0 && referer) {
         code = aioduct_request_header_set(request, "Referer", o->referer);
     }
@@ -89,7 +76,7 @@ static int add_headers(struct aioduct_request *request, const struct options *o)
         complain(o, "(%d) -A or -e: value refused (no line breaks or control bytes)", EXIT_USAGE);
         return EXIT_USAGE;
     }
-    if (header_given(o, "Authorization")) {
+    if (options_have_header(o, "Authorization")) {
         aioduct_request_header_remove(request, "Authorization"); /* the URL's */
     }
     for (size_t i = 0; i < o->headers.count; i++) {
@@ -98,54 +85,23 @@ static int add_headers(struct aioduct_request *request, const struct options *o)
             return exit_code;
         }
     }
-    if (o->has_data && !header_given(o, "Content-Type")) {
+    if (o->has_data && !options_have_header(o, "Content-Type")) {
         aioduct_request_header_set(request, "Content-Type", "application/x-www-form-urlencoded");
     }
     return 0;
 }
 
-static char *ask_password(const char *user)
-{
-    struct termios old, quiet;
-    char line[512];
-    FILE *tty = fopen("/dev/tty", "r+e");
-    if (tty == NULL) {
-        return strdup("");
-    }
-    fprintf(tty, "Password for user '%s': ", user);
-    fflush(tty);
-    bool masked = tcgetattr(fileno(tty), &old) == 0;
-    if (masked) {
-        quiet = old;
-        quiet.c_lflag &= ~(tcflag_t)ECHO;
-        tcsetattr(fileno(tty), TCSANOW, &quiet);
-    }
-    char *got = fgets(line, sizeof line, tty);
-    if (masked) {
-        tcsetattr(fileno(tty), TCSANOW, &old);
-        fputc('\n', tty);
-    }
-    fclose(tty);
-    if (got == NULL) {
-        return strdup("");
-    }
-    line[strcspn(line, "\r\n")] = '\0';
-    return strdup(line);
-}
-
 static int add_user(struct aioduct_request *request, const struct options *o)
 {
-    if (o->user == NULL || header_given(o, "Authorization")) {
+    if (o->user == NULL || options_have_header(o, "Authorization")) {
         return 0;
     }
     char *user = strndup(o->user, strcspn(o->user, ":"));
     const char *colon = strchr(o->user, ':');
-    char *password = colon != NULL ? strdup(colon + 1) : ask_password(o->user);
-    int code = user == NULL || password == NULL
+    int code = user == NULL
                    ? -ENOMEM
-                   : aioduct_request_basic_auth(request, user, password);
+                   : aioduct_request_basic_auth(request, user, colon != NULL ? colon + 1 : "");
     free(user);
-    free(password);
     if (code < 0) {
         complain(o, "(%d) -u: %s", EXIT_USAGE, aioduct_error_text(code));
         return EXIT_USAGE;
@@ -215,7 +171,7 @@ static int add_body(struct transfer *t)
         };
         code = aioduct_request_body_pull(t->request, &source, length);
     }
-    if (code == 0 && (length < 0 || length > EXPECT_BYTES) && !header_given(o, "Expect")) {
+    if (code == 0 && (length < 0 || length > EXPECT_BYTES) && !options_have_header(o, "Expect")) {
         code = aioduct_request_expect_continue(t->request, 1);
     }
     if (code < 0) {

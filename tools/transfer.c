@@ -31,12 +31,66 @@ void complain(const struct options *o, const char *format, ...)
     fputc('\n', stderr);
 }
 
+static bool is_word_byte(char c)
+{
+    return c == '_' || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+/* The library speaks of its options; here they have other names. */
+static const char *own_word(const char *at, size_t *out_bytes)
+{
+    static const char *const words[][2] = {
+        {"ca_file", "--cacert"},
+        {"cert_file", "--cert"},
+        {"key_file", "--key"},
+        {"connect_timeout_ms", "--connect-timeout"},
+        {"expect_timeout_ms", "--expect100-timeout"},
+        {"total_timeout_ms", "--max-time"},
+        {"socket.local_address", "--interface"},
+        {"socket.device", "--interface"},
+        {"client option connect_to", "--connect-to"},
+        {"client option resolve", "--resolve"},
+        {"option:", "--runtime:"},
+    };
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        size_t bytes = strlen(words[i][0]);
+        if (strncmp(at, words[i][0], bytes) == 0 && !is_word_byte(at[bytes])) {
+            *out_bytes = bytes;
+            return words[i][1];
+        }
+    }
+    return NULL;
+}
+
+static const char *in_own_words(const char *text, char *out, size_t room)
+{
+    size_t at = 0;
+    for (const char *c = text; *c != '\0' && at + 1 < room;) {
+        size_t skip = 0;
+        bool begins = c == text || !(is_word_byte(c[-1]) || c[-1] == '/' || c[-1] == '.');
+        const char *word = begins ? own_word(c, &skip) : NULL;
+        if (word == NULL) {
+            out[at++] = *c++;
+            continue;
+        }
+        for (; *word != '\0' && at + 1 < room; word++) {
+            out[at++] = *word;
+        }
+        c += skip;
+    }
+    out[at] = '\0';
+    return out;
+}
+
 int complain_error(const struct options *o, const struct aioduct_error *e)
 {
+    char text[sizeof e->message + 64];
     int code = exitcode_of(e, o);
-    complain(o, "(%d) %s", code, e->message[0] != '\0' ? e->message : aioduct_error_text(e->code));
+    complain(o, "(%d) %s", code,
+             e->message[0] == '\0' ? aioduct_error_text(e->code)
+                                   : in_own_words(e->message, text, sizeof text));
     if (e->hint[0] != '\0') {
-        complain(o, "hint: %s", e->hint);
+        complain(o, "hint: %s", in_own_words(e->hint, text, sizeof text));
     }
     return code;
 }
@@ -66,7 +120,7 @@ void transfer_learn(struct transfer *t, const struct aioduct_exchange *exchange)
     r->timings = info.timings;
     if (!t->request_shown && info.request_head != NULL) {
         t->request_shown = true;
-        verbose_bytes(t->verbose, VERBOSE_HEAD_OUT, info.request_head, info.request_head_bytes);
+        verbose_request(t->verbose, r->protocol, info.request_head, info.request_head_bytes);
     }
 }
 

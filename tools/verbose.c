@@ -162,6 +162,27 @@ void verbose_bytes(const struct verbose *v, enum verbose_kind kind, const char *
     free(masked);
 }
 
+void verbose_request(const struct verbose *v, const char *protocol, const char *head, size_t bytes)
+{
+    if (v->to == NULL || strcmp(protocol, "h2") != 0) {
+        verbose_bytes(v, VERBOSE_HEAD_OUT, head, bytes);
+        return;
+    }
+    char *shown = v->secrets ? strndup(head, bytes) : head_redacted(head, bytes);
+    for (char *line = shown; line != NULL && *line != '\0' && *line != '\r';) {
+        int count = (int)strcspn(line, "\r\n");
+        verbose_info(v, "[HTTP/2] [%.*s]", count, line);
+        line += count;
+        line += strspn(line, "\r\n");
+    }
+    char *text = shown == NULL ? NULL : head_of_h2(shown, strlen(shown));
+    if (text != NULL) {
+        put(v, VERBOSE_HEAD_OUT, text, strlen(text));
+    }
+    free(text);
+    free(shown);
+}
+
 void verbose_info(const struct verbose *v, const char *format, ...)
 {
     char text[1024];

@@ -33,6 +33,8 @@ void verbose_close(struct verbose *v);
 
 void verbose_bytes(const struct verbose *v, enum verbose_kind kind, const char *bytes,
                    size_t count);
+/* A request's head as the library has it, sent over @protocol. */
+void verbose_request(const struct verbose *v, const char *protocol, const char *head, size_t bytes);
 void verbose_info(const struct verbose *v, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void verbose_event(const struct verbose *v, const struct aioduct_event *event);

@@ -60,12 +60,21 @@ static void fill_connection(const struct aioduct_exchange *ex, struct aioduct_ex
     info->connection = conn->number;
 }
 
+static int write_request_head(const struct aioduct_exchange *ex, struct ad_buf *text)
+{
+    if (ex->conn != NULL && ex->conn->codec->shared) {
+        const struct ad_h2_field *extra = ex->h2.stream.extra;
+        return ad_request_h2_write(ex->request, extra, AD_H2_EXTRA_MAX, text);
+    }
+    return ad_request_head_write(ex->request, ex->engine->settings->agent, ad_exchange_expects(ex),
+                                 text);
+}
+
 static void fill_request_head(struct aioduct_exchange *ex, struct aioduct_exchange_info *info)
 {
     if (ex->head_copy == NULL && ex->written) {
         struct ad_buf text = {0};
-        if (ad_request_head_write(ex->request, ex->engine->settings->agent, ad_exchange_expects(ex),
-                                  &text) == 0) {
+        if (write_request_head(ex, &text) == 0) {
             ex->head_copy = (char *)text.block;
             ex->head_copy_bytes = (uint32_t)ad_buf_bytes(&text);
         }

@@ -176,5 +176,9 @@ bool ad_request_announces_length(const struct aioduct_request *request);
 
 /* Of a frozen request; borrowed from it. NULL: out of memory. */
 const struct ad_request_h2 *ad_request_h2(struct aioduct_request *request);
+/* For people: "name: value" and CRLF for each field, those of one sending too, and an empty line.
+ * 0 | -ENOMEM, with @out empty */
+int ad_request_h2_write(struct aioduct_request *request, const struct ad_h2_field *extra,
+                        size_t extra_count, struct ad_buf *out);
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "http/request.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -155,4 +156,31 @@ const struct ad_request_h2 *ad_request_h2(struct aioduct_request *request)
         return made;
     }
     return mine;
+}
+
+static int write_field(const struct ad_h2_field *field, struct ad_buf *out)
+{
+    return ad_buf_append(out, field->name.p, field->name.bytes) < 0 ||
+                   ad_buf_append_str(out, ": ") < 0 ||
+                   ad_buf_append(out, field->value.p, field->value.bytes) < 0
+               ? -ENOMEM
+               : ad_buf_append_str(out, "\r\n");
+}
+
+int ad_request_h2_write(struct aioduct_request *request, const struct ad_h2_field *extra,
+                        size_t extra_count, struct ad_buf *out)
+{
+    const struct ad_request_h2 *h2 = ad_request_h2(request);
+    int code = h2 == NULL ? -ENOMEM : 0;
+    for (uint32_t i = 0; code == 0 && i < h2->count; i++) {
+        code = write_field(&h2->fields[i], out);
+    }
+    for (size_t i = 0; code == 0 && i < extra_count; i++) {
+        code = extra[i].name.bytes > 0 ? write_field(&extra[i], out) : 0;
+    }
+    code = code < 0 ? code : ad_buf_append_str(out, "\r\n");
+    if (code < 0) {
+        ad_buf_fini(out);
+    }
+    return code;
 }

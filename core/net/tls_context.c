@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <gnutls/x509.h>
 #include <stddef.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* TLS 1.0 and 1.1 are out (RFC 8996) whatever the system's policy says. */
@@ -27,22 +28,31 @@ static int config_error(struct aioduct_error *error, int gnutls_code, const char
 }
 
 /* The system's own reason, where it is one: GnuTLS says "error while reading file" to all. */
-static int check_readable(struct aioduct_error *error, const char *option, const char *file)
+static int check_readable(struct aioduct_error *error, const char *option, const char *file,
+                          bool directory)
 {
+    struct stat st;
+    int os_code = 0;
     if (gnutls_url_is_supported(file)) {
         return 0;
     }
     int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) {
-        int os_code = errno;
-        int code = config_error(error, 0, option, file, aioduct_error_text(-os_code));
-        if (error != NULL) {
-            error->os_code = os_code;
-        }
-        return code;
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        os_code = errno;
+    } else if (S_ISDIR(st.st_mode) != directory) {
+        os_code = directory ? ENOTDIR : EISDIR;
     }
-    close(fd);
-    return 0;
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (os_code == 0) {
+        return 0;
+    }
+    int code = config_error(error, 0, option, file, aioduct_error_text(-os_code));
+    if (error != NULL) {
+        error->os_code = os_code;
+    }
+    return code;
 }
 
 static int load_authorities(struct ad_tls_context *c, const struct aioduct_tls_options *o,
@@ -51,15 +61,16 @@ static int load_authorities(struct ad_tls_context *c, const struct aioduct_tls_o
     const struct {
         const char *option, *path;
         int (*load)(gnutls_certificate_credentials_t, const char *, gnutls_x509_crt_fmt_t);
+        bool directory;
     } sources[] = {
-        {"ca_file", o->ca_file, gnutls_certificate_set_x509_trust_file},
-        {"ca_dir", o->ca_dir, gnutls_certificate_set_x509_trust_dir},
+        {"ca_file", o->ca_file, gnutls_certificate_set_x509_trust_file, false},
+        {"ca_dir", o->ca_dir, gnutls_certificate_set_x509_trust_dir, true},
     };
     for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++) {
         if (sources[i].path == NULL) {
             continue;
         }
-        int code = check_readable(error, sources[i].option, sources[i].path);
+        int code = check_readable(error, sources[i].option, sources[i].path, sources[i].directory);
         if (code < 0) {
             return code;
         }
@@ -104,8 +115,8 @@ static int load_client_certificate(struct ad_tls_context *c, const struct aioduc
                    : config_error(error, 0, "key_file", o->key_file, "there is no cert_file");
     }
     const char *key_file = o->key_file != NULL ? o->key_file : o->cert_file;
-    int code = check_readable(error, "cert_file", o->cert_file);
-    code = code < 0 ? code : check_readable(error, "key_file", key_file);
+    int code = check_readable(error, "cert_file", o->cert_file, false);
+    code = code < 0 ? code : check_readable(error, "key_file", key_file, false);
     code = code < 0 ? code : check_certificate(o->cert_file, error);
     if (code < 0) {
         return code;

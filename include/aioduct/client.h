@@ -74,7 +74,11 @@ enum {
         8 /**< a close-delimited body may end without close_notify; flagged partial */
 };
 
-/** How servers are verified, and who we are to them. Files are read when they are first needed. */
+/**
+ * How servers are verified, and who we are to them. What is named here is read by
+ * aioduct_client_create, which fails if it cannot be used; the system's trust store is read when a
+ * connection first needs it.
+ */
 struct aioduct_tls_options {
     unsigned flags;           /**< AIODUCT_TLS_* */
     const char *ca_file;      /**< PEM, replaces the system's trust store; NULL: the system's */
@@ -98,7 +102,9 @@ struct aioduct_client_options {
     /** NULL: AIODUCT_CONFIG, else the user's, else the system's; "": none. */
     const char *config_file;
     int workers; /**< 0: the config file's, else none: the caller's thread drives */
-    enum aioduct_binding binding; /**< which threads may submit */
+    /** Which threads may submit. AUTO is SEND with workers above 0 and on a poll runtime, else
+     * LOCAL; asking for one that the runtime cannot give is AIODUCT_E_PLUGIN_CAPABILITY. */
+    enum aioduct_binding binding;
 
     /* deadlines, milliseconds */
     int connect_timeout_ms; /**< 10,000: name, TCP, TLS and waiting for another attempt, together */
@@ -204,7 +210,10 @@ static inline struct aioduct_client_options aioduct_client_options_init_(void)
  * Create a client: choose and open a runtime, load the trust store on first need.
  * Thread:   any; with a local runtime and no workers the calling thread is the client's for life
  * Owns:     @options copied; *@out_client returned owned, NULL on error
- * Returns:  0 | -EINVAL | -ENOMEM | any AIODUCT_E_* of phase setup; @error (may be NULL) says why
+ * Returns:  0 | -EINVAL | -ENOMEM | any AIODUCT_E_* of phase setup; @error (may be NULL) says why.
+ *           AIODUCT_E_TLS_CONFIG: a file of options.tls, with @error->os_code ENOENT (it is not
+ *           there), EACCES, EISDIR (a directory; ENOTDIR: ca_dir is none) and so on, or 0 and
+ *           @error->tls_code if what is in it is wrong; no certificate in it is wrong too
  */
 AIODUCT_API int aioduct_client_create(const struct aioduct_client_options *options,
                                       struct aioduct_client **out_client,

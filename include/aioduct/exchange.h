@@ -88,7 +88,9 @@ struct aioduct_exchange_info {
     const char *local_address; /**< numeric; "" if unknown */
     int peer_port;             /**< 0 if unknown */
     int local_port;            /**< 0 if unknown */
-    const char *request_head;  /**< as sent, with the empty line; not NUL-terminated; NULL before */
+    /** As sent, with the empty line; over HTTP/2 a line "name: value" each, ":method" and its like
+     * first. Not NUL-terminated; NULL before. */
+    const char *request_head;
     uint32_t request_head_bytes;    /**< bytes of @request_head */
     uint64_t head_bytes;            /**< of response heads, interim ones too */
     uint64_t body_bytes;            /**< response body delivered */
@@ -110,7 +112,8 @@ struct aioduct_exchange_info {
 /** What the caller wants to hear; NULL members are not called. All on the loop thread of the
  * exchange. */
 struct aioduct_callbacks {
-    size_t size; /**< of this struct, as the caller knows it */
+    /** sizeof this struct, so that members may be appended later; 0 is -EINVAL. */
+    size_t size;
     /** 1xx response; zero or more times before on_head. */
     void (*on_interim)(struct aioduct_exchange *exchange, const struct aioduct_head *head,
                        void *user);

@@ -133,9 +133,11 @@ AIODUCT_API int aioduct_request_body_push(struct aioduct_request *request, int64
 
 /**
  * A body that is read piece by piece. Callbacks run on the loop thread of the exchange.
+ * struct aioduct_body_source body = {.size = sizeof body, .read = on_read, .user = &mine};
  */
 struct aioduct_body_source {
-    size_t size; /**< of this struct, as the caller knows it */
+    /** sizeof this struct, so that members may be appended later; 0 is -EINVAL. */
+    size_t size;
     /** Put at most @capacity bytes into @buffer -> count; 0 at the end; AIODUCT_BODY_WAIT; other
      * negative: give up, the exchange fails with AIODUCT_E_BODY_SOURCE and os_code = -result. */
     int64_t (*read)(void *user, void *buffer, size_t capacity);

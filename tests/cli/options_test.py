@@ -228,6 +228,14 @@ def http2_is_spoken_where_the_server_has_it(w):
     matches(out, r"^HTTP/2 200 \r\n(?:[a-z-]+: .*\r\n)+\r\nhello, world\n$")
     _, _, err = w.run("-v", "--cacert", w.ca, "-o", "/dev/null", url)
     matches(err, r"speaks h2\n.*> GET /hello\.txt .*< HTTP/2 200 ?\n")
+    _, _, err = w.run("-v", "--cacert", w.ca, "-o", "/dev/null", "-A", "me/1", "-u", "a:b", "-H", "X-Thing: x", url)
+    host = url.split("/")[2]
+    matches(err, rf"\* \[HTTP/2\] \[:method: GET\]\n\* \[HTTP/2\] \[:scheme: https\]\n\* \[HTTP/2\] \[:authority: {host}\]\n"
+            r"\* \[HTTP/2\] \[:path: /hello\.txt\]\n(\* \[HTTP/2\] \[[a-z-]+: .*\]\n)+"
+            rf"> GET /hello\.txt HTTP/2\n> Host: {host}\n(> [a-z-]+: .*\n)+> \n")
+    for line in "user-agent: me/1", "accept: */*", "x-thing: x", "authorization: [hidden]":
+        equal((err.count(f"* [HTTP/2] [{line}]\n"), err.count(f"> {line}\n")), (1, 1), line)
+    equal(w.ok("--http1.1", "-v", "--cacert", w.ca, url), b"hello, world\n")
 
 
 @case
@@ -368,6 +376,14 @@ def w_says_where_a_redirect_would_lead(w):
 
 
 # ---- traces ----
+
+
+@case
+def trace_and_body_on_one_output_keep_their_order(w):
+    out = w.ok("--trace-ascii", "-", w.nginx.url("/hello.txt"), w.nginx.url("/hello.txt")).decode()
+    once = r"=> Send header, .*<= Recv header, .*<= Recv data, 13 bytes \(0xd\)\n0000: hello, world\.\nhello, world\n"
+    matches(out, once + ".*" + once)
+    equal(out.count("\nhello, world\n"), 2, out)
 
 
 @case

@@ -3,8 +3,11 @@
 """The transfer command, on the runtime that AIODUCT_RUNTIME names: options, output, exit codes, bad input."""
 import hashlib
 import os
+import pty
 import re
 import resource
+import select
+import signal
 import socket
 import subprocess
 import sys
@@ -295,6 +298,56 @@ def interface_and_family_choose_the_way(w):
 # ---- TLS ----
 
 
+def on_a_terminal(w, typed, *args):
+    """Run with a terminal of its own, on which @typed is typed when a password is asked for. -> exit code, what it showed"""
+    pid, fd = pty.fork()
+    if pid == 0:
+        try:
+            os.execv(w.aioduct, [w.aioduct, *args])
+        finally:
+            os._exit(127)
+    shown, told, end = b"", False, time.monotonic() + 30
+    while time.monotonic() < end:
+        if not told and shown.endswith(b"': "):
+            os.write(fd, typed)
+            told = True
+        if not select.select([fd], [], [], 0.1)[0]:
+            continue
+        try:
+            piece = os.read(fd, 4096)
+        except OSError: # the terminal's last user is gone
+            piece = b""
+        if not piece:
+            break
+        shown += piece
+    os.close(fd)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown
+
+
+@case
+def a_password_is_asked_for_on_the_terminal(w):
+    ok = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n"
+    with Peer(answers(ok)) as peer:
+        code, shown = on_a_terminal(w, b"s e:cret\n", "-u", "me", peer.url("/1"), peer.url("/2"))
+        equal((code, shown), (0, b"Password for user 'me': \r\nok\r\nok\r\n")) # once, and not shown
+        equal(len(peer.requests), 2)
+        for request in peer.requests:
+            matches(request.decode(), r"\r\nAuthorization: Basic bWU6cyBlOmNyZXQ=\r\n")
+    with Peer(answers(ok)) as peer:
+        equal(on_a_terminal(w, b"\n", "-u", "me", peer.url())[0], 0)
+        matches(peer.requests[0].decode(), r"\r\nAuthorization: Basic bWU6\r\n")
+        equal(on_a_terminal(w, b"", "-u", "me:", "-H", "X: y", peer.url()), (0, b"ok\r\n"))
+        equal(on_a_terminal(w, b"", "-u", "me", "-H", "Authorization: Mine", peer.url()), (0, b"ok\r\n"))
+    code, shown = on_a_terminal(w, b"\x04", "-u", "me", "http://localhost/")
+    equal(code, 2)
+    matches(shown.decode(), "-u me: no password was given")
+    equal(on_a_terminal(w, b"sec\x03", "-u", "me", "http://localhost/")[0], -signal.SIGINT)
+    done = subprocess.run([w.aioduct, "-u", "me", "http://localhost/"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, start_new_session=True, timeout=60, check=False)
+    equal((done.returncode, done.stdout), (2, b""))
+    matches(done.stderr.decode(), r"^aioduct: \(2\) -u me: no password, and no terminal to ask for it: write -u USER:PASSWORD\n$")
+
+
 @case
 def certificates_are_verified(w):
     _, err = w.fails(60, w.nginx.url("/hello.txt", "tls"))
@@ -314,9 +367,25 @@ def a_client_certificate_is_sent_when_given(w):
 @case
 def files_that_are_no_certificates_are_named(w):
     _, err = w.fails(77, "--cacert", "/nonexistent.pem", w.nginx.url("/", "tls"))
-    matches(err, "/nonexistent.pem")
+    matches(err, r"--cacert '/nonexistent\.pem': No such file or directory\n$")
+    _, err = w.fails(77, "--cacert", w.folder, w.nginx.url("/", "tls"))
+    matches(err, r"--cacert '.*': Is a directory\n$")
     _, err = w.fails(58, "--cacert", w.ca, "--cert", w.path("nginx.conf"), w.nginx.url("/", "tls"))
-    matches(err, "nginx.conf")
+    matches(err, "--cert '.*nginx.conf'")
+
+
+@case
+def what_is_wrong_is_said_in_the_words_of_the_command(w):
+    _, err = w.fails(60, w.nginx.url("/hello.txt", "tls"))
+    matches(err, "hint: .*--cacert")
+    assert "ca_file" not in err, err
+    _, err = w.fails(77, "--cacert", "/ca_file", "http://localhost/")
+    matches(err, "--cacert '/ca_file'")
+    for option, value in ("--resolve", "x"), ("--connect-to", "x"):
+        matches(w.fails(2, option, value, "http://localhost/")[1], f"^aioduct: \\(2\\) {option}: 'x' is not of the form ")
+    matches(w.fails(2, "--runtime", "nonesuch", "http://localhost/")[1], r"\(2\) --runtime: runtime 'nonesuch' not found")
+    with Peer(lambda connection, request: connection.recv(1)) as peer:
+        matches(w.fails(28, "-m", "0.1", peer.url())[1], r"--max-time: 100 ms passed")
 
 
 # ---- bad input, bad peers ----

@@ -399,6 +399,39 @@ static void test_not_h2(void **state)
     assert_non_null(strstr(r->error.message, "HTTP/1"));
 }
 
+/* ---- what is told ---- */
+
+static void test_request_head(void **state)
+{
+    struct tester *t = *state;
+    t->options.user_agent = "tester/1";
+    client(t);
+    struct aioduct_request *request = tester_request(t, "GET", url_of(t, "/echo?a=b"));
+    assert_code(0, aioduct_request_header_add(request, "X-Mixed", "Case"));
+    struct aioduct_response *response = NULL;
+    struct aioduct_error error = {0};
+    int code = aioduct_client_fetch(t->client, request, &response, &error);
+    const struct aioduct_exchange_info *info =
+        response != NULL ? aioduct_response_info(response) : NULL;
+    char *got = info != NULL ? strndup(info->request_head, info->request_head_bytes) : NULL;
+    aioduct_response_destroy(response);
+    assert_code(0, code);
+    assert_non_null(got);
+    const char *authority = strstr(got, ":authority: ");
+    int port = authority == NULL ? 0 : atoi(authority + strlen(":authority: localhost:"));
+    char *wanted = test_format(":method: GET\r\n:scheme: %s\r\n:authority: localhost:%d\r\n"
+                               ":path: /echo?a=b\r\naccept: */*\r\nx-mixed: Case\r\n"
+                               "user-agent: tester/1\r\n\r\n",
+                               t->tls ? "https" : "http", port);
+    if (strcmp(got, wanted) != 0) {
+        print_message("got:\n%s", got);
+    }
+    int same = strcmp(got, wanted);
+    free(wanted);
+    free(got);
+    assert_int_equal(same, 0);
+}
+
 int main(void)
 {
     static const struct CMUnitTest cases[] = {
@@ -407,6 +440,7 @@ int main(void)
         HTTP_CASES("large files come side by side", test_large),
         HTTP_CASES("C2: HEAD and statuses without a body", test_head_and_statuses),
         HTTP_CASES("C47: fields of a request", test_fields),
+        HTTP_CASES("C47: the head is told as it was sent", test_request_head),
         HTTP_CASES("a body from memory goes up", test_put_memory),
         HTTP_CASES("a body from a callback goes up, with and without a length", test_put_pull),
         HTTP_CASES("a body whose source waits is not asked in vain", test_put_wait),

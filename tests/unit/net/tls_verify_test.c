@@ -190,7 +190,8 @@ static void test_client_certificate(void **state)
     tester_fini(&t);
 }
 
-static void expect_config_error(struct aioduct_tls_options options, const char *text)
+/* -> the system's own reason, 0 if it was none of its */
+static int expect_config_error(struct aioduct_tls_options options, const char *text)
 {
     struct ad_tls_context *context = NULL;
     struct aioduct_error error = {0};
@@ -200,6 +201,7 @@ static void expect_config_error(struct aioduct_tls_options options, const char *
     if (strstr(error.message, text) == NULL) {
         fail_msg("'%s' does not say '%s'", error.message, text);
     }
+    return error.os_code;
 }
 
 static void test_config_errors(void **state)
@@ -215,20 +217,25 @@ static void test_config_errors(void **state)
     fputs("-----BEGIN CERTIFICATE-----\nnothing\n-----END CERTIFICATE-----\n", f);
     fclose(f);
     assert_int_equal(mkdir(empty, 0700), 0);
-#define TRY(text, ...) expect_config_error((struct aioduct_tls_options){__VA_ARGS__}, text)
-    TRY("ca_file '/nonexistent/ca.pem': No such file or directory",
+#define TRY(os_code, text, ...) \
+    assert_int_equal(expect_config_error((struct aioduct_tls_options){__VA_ARGS__}, text), os_code)
+    TRY(ENOENT, "ca_file '/nonexistent/ca.pem': No such file or directory",
         .ca_file = "/nonexistent/ca.pem");
-    TRY(broken, .ca_file = broken);
-    TRY("ca_dir '/nonexistent': No such file or directory", .ca_dir = "/nonexistent");
-    TRY("no certificate in it", .ca_dir = empty);
-    TRY("cert_file '/nonexistent.pem': No such", .cert_file = "/nonexistent.pem");
-    TRY("cert_file '", .cert_file = broken);
-    TRY("key_file '/nonexistent.key': No such", .cert_file = client,
+    TRY(EISDIR, "': Is a directory", .ca_file = empty);
+    TRY(0, broken, .ca_file = broken);
+    TRY(ENOENT, "ca_dir '/nonexistent': No such file or directory", .ca_dir = "/nonexistent");
+    TRY(ENOTDIR, "': Not a directory", .ca_dir = broken);
+    TRY(0, "no certificate in it", .ca_dir = empty);
+    TRY(ENOENT, "cert_file '/nonexistent.pem': No such", .cert_file = "/nonexistent.pem");
+    TRY(EISDIR, "cert_file '", .cert_file = empty);
+    TRY(0, "cert_file '", .cert_file = broken);
+    TRY(ENOENT, "key_file '/nonexistent.key': No such", .cert_file = client,
         .key_file = "/nonexistent.key");
-    TRY("key_file '", .cert_file = client);
-    TRY("key_file '", .cert_file = client, .key_file = key, .key_password = "wrong");
-    TRY("key_file '", .cert_file = client, .key_file = wrong_key);
-    TRY("there is no cert_file", .key_file = wrong_key);
+    TRY(EISDIR, "key_file '", .cert_file = client, .key_file = empty);
+    TRY(0, "key_file '", .cert_file = client);
+    TRY(0, "key_file '", .cert_file = client, .key_file = key, .key_password = "wrong");
+    TRY(0, "key_file '", .cert_file = client, .key_file = wrong_key);
+    TRY(0, "there is no cert_file", .key_file = wrong_key);
 #undef TRY
     struct aioduct_tls_options options = {.priority = "NORMAL:+WHAT"};
     struct ad_tls_context *context = NULL;
