@@ -15,3 +15,11 @@ void json_string(FILE *to, const char *text)
     }
     fputc('"', to);
 }
+
+void json_member(FILE *to, const char *name, const char *value, const char *separator)
+{
+    json_string(to, name);
+    fputs(": ", to);
+    json_string(to, value);
+    fputs(separator, to);
+}

@@ -7,5 +7,7 @@
 
 /* A quoted string; NULL is printed as "". */
 void json_string(FILE *to, const char *text);
+/* "name": "value", and what follows it. */
+void json_member(FILE *to, const char *name, const char *value, const char *separator);
 
 #endif

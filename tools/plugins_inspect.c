@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A plugin file seen from outside: nothing in it is run, so that a strange one may be looked at. */
 #include "exitcode.h"
+#include "json.h"
 #include "plugins.h"
 
 #include <limits.h>
@@ -93,29 +94,72 @@ static const char *made_absolute(const char *what, char path[PATH_MAX])
     return path;
 }
 
-int plugins_inspect(const char *what)
+static bool is_sound(const struct aioduct_plugin_inspection *seen)
+{
+    return seen->place.code == 0 && seen->content.code == 0;
+}
+
+static void show_all(const struct aioduct_plugin_inspection *seen)
+{
+    char abi[64];
+    snprintf(abi, sizeof abi, "%s%s%s", seen->abi, seen->abi_needed[0] == '\0' ? "" : ", needs ",
+             seen->abi_needed);
+    show("name", seen->name);
+    show("version", seen->origin[0] == '/' ? "not in the note" : seen->version);
+    show("abi", abi);
+    show("kind", kind_of(seen->capabilities));
+    show_interfaces(seen->capabilities);
+    show("from", seen->origin);
+    show_file(seen->origin);
+    show_problem(&seen->place);
+    show_problem(&seen->content);
+    if (is_sound(seen)) {
+        show("problem", "none found");
+    }
+}
+
+static void json_problem(const struct aioduct_error *problem, bool *any)
+{
+    if (problem->code == 0) {
+        return;
+    }
+    fputs(*any ? ",\n    {" : "\n    {", stdout);
+    json_member(stdout, "error", aioduct_error_name(problem->code), ", ");
+    json_member(stdout, "message", problem->message, ", ");
+    json_member(stdout, "hint", problem->hint, "}");
+    *any = true;
+}
+
+static void json_all(const struct aioduct_plugin_inspection *seen)
+{
+    struct stat st;
+    bool any = false;
+    fputs("{\n  ", stdout);
+    json_member(stdout, "name", seen->name, ",\n  ");
+    json_member(stdout, "version", seen->version, ",\n  ");
+    json_member(stdout, "abi", seen->abi, ",\n  ");
+    json_member(stdout, "needs", seen->abi_needed, ",\n  ");
+    json_member(stdout, "capabilities", seen->capabilities, ",\n  ");
+    json_member(stdout, "from", seen->origin, ",\n  ");
+    if (seen->origin[0] == '/' && stat(seen->origin, &st) == 0) {
+        printf("\"owner\": %u,\n  \"mode\": \"%04o\",\n  ", (unsigned)st.st_uid,
+               (unsigned)st.st_mode & 07777);
+    }
+    fputs("\"problems\": [", stdout);
+    json_problem(&seen->place, &any);
+    json_problem(&seen->content, &any);
+    fputs(any ? "\n  ]\n}\n" : "]\n}\n", stdout);
+}
+
+int plugins_inspect(const char *what, bool json)
 {
     struct aioduct_error error = {0};
     struct aioduct_plugin_inspection seen = {.size = sizeof seen};
-    char path[PATH_MAX], abi[64];
+    char path[PATH_MAX];
     if (aioduct_plugin_inspect(made_absolute(what, path), &seen, &error) < 0) {
         plugins_complain(&error);
         return EXIT_USAGE;
     }
-    bool sound = seen.place.code == 0 && seen.content.code == 0;
-    snprintf(abi, sizeof abi, "%s%s%s", seen.abi, seen.abi_needed[0] == '\0' ? "" : ", needs ",
-             seen.abi_needed);
-    show("name", seen.name);
-    show("version", seen.origin[0] == '/' ? "not in the note" : seen.version);
-    show("abi", abi);
-    show("kind", kind_of(seen.capabilities));
-    show_interfaces(seen.capabilities);
-    show("from", seen.origin);
-    show_file(seen.origin);
-    show_problem(&seen.place);
-    show_problem(&seen.content);
-    if (sound) {
-        show("problem", "none found");
-    }
-    return sound ? 0 : EXIT_USAGE;
+    (json ? json_all : show_all)(&seen);
+    return is_sound(&seen) ? 0 : EXIT_USAGE;
 }

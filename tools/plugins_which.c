@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Whose word decides, what it stands for, and what became of each candidate. */
 #include "exitcode.h"
+#include "json.h"
 #include "plugins.h"
 
 #include <stdbool.h>
 #include <stdio.h>
+
+/* ---- for people ---- */
 
 static void show_word(const char *source, const char *word, void *user)
 {
@@ -13,27 +16,26 @@ static void show_word(const char *source, const char *word, void *user)
     *decided = true;
 }
 
-static void show_candidate(const struct aioduct_runtime_info *info, void *user)
+static void show_candidate(const struct plugin_row *row, void *user)
 {
     (void)user;
-    printf("tried     %s: %s%s%s\n", info->name, plugins_status(info->status),
-           info->origin[0] == '\0' ? "" : ", ", info->origin);
-    if (info->status != AIODUCT_RUNTIME_OK) {
-        printf("          reason: %s\n", info->reason);
-        if (info->hint[0] != '\0') {
-            printf("          hint: %s\n", info->hint);
+    printf("tried     %s: %s%s%s\n", row->name, plugins_status(row->status),
+           row->origin[0] == '\0' ? "" : ", ", row->origin);
+    if (row->status != AIODUCT_RUNTIME_OK) {
+        printf("          reason: %s\n", row->reason);
+        if (row->hint[0] != '\0') {
+            printf("          hint: %s\n", row->hint);
         }
     }
 }
 
-int plugins_which(const char *wanted)
+static int which_for_people(const struct plugin_question *question)
 {
-    struct aioduct_error error = {0};
-    struct aioduct_runtime_selection chosen = {.size = sizeof chosen};
-    const struct aioduct_runtime_explainer explainer = {
-        .size = sizeof explainer, .on_word = show_word, .on_candidate = show_candidate};
+    static const struct plugin_hears on = {show_word, show_candidate};
+    struct aioduct_runtime_selection chosen;
+    struct aioduct_error error;
     bool decided = false;
-    int code = aioduct_runtime_explain(wanted, &explainer, &decided, &chosen, &error);
+    int code = plugins_ask(question, &on, &decided, &chosen, &error);
     printf("selected  %s\n", code < 0 ? "none" : chosen.name);
     if (code < 0) {
         fflush(stdout);
@@ -41,4 +43,54 @@ int plugins_which(const char *wanted)
         return EXIT_USAGE;
     }
     return 0;
+}
+
+/* ---- for programs ---- */
+
+/* Which of the two lists is open, and how long it is. */
+struct lists {
+    bool tried;
+    unsigned count;
+};
+
+static void json_word(const char *source, const char *word, void *user)
+{
+    struct lists *lists = user;
+    fputs(lists->count++ > 0 ? ",\n    {" : "\n    {", stdout);
+    json_member(stdout, "source", source, ", ");
+    json_member(stdout, "word", word, "}");
+}
+
+static void begin_tried(struct lists *lists)
+{
+    if (!lists->tried) {
+        *lists = (struct lists){.tried = true};
+        fputs("\n  ],\n  \"tried\": [", stdout);
+    }
+}
+
+static void json_candidate(const struct plugin_row *row, void *user)
+{
+    struct lists *lists = user;
+    begin_tried(lists);
+    fputs(lists->count++ > 0 ? ",\n    " : "\n    ", stdout);
+    plugins_json_row(row);
+}
+
+static int which_for_programs(const struct plugin_question *question)
+{
+    static const struct plugin_hears on = {json_word, json_candidate};
+    struct aioduct_runtime_selection chosen;
+    struct aioduct_error error;
+    struct lists lists = {.tried = false};
+    fputs("{\n  \"words\": [", stdout);
+    int code = plugins_ask(question, &on, &lists, &chosen, &error);
+    begin_tried(&lists);
+    fputs("\n  ],\n", stdout);
+    return plugins_json_chosen(code, &chosen, &error);
+}
+
+int plugins_which(const struct plugin_question *question, bool json)
+{
+    return json ? which_for_programs(question) : which_for_people(question);
 }

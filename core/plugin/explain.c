@@ -79,6 +79,9 @@ static int select_and_tell(const char *value, struct listener *listener,
     }
     struct ad_selection want = {.option = value, .config = config};
     if (listener != NULL) {
+        want.need = listener->explainer.need == AIODUCT_NEED_SEND    ? AD_CAP_POLL
+                    : listener->explainer.need == AIODUCT_NEED_LOCAL ? AD_CAP_LOCAL
+                                                                     : 0;
         want.on_tried = on_tried;
         want.user = listener;
         say_words(listener, &want);

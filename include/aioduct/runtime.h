@@ -83,6 +83,13 @@ struct aioduct_runtime_selection {
 AIODUCT_API int aioduct_runtime_select(const char *value, struct aioduct_runtime_selection *out,
                                        struct aioduct_error *error);
 
+/** What a client cannot do without, so that a runtime which lacks it is passed over. */
+enum aioduct_need {
+    AIODUCT_NEED_ANY = 0,  /**< no more than a client that is driven by its own thread */
+    AIODUCT_NEED_SEND = 1, /**< requests from any thread: "poll" among the capabilities */
+    AIODUCT_NEED_LOCAL = 2 /**< everything on one thread: "local" among them */
+};
+
 /** What aioduct_runtime_explain tells; NULL members are not called. */
 struct aioduct_runtime_explainer {
     size_t size; /**< of this struct, as the caller knows it */
@@ -91,6 +98,7 @@ struct aioduct_runtime_explainer {
     void (*on_word)(const char *source, const char *word, void *user);
     /** Each candidate of that word which was tried, in order; only the last can be OK. */
     void (*on_candidate)(const struct aioduct_runtime_info *info, void *user);
+    enum aioduct_need need; /**< of the client that is imagined */
 };
 
 /**

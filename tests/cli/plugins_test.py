@@ -263,7 +263,10 @@ def inspect_refuses_what_is_no_plugin_and_no_name(w):
         _, err = w.fails(2, "plugins", "inspect", what, env=NONE)
         matches(err, said)
     for args, said in ((["inspect"], "no name or path after 'inspect'"), (["inspect", "a", "b"], "unknown argument 'b'"),
-                       (["which", "a", "b"], "unknown argument 'b'"), (["frobnicate"], "unknown argument 'frobnicate'")):
+                       (["which", "a", "b"], "unknown argument 'b'"), (["frobnicate"], "unknown argument 'frobnicate'"),
+                       (["inspect", "--need", "local", "a"], "unknown argument '--need'"),
+                       (["which", "--need"], "no value after '--need'"),
+                       (["which", "--need", "poll"], "not a value for that: 'poll'")):
         _, err = w.fails(2, "plugins", *args, env=NONE)
         matches(err, said)
         matches(err, r"usage: aioduct plugins .*\n +aioduct plugins inspect .*\n +aioduct plugins which ")
@@ -308,6 +311,86 @@ def which_takes_a_path_that_the_program_names(w):
         _, copy = a_copy(folder, lambda d: d.replace(b"abi=1.", b"abi=2."))
         out = w.fails(2, "plugins", "which", copy, env=NONE)[0].decode()
         matches(out, rf"tried     {copy}: error\n +reason: .*ABI 2;")
+
+
+@case
+def which_takes_what_the_client_needs(w):
+    with_local = {**NONE, "AIODUCT_RUNTIME": "epoll"}
+    out, err = w.fails(2, "plugins", "which", "--need", "local", env=with_local)
+    matches(out.decode(), r"tried     epoll: error, built in\n +reason: .* asked for local \(bound to one thread\)\n")
+    matches(err, "asked for local")
+    out = w.ok("plugins", "which", "--need", "send", "epoll", env=NONE).decode()
+    matches(out, r"\nselected  epoll\n$")
+    if "uring" in os.environ["AIODUCT_TEST_RUNTIMES"].split(","):
+        out = w.run("plugins", "which", "--need", "send", "uring,epoll", env=NONE)[1].decode()
+        matches(out, r"tried     uring: error\n +reason: .* asked for send .*selected  epoll\n$")
+
+
+@case
+def json_of_which_and_of_inspect_say_the_same(w):
+    said = json.loads(w.ok("plugins", "which", "--json", "nonesuch,epoll", env={**NONE, "AIODUCT_RUNTIME": "x"}))
+    equal([(e["source"], e["word"]) for e in said["words"]],
+          [("option", "nonesuch,epoll"), ("AIODUCT_RUNTIME", "x"), ("automatic", "auto")])
+    equal([(e["name"], e["status"]) for e in said["tried"]], [("nonesuch", "error"), ("epoll", "ok")])
+    equal(said["selected"]["name"], "epoll")
+    said = json.loads(w.fails(2, "plugins", "which", "nonesuch", "--json", env=NONE)[0])
+    equal(said["selected"], None)
+    matches(said["error"], "nonesuch")
+    said = json.loads(w.ok("plugins", "inspect", "--json", "epoll", env=NONE))
+    equal((said["name"], said["from"], said["problems"]), ("epoll", "built in", []))
+    name, path = a_plugin_file()
+    said = json.loads(w.ok("plugins", "inspect", path, "--json", env=NONE))
+    equal((said["name"], said["from"], said["needs"], said["problems"]), (name, path, "1.0", []))
+    equal(said["mode"], f"{os.stat(path).st_mode & 0o7777:04o}")
+    with tempfile.TemporaryDirectory() as folder:
+        _, copy = a_copy(folder, lambda d: d.replace(b"abi=1.", b"abi=2."))
+        os.chmod(copy, 0o666)
+        said = json.loads(w.fails(2, "plugins", "inspect", "--json", copy, env=NONE)[0])
+        equal([p["error"] for p in said["problems"]], ["AIODUCT_E_PLUGIN_UNSAFE", "AIODUCT_E_PLUGIN_ABI"])
+
+
+# ---- plugins that do not come back ----
+
+
+def bad_plugin(folder, name):
+    os.chmod(folder, 0o755)
+    file = f"libaioduct-rt-{name}.so"
+    shutil.copy(os.path.join(os.environ["AIODUCT_TEST_BAD_PLUGINS"], file), folder)
+    os.chmod(os.path.join(folder, file), 0o644)
+    return {**NONE, "AIODUCT_PLUGIN_PATH": folder}
+
+
+@case
+def a_plugin_that_dies_is_a_line_of_the_list(w):
+    with tempfile.TemporaryDirectory() as folder:
+        env = bad_plugin(folder, "dies")
+        out = w.ok("plugins", env=env).decode()
+        matches(out, r"\nepoll +ok ")
+        matches(out, r"\ndies +error +poll,connector +1\.0 .*\n +reason: ended by signal 9 \(Killed\), while .*\n +hint: ")
+        matches(out, r"\nselected: epoll \(automatic\)\n")
+        said = json.loads(w.ok("plugins", "--json", env=env))
+        equal({r["name"]: r["status"] for r in said["runtimes"]}, {"epoll": "ok", "dies": "error"})
+        out, err = w.fails(2, "plugins", "--runtime", "dies", env=env)
+        matches(out.decode(), r"\nselected: none\n$")
+        matches(err, "ended by signal 9")
+        out, err = w.fails(2, "plugins", "which", "nonesuch,dies", env=env)
+        matches(out.decode(), r"^decides   option: nonesuch,dies\n.*tried     nonesuch: error.*\nselected  none\n$")
+        matches(err, "ended by signal 9")
+        out = w.ok("plugins", "inspect", "dies", env=env).decode()  # which runs nothing of it
+        matches(out, r"problem +none found")
+
+
+@case
+def a_plugin_that_hangs_is_given_up(w):
+    with tempfile.TemporaryDirectory() as folder:
+        env = bad_plugin(folder, "hangs")
+        out = w.run("plugins", "--timeout", "2", env=env)[1].decode()
+        matches(out, r"\nhangs +error .*\n +reason: no answer within 2 s, while ")
+        _, err = w.fails(2, "plugins", "which", "--timeout", "1", "hangs", env=env)
+        matches(err, "no answer within 1 s")
+    for value in ("0", "-1", "x", "", "9999"):
+        _, err = w.fails(2, "plugins", "--timeout", value, env=NONE)
+        matches(err, "not a value for that: '" + value)
 
 
 @case

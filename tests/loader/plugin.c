@@ -6,7 +6,9 @@
 #include <aioduct/plugin/plugin.h>
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifndef NOTE_NAME
 #define NOTE_NAME PLUGIN_NAME
@@ -307,6 +309,14 @@ static const void *interfaces(const char *id)
 
 static void probe(const struct aioduct_host *host, struct aioduct_probe *out)
 {
+#ifdef PROBE_DIES
+    raise(SIGKILL); /* a crash that no sanitizer makes something else of */
+#endif
+#ifdef PROBE_HANGS
+    for (;;) {
+        pause();
+    }
+#endif
     const char *told = host->option(host->ctx, "probe");
     out->code = PROBE_CODE;
     strcpy(out->reason, PROBE_REASON);
