@@ -135,6 +135,7 @@ static struct ct_stream *add_stream(struct ct_rig *rig, void *state)
     stream->magic = CT_STREAM_MAGIC;
     stream->rig = rig;
     stream->state = state;
+    ct_lower_init(stream);
     stream->next = rig->streams;
     rig->streams = stream;
     return stream;

@@ -67,6 +67,9 @@ static void enter(struct ct_rig *rig, const char *what, const void *object, int 
     if (rig->callback != NULL) {
         ct_violation(rig, "RT-4: %s ran inside %s", what, rig->callback);
     }
+    if (rig->subject->base != NULL && rig->in_lower == 0 && strncmp(what, "on_", 3) == 0) {
+        ct_violation(rig, "RT-4: a layer's %s ran outside of an event of a stream below", what);
+    }
     rig->callback = what;
     atomic_store_explicit(&ct_report_now()->callback, what, memory_order_relaxed);
     rig->sequence++;
@@ -186,7 +189,7 @@ static const void *host_get_interface(void *ctx, const char *id)
     if (!rig->setup || id == NULL) {
         ct_violation(rig, "PL-10: get_interface after open, or without an id");
     }
-    return NULL;
+    return id != NULL && strcmp(id, AIODUCT_IFACE_HOST_LOWER) == 0 ? ct_lower_table(rig) : NULL;
 }
 
 /* ---- tasks and timers ---- */
@@ -253,6 +256,7 @@ static void host_timer_fired(void *ctx, struct aioduct_timer *opaque)
 static void host_turn_end(void *ctx)
 {
     struct ct_rig *rig = ctx;
+    ct_lower_turn_end(rig);
     enter(rig, "turn_end", NULL, 0, 0, 0);
     rig->turns++;
     if (rig->turn_end != NULL && !rig->muted) {
@@ -300,6 +304,10 @@ static void check_pattern(struct ct_stream *stream, const void *slice, size_t by
 static void host_on_data(void *ctx, struct aioduct_stream *opaque, const void *slice, size_t bytes)
 {
     struct ct_rig *rig = ctx;
+    if (ct_lower_of(opaque) != NULL) {
+        ct_lower_on_data(ct_lower_of(opaque), slice, bytes);
+        return;
+    }
     enter(rig, "on_data", opaque, AIODUCT_OP_RECV, 0, bytes);
     struct ct_stream *stream = stream_of(rig, opaque);
     if (stream != NULL) {
@@ -364,6 +372,10 @@ static void check_done(struct ct_stream *stream, int op, int code, size_t bytes)
 static void host_on_done(void *ctx, struct aioduct_stream *opaque, int op, int code, size_t bytes)
 {
     struct ct_rig *rig = ctx;
+    if (ct_lower_of(opaque) != NULL) {
+        ct_lower_on_done(ct_lower_of(opaque), op, code, bytes);
+        return;
+    }
     enter(rig, "on_done", opaque, op, code, bytes);
     struct ct_stream *stream = stream_of(rig, opaque);
     struct ct_op *of = stream == NULL ? NULL : ct_stream_op(stream, op);
@@ -394,6 +406,10 @@ static void host_on_done(void *ctx, struct aioduct_stream *opaque, int op, int c
 static void host_on_closed(void *ctx, struct aioduct_stream *opaque)
 {
     struct ct_rig *rig = ctx;
+    if (ct_lower_of(opaque) != NULL) {
+        ct_lower_on_closed(ct_lower_of(opaque));
+        return;
+    }
     enter(rig, "on_closed", opaque, 0, 0, 0);
     struct ct_stream *stream = stream_of(rig, opaque);
     if (stream != NULL) {

@@ -69,6 +69,7 @@ struct ct_stream {
     struct ct_stream *next;
     void *state;
     void *user;
+    struct ct_lower *lower; /* under a layer's stream, else NULL */
     struct ct_op connect, recv, send, shutdown;
     bool dialled; /* connect answered PENDING */
     bool connected, ended, closing, closed;
@@ -98,7 +99,10 @@ struct ct_rig {
     struct aioduct_host host;
     const struct aioduct_host *given; /* what open gets: &host, unless a case sets another */
     const struct ct_subject *subject;
-    void *rt, *cx;
+    void *rt, *cx, *base;
+    struct aioduct_lower_events lower_events; /* of a layer that has attached itself */
+    struct ct_task *lower_task;               /* makes a turn for what is put off to its end */
+    unsigned in_lower;                        /* events of streams below that run */
     bool is_open, setup;
     int polled_fd; /* what poll_fd answered; 0: not asked yet */
     bool muted;    /* the case is over: hooks of the case are not called any more */
@@ -215,11 +219,29 @@ void ct_cancel(struct ct_stream *stream, unsigned ops);
 void ct_stream_close(struct ct_stream *stream);
 int ct_stream_info(struct ct_stream *stream, struct aioduct_stream_info *info);
 
-/* ---- between host.c and calls.c ---- */
+/* ---- between host.c, calls.c and lower.c ---- */
 
 /* What this thread is calling; a callback meanwhile breaks the first rule. */
 extern _Thread_local const char *ct_in_call;
 struct ct_op *ct_stream_op(struct ct_stream *stream, int op);
-enum { CT_TASK_MAGIC = 0x7461736b, CT_TIMER_MAGIC = 0x74696d65, CT_STREAM_MAGIC = 0x73747265 };
+enum {
+    CT_TASK_MAGIC = 0x7461736b,
+    CT_TIMER_MAGIC = 0x74696d65,
+    CT_STREAM_MAGIC = 0x73747265,
+    CT_LOWER_MAGIC = 0x6c6f7765
+};
+
+/* What a layer gets: aioduct.host.lower/1. NULL: the connector is not a layer. */
+const struct aioduct_host_lower *ct_lower_table(struct ct_rig *rig);
+void ct_lower_init(struct ct_stream *stream);
+/* The memory of the stream below goes. -> false if somebody wrote beside it */
+bool ct_lower_fini(struct ct_stream *stream);
+/* -> the stream below that @opaque is, or NULL: it is one of the layer's own */
+struct ct_lower *ct_lower_of(struct aioduct_stream *opaque);
+void ct_lower_on_data(struct ct_lower *lower, const void *slice, size_t bytes);
+void ct_lower_on_done(struct ct_lower *lower, int op, int code, size_t bytes);
+void ct_lower_on_closed(struct ct_lower *lower);
+/* The end of a turn: what was put off until then. */
+void ct_lower_turn_end(struct ct_rig *rig);
 
 #endif

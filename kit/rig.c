@@ -16,6 +16,29 @@ static void mark(const char *call)
     atomic_store_explicit(&ct_report_now()->call, call, memory_order_relaxed);
 }
 
+/* From below to above. */
+static int open_connectors(struct ct_rig *rig)
+{
+    const struct ct_subject *subject = rig->subject;
+    int code = 0;
+    if (subject->base != NULL) {
+        rig->base = ct_block_new(subject->base->cx);
+        code = subject->base->open(rig->base, rig->given, rig->rt);
+    }
+    if (code == 0) {
+        mark("connector open");
+        rig->cx = ct_block_new(subject->cx->cx);
+        code = subject->cx->open(rig->cx, rig->given, rig->rt);
+        if (code == 0 && subject->base != NULL && rig->lower_events.on_data == NULL) {
+            ct_violation(rig, "CX-1: it is a layer, and attached itself to nothing");
+        }
+        if (code != 0 && subject->base != NULL) {
+            subject->base->close(rig->base);
+        }
+    }
+    return code;
+}
+
 int ct_rig_open_on(struct ct_rig *rig, const struct aioduct_foreign *foreign)
 {
     const struct ct_subject *subject = rig->subject;
@@ -33,9 +56,7 @@ int ct_rig_open_on(struct ct_rig *rig, const struct aioduct_foreign *foreign)
         ct_violation(rig, "RT-1: open answered %d and did not say why", code);
     }
     if (code == 0 && subject->cx != NULL) {
-        mark("connector open");
-        rig->cx = ct_block_new(subject->cx->cx);
-        code = subject->cx->open(rig->cx, rig->given, rig->rt);
+        code = open_connectors(rig);
         if (code != 0) {
             mark("close");
             subject->rt->close(rig->rt);
@@ -294,10 +315,12 @@ static void free_objects(struct ct_rig *rig)
     }
     for (struct ct_stream *stream = rig->streams, *next; stream != NULL; stream = next) {
         next = stream->next;
+        whole = ct_lower_fini(stream) && whole;
         whole = ct_block_free(&rig->graves, stream->state) && whole;
         free(stream);
     }
     whole = ct_block_free(&rig->graves, rig->cx) && whole;
+    whole = ct_block_free(&rig->graves, rig->base) && whole;
     whole = ct_block_free(&rig->graves, rig->rt) && whole;
     if (!whole) {
         ct_violation(rig, "PL-8: state was written to outside its bounds");
@@ -309,7 +332,10 @@ static void free_objects(struct ct_rig *rig)
     rig->timers = NULL;
     rig->streams = NULL;
     rig->cx = NULL;
+    rig->base = NULL;
     rig->rt = NULL;
+    rig->lower_task = NULL;
+    memset(&rig->lower_events, 0, sizeof rig->lower_events);
 }
 
 void ct_rig_close(struct ct_rig *rig)
@@ -329,6 +355,9 @@ void ct_rig_close(struct ct_rig *rig)
         if (rig->subject->cx != NULL) {
             mark("connector close");
             rig->subject->cx->close(rig->cx);
+        }
+        if (rig->subject->base != NULL) {
+            rig->subject->base->close(rig->base);
         }
         mark("close");
         rig->subject->rt->close(rig->rt);

@@ -21,10 +21,10 @@ const struct ct_rule ct_rules[] = {
      "one",
      "It reads another program's memory when it meets an older core"},
     {"PL-5",
-     "probe may run at any time, on any thread, any number of times. It uses alloc, log "
-     "and option of the host only and leaves no descriptor, thread, handler, mapping or "
-     "allocation. 0, or AIODUCT_E_UNAVAILABLE with a reason, or another negative if it is "
-     "broken",
+     "probe, if there is one, may run at any time, on any thread, any number of times. It "
+     "uses alloc, log and option of the host only and leaves no descriptor, thread, "
+     "handler, mapping or allocation. 0, or AIODUCT_E_UNAVAILABLE with a reason, or "
+     "another negative if it is broken",
      "Listing the runtimes of a machine changes the process that lists them"},
     {"PL-6",
      "No signal handler, no mask, no ignored signal is changed, ever",

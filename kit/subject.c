@@ -12,7 +12,7 @@ static struct {
     struct aioduct_runtime rt;
     struct aioduct_runtime_poll poll;
     struct aioduct_runtime_local local;
-    struct aioduct_connector cx;
+    struct aioduct_connector cx, base;
 } tables;
 
 /* The members of minor 0. */
@@ -55,8 +55,8 @@ static bool is_descriptor(const struct aioduct_plugin *plugin, char *why)
     } else if (plugin->abi_minor_needed > AIODUCT_ABI_MINOR) {
         snprintf(why, CT_WHY_BYTES, "it needs ABI %d.%u; this kit knows %d.%d", AIODUCT_ABI_MAJOR,
                  (unsigned)plugin->abi_minor_needed, AIODUCT_ABI_MAJOR, AIODUCT_ABI_MINOR);
-    } else if (plugin->name == NULL || plugin->probe == NULL || plugin->get_interface == NULL) {
-        snprintf(why, CT_WHY_BYTES, "it lacks a name, probe or get_interface");
+    } else if (plugin->name == NULL || plugin->get_interface == NULL) {
+        snprintf(why, CT_WHY_BYTES, "it lacks a name or get_interface");
     } else {
         return true;
     }
@@ -177,15 +177,24 @@ static bool take_runtime(const struct aioduct_plugin *plugin, char *why)
     return true;
 }
 
-static bool take_connector(const void *cx, char *why)
+static bool take_connector(struct aioduct_connector *out, const void *cx, char *why)
 {
-    if (!TAKE(tables.cx, cx, CONNECTOR_BYTES_MIN, connector_members, AIODUCT_IFACE_CONNECTOR) ||
-        !is_layout(tables.cx.cx, AIODUCT_IFACE_CONNECTOR, why) ||
-        !is_layout(tables.cx.stream, AIODUCT_IFACE_CONNECTOR, why)) {
+    return TAKE(*out, cx, CONNECTOR_BYTES_MIN, connector_members, AIODUCT_IFACE_CONNECTOR) &&
+           is_layout(out->cx, AIODUCT_IFACE_CONNECTOR, why) &&
+           is_layout(out->stream, AIODUCT_IFACE_CONNECTOR, why);
+}
+
+/* What a layer sits on: the runtime's own connector. */
+static bool take_base(const struct aioduct_plugin *runtime, char *why)
+{
+    const void *base = runtime->get_interface(AIODUCT_IFACE_CONNECTOR);
+    if (base == NULL) {
+        snprintf(why, CT_WHY_BYTES, "%.32s has no connector for the layer to sit on",
+                 runtime->name);
         return false;
     }
-    subject.cx = &tables.cx;
-    return true;
+    subject.base = &tables.base;
+    return take_connector(&tables.base, base, why);
 }
 
 static void choose_timers(void)
@@ -214,9 +223,10 @@ static bool take_tables(const struct ct_target *runtime, char *why)
                  AIODUCT_IFACE_CONNECTOR);
         return false;
     }
-    if (cx != NULL && !take_connector(cx, why)) {
+    if (cx != NULL && !take_connector(&tables.cx, cx, why)) {
         return false;
     }
+    subject.cx = cx == NULL ? NULL : &tables.cx;
     if (subject.connector_alone) {
         if (runtime == NULL) {
             snprintf(why, CT_WHY_BYTES,
@@ -224,7 +234,8 @@ static bool take_tables(const struct ct_target *runtime, char *why)
             return false;
         }
         plugin = open_target(runtime, why);
-        if (plugin == NULL || !is_descriptor(plugin, why)) {
+        if (plugin == NULL || !is_descriptor(plugin, why) ||
+            ((tables.cx.flags & AIODUCT_CX_LAYER) && !take_base(plugin, why))) {
             return false;
         }
     }

@@ -29,6 +29,7 @@ struct ct_subject {
     const struct aioduct_runtime_poll *poll;   /* or NULL */
     const struct aioduct_runtime_local *local; /* or NULL */
     const struct aioduct_connector *cx;        /* or NULL */
+    const struct aioduct_connector *base;      /* under it, if that is a layer; else NULL */
     bool connector_alone;
 
     /* From whichever of the two tables there is; poll wins. */

@@ -58,7 +58,9 @@ static void probe(const struct aioduct_plugin *plugin)
         .option = no_option,
     };
     struct aioduct_probe answer = {.size = sizeof answer};
-    plugin->probe(&host, &answer);
+    if (plugin->probe != NULL) {
+        plugin->probe(&host, &answer);
+    }
     facts->probe = answer;
     facts->probe.reason[sizeof answer.reason - 1] = '\0';
     facts->probe.hint[sizeof answer.hint - 1] = '\0';

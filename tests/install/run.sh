@@ -93,6 +93,21 @@ over_library() { # over_library PKG_CONFIG_NAME LIBRARY FILE NAME
 over_library glib-2.0 libglib-2.0.so runtime-glib/glibrt.c glibrt
 over_library libuv libuv.so runtime-libuv/uvrt.c uvrt
 
+kit() { # kit NAME|PATH - every case, with few rounds
+  "$prefix/bin/aioduct" plugins check --tap --scale 5 "$1" # which skips what cannot run here
+}
+for runtime in libev libevent uring; do
+  check "the installed kit passes the installed $runtime" kit $runtime
+done
+check 'and what is built in' kit epoll
+check 'and a plugin that was built of one file' kit "$work/plugins/libaioduct-rt-pollrt.so"
+compile_kit() {
+  # shellcheck disable=SC2046
+  cc -std=c11 -Wall -Wextra -Werror "$here/data/kit.c" -o "$work/kit" $(pkg-config --cflags --libs aioduct-kit)
+}
+check "a test program of a plugin's own builds with pkg-config" compile_kit
+check 'it passes the plugin' "$work/kit" "$work/plugins/libaioduct-rt-pollrt.so"
+
 walk() { PATH=$prefix/bin:$PATH "$here/../packages/walk.sh" "$here/../../docs/writing-a-runtime.md"; }
 check 'the guide leads from nothing to a page that was fetched on a runtime' walk
 
