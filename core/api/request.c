@@ -2,6 +2,7 @@
 #include "http/request.h"
 
 #include "base/error.h"
+#include "http/settings.h"
 
 #include <aioduct/client.h>
 #include <errno.h>
@@ -210,6 +211,22 @@ int aioduct_request_send_rate_max(struct aioduct_request *request, int64_t bytes
 int aioduct_request_recv_bytes_max(struct aioduct_request *request, int64_t bytes)
 {
     return request == NULL ? -EINVAL : set_bytes(request, &request->recv_bytes_max, bytes);
+}
+
+int aioduct_request_low_speed(struct aioduct_request *request, int bytes_per_s, int seconds)
+{
+    if (request == NULL || bytes_per_s < AIODUCT_NO_LIMIT || seconds < 0 ||
+        (bytes_per_s <= 0 && seconds > 0)) {
+        return -EINVAL;
+    }
+    if (atomic_load_explicit(&request->frozen, memory_order_relaxed)) {
+        return -EBUSY;
+    }
+    request->own_low_speed = bytes_per_s != 0;
+    request->low_speed_bytes = bytes_per_s > 0 ? (uint64_t)bytes_per_s : 0;
+    request->low_speed_ns =
+        bytes_per_s > 0 ? (uint64_t)(seconds == 0 ? AD_LOW_SPEED_S : seconds) * 1000000000u : 0;
+    return 0;
 }
 
 const char *aioduct_request_url(const struct aioduct_request *request)

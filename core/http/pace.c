@@ -125,9 +125,22 @@ static uint64_t moved(const struct aioduct_exchange *ex)
     return ex->head_bytes + ex->body_bytes + ad_buf_bytes(&ex->stash) + ex->upload.sent;
 }
 
+struct low_speed {
+    uint64_t bytes, ns; /* a second, and for how long; 0: any speed */
+};
+
+static struct low_speed low_speed_of(const struct aioduct_exchange *ex)
+{
+    const struct aioduct_request *request = ex->request;
+    const struct ad_settings *settings = ex->engine->settings;
+    return request->own_low_speed
+               ? (struct low_speed){request->low_speed_bytes, request->low_speed_ns}
+               : (struct low_speed){settings->low_speed_bytes, settings->low_speed_ns};
+}
+
 void ad_pace_restart(struct aioduct_exchange *ex)
 {
-    uint64_t ns = ex->engine->settings->low_speed_ns;
+    uint64_t ns = low_speed_of(ex).ns;
     if (ns != 0 && ex->place == AD_PLACE_CONN) {
         ex->pace.moved = moved(ex);
         ad_exchange_arm(ex, &ex->pace_deadlines.slow, ns);
@@ -144,16 +157,17 @@ static void on_slow(struct ad_deadline *deadline)
 {
     struct aioduct_exchange *ex =
         AD_CONTAINER_OF(deadline, struct aioduct_exchange, pace_deadlines.slow);
-    const struct ad_settings *settings = ex->engine->settings;
-    uint64_t seconds = settings->low_speed_ns / NS_PER_S;
+    const struct low_speed low = low_speed_of(ex);
+    uint64_t seconds = low.ns / NS_PER_S;
     if (ex->place != AD_PLACE_CONN) {
         return;
     }
-    if (!is_excused(ex) && moved(ex) - ex->pace.moved < settings->low_speed_bytes * seconds) {
+    if (!is_excused(ex) && moved(ex) - ex->pace.moved < low.bytes * seconds) {
         ad_exchange_failf(ex, AIODUCT_E_TIMEOUT, ad_exchange_phase(ex),
-                          "low_speed_bytes: fewer than %llu bytes a second for %llu s",
-                          (unsigned long long)settings->low_speed_bytes,
-                          (unsigned long long)seconds);
+                          "%s: fewer than %llu bytes a second for %llu s",
+                          ex->request->own_low_speed ? "aioduct_request_low_speed"
+                                                     : "low_speed_bytes",
+                          (unsigned long long)low.bytes, (unsigned long long)seconds);
         return;
     }
     ad_pace_restart(ex);

@@ -88,11 +88,13 @@ struct aioduct_request {
     int64_t declared_length; /* the caller's Content-Length; -1: none */
 
     int version;
-    char *connect_host;                /* dialled instead of the URL's; NULL: not */
-    int connect_port;                  /* -1: the URL's */
-    int timeouts_ms[AD_TIMEOUT_COUNT]; /* 0: the client's; AIODUCT_NO_LIMIT: none */
-    uint64_t recv_rate, send_rate;     /* bytes a second; 0: any */
-    uint64_t recv_bytes_max;           /* 0: any */
+    char *connect_host;                     /* dialled instead of the URL's; NULL: not */
+    int connect_port;                       /* -1: the URL's */
+    int timeouts_ms[AD_TIMEOUT_COUNT];      /* 0: the client's; AIODUCT_NO_LIMIT: none */
+    uint64_t recv_rate, send_rate;          /* bytes a second; 0: any */
+    uint64_t recv_bytes_max;                /* 0: any */
+    bool own_low_speed;                     /* false: the client's */
+    uint64_t low_speed_bytes, low_speed_ns; /* a second, and for how long; 0: any speed */
 
     /* the head, made by freeze */
     char *head;

@@ -176,7 +176,7 @@ static int take_low_speed(struct ad_settings *s, const struct aioduct_client_opt
     if (o->low_speed_s > 0 && o->low_speed_bytes == 0) {
         return bad(error, "low_speed_s", "needs low_speed_bytes");
     }
-    int seconds = o->low_speed_s == 0 ? 30 : o->low_speed_s;
+    int seconds = o->low_speed_s == 0 ? AD_LOW_SPEED_S : o->low_speed_s;
     s->low_speed_bytes = (uint64_t)o->low_speed_bytes;
     s->low_speed_ns = o->low_speed_bytes == 0 ? 0 : (uint64_t)seconds * 1000 * NS_PER_MS;
     return 0;

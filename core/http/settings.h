@@ -13,6 +13,8 @@
 
 #include <aioduct/client.h>
 
+#define AD_LOW_SPEED_S 30 /* where a low speed is named and no time */
+
 /* Durations are nanoseconds, 0 for none. Counts without a limit are the type's maximum, those that
  * are switched off 0. */
 struct ad_settings {

@@ -252,6 +252,16 @@ AIODUCT_API int aioduct_request_timeouts(struct aioduct_request *request,
                                          const struct aioduct_request_timeouts *timeouts);
 
 /**
+ * Fewer than @bytes_per_s bytes a second, both ways together, for @seconds (0: 30) end the exchange
+ * with AIODUCT_E_TIMEOUT, instead of what low_speed_bytes and low_speed_s of the client say;
+ * AIODUCT_NO_LIMIT and 0: any speed will do; 0 and 0: as the client says. Holding back is no fault.
+ * Thread:  any, one at a time for a request
+ * Returns: 0 | -EINVAL (negative, or seconds without a speed) | -EBUSY
+ */
+AIODUCT_API int aioduct_request_low_speed(struct aioduct_request *request, int bytes_per_s,
+                                          int seconds);
+
+/**
  * At most so many bytes a second of the response body are delivered; 0: any. A quarter of a
  * second's bytes may go at once.
  * Thread:  any, one at a time for a request

@@ -265,6 +265,36 @@ static void test_not_so_low_speed(void **state)
     assert_answer(tester_get(t, peer_url(t->peer, "/")), 200);
 }
 
+/* Both ways of a request to differ from its client: a bound of its own, and none. */
+static void test_own_low_speed(void **state)
+{
+    struct tester *t = *state;
+    struct trickle *trickle = tester_alloc(t, sizeof *trickle);
+    *trickle = (struct trickle){10, 200};
+    tester_client(t);
+    tester_peer(t, play_trickle, trickle);
+    struct aioduct_request *request = tester_request(t, "GET", peer_url(t->peer, "/"));
+    assert_code(0, aioduct_request_low_speed(request, 1000, 1));
+    struct result *r = tester_perform(t, request);
+    assert_error(r, AIODUCT_E_TIMEOUT, AIODUCT_PHASE_BODY);
+    assert_string_equal(r->error.message,
+                        "aioduct_request_low_speed: fewer than 1000 bytes a second for 1 s");
+}
+
+static void test_any_speed(void **state)
+{
+    struct tester *t = *state;
+    trickle_peer(t, 10, 15);
+    struct aioduct_request *request = tester_request(t, "GET", peer_url(t->peer, "/"));
+    assert_code(0, aioduct_request_low_speed(request, AIODUCT_NO_LIMIT, 0));
+    assert_answer(tester_perform(t, request), 200);
+    request = tester_request(t, "GET", peer_url(t->peer, "/"));
+    assert_code(0, aioduct_request_low_speed(request, AIODUCT_NO_LIMIT, 0));
+    assert_code(0, aioduct_request_low_speed(request, 0, 0)); /* the client's again */
+    struct result *r = tester_perform(t, request);
+    assert_error(r, AIODUCT_E_TIMEOUT, AIODUCT_PHASE_BODY);
+}
+
 static void pause_at_head(struct result *r, struct aioduct_exchange *exchange, char event)
 {
     (void)r;
@@ -466,7 +496,13 @@ static void test_setters(void **state)
     assert_code(-EINVAL, aioduct_request_recv_rate_max(request, -1));
     assert_code(-EINVAL, aioduct_request_send_rate_max(request, -1));
     assert_code(-EINVAL, aioduct_request_recv_bytes_max(request, -1));
+    assert_code(-EINVAL, aioduct_request_low_speed(request, -2, 0));
+    assert_code(-EINVAL, aioduct_request_low_speed(request, 1, -1));
+    assert_code(-EINVAL, aioduct_request_low_speed(request, 0, 1));
+    assert_code(-EINVAL, aioduct_request_low_speed(request, AIODUCT_NO_LIMIT, 1));
+    assert_code(-EINVAL, aioduct_request_low_speed(NULL, 1, 1));
     assert_answer(tester_perform(t, request), 200);
+    assert_code(-EBUSY, aioduct_request_low_speed(request, 1, 1));
     assert_code(-EBUSY, aioduct_request_timeouts(request, &good));
     assert_code(-EBUSY, aioduct_request_recv_rate_max(request, 1));
     assert_code(-EBUSY, aioduct_request_send_rate_max(request, 1));
@@ -486,6 +522,8 @@ int main(void)
         HTTP_CASE("HEAD has no body that could be too large", test_head_max),
         HTTP_CASES("a body below the low speed fails", test_low_speed),
         HTTP_CASE("a body above the low speed arrives", test_not_so_low_speed),
+        HTTP_CASE("a request has its own low speed", test_own_low_speed),
+        HTTP_CASE("a request may do without the client's low speed", test_any_speed),
         HTTP_CASE("the caller's pause is no low speed", test_pause_is_no_low_speed),
         HTTP_CASE("an upload below the low speed fails", test_low_speed_up),
         HTTP_CASE("C119: a request has its own head and total timeout", test_own_head_timeout),
