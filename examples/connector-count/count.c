@@ -151,7 +151,7 @@ static int count_stream_info(void *state, struct aioduct_stream_info *info)
 
 /* ---- from below ---- */
 
-/* The slice is the runtime's; it goes up inside this call, without a copy (LY-3). */
+/* The slice is the runtime's; it goes up inside this call, without a copy (LY-5). */
 static void on_data(void *state, const void *slice, size_t bytes)
 {
     struct count_stream *s = state;
@@ -174,7 +174,7 @@ static void on_done(void *state, int op, int code, size_t bytes)
     host->on_done(host->ctx, s->stream, op, code, bytes);
 }
 
-/* The stream below is gone, so ours may go: after on_closed its state is no longer ours (LY-5). */
+/* The stream below is gone, so ours may go: after on_closed its state is no longer ours (LY-6). */
 static void on_closed(void *state)
 {
     const struct count_stream *s = state;

@@ -73,8 +73,8 @@ compile_plugin() { # compile_plugin FILE
 }
 check 'a plugin builds from one file with the installed helper' compile_plugin runtime-template/pollrt.c
 alone() { # alone NAME [LIBRARY]
-  exports=$(nm -D --defined-only "$work/plugins/libaioduct-rt-$1.so" | awk '{ print $3 }')
-  needs=$(readelf -d "$work/plugins/libaioduct-rt-$1.so" | grep NEEDED | grep -v 'libc\.so')
+  exports=$(nm -D --defined-only "$work/plugins/libaioduct-${kind:-rt}-$1.so" | awk '{ print $3 }')
+  needs=$(readelf -d "$work/plugins/libaioduct-${kind:-rt}-$1.so" | grep NEEDED | grep -v 'libc\.so')
   echo "$exports" "$needs"
   [ "$exports" = aioduct_plugin_entry_1 ] || return 1
   if [ $# = 1 ]; then [ -z "$needs" ]; else [ "$(grep -c . <<<"$needs")" = 1 ] && [[ $needs == *"[$2"* ]]; fi
@@ -107,6 +107,19 @@ compile_kit() {
 }
 check "a test program of a plugin's own builds with pkg-config" compile_kit
 check 'it passes the plugin' "$work/kit" "$work/plugins/libaioduct-rt-pollrt.so"
+cp "$here/../../examples/connector-count/count.h" "$work/plugins"
+connector_alone() { kind=cx alone "$1"; }
+list_connector() { AIODUCT_PLUGIN_PATH=$work/plugins "$prefix/bin/aioduct" plugins | grep -E "^$1 +ok +connector,layer"; }
+for connector in count unix; do
+  check "the connector $connector builds from one file, too" compile_plugin connector-$connector/$connector.c
+  check "the connector $connector exports its entry alone and needs the C library alone" connector_alone $connector
+  check "the installed command lists the connector $connector" list_connector $connector
+done
+run_connector() {
+  AIODUCT_PLUGIN_PATH=$work/plugins AIODUCT_CONNECTOR=count AIODUCT_LOG=info:$work/count.log \
+    AIODUCT_RUNTIME=epoll "$work/program" epoll && grep -E 'count: 1 dials, 1 connected; [1-9]' "$work/count.log"
+}
+check 'a page is fetched through the connector count' run_connector
 
 walk() { PATH=$prefix/bin:$PATH "$here/../packages/walk.sh" "$here/../../docs/writing-a-runtime.md"; }
 check 'the guide leads from nothing to a page that was fetched on a runtime' walk

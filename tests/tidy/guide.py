@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """docs/writing-a-runtime.md tells what is there: its pieces are the template, what it quotes of the libev
-plugin stands there, it has every function of the tables, and the rules that it names exist.
+plugin stands there, it has every function of the tables, and the rules that it names exist. So does
+docs/writing-a-connector.md with the examples that it quotes.
 
 TAP on standard output. Usage: guide.py SOURCE_ROOT
 """
@@ -12,6 +13,7 @@ import sys
 
 ROOT = sys.argv[1]
 GUIDE = "docs/writing-a-runtime.md"
+CONNECTOR_GUIDE = "docs/writing-a-connector.md"
 
 
 def text_of(path):
@@ -62,9 +64,23 @@ def functions():
     return bad
 
 
+def connector_quotes():
+    page, bad = text_of(CONNECTOR_GUIDE), []
+    for name, least in ("count", 8), ("unix", 1):
+        source = text_of(f"examples/connector-{name}/{name}.c")
+        found = re.findall(rf"(?ms)^```c {name}\.c\n(.*?)^```$", page)
+        bad += [f"not in {name}.c: {q.splitlines()[0]!r} ..." for q in found if q not in source]
+        bad += [] if len(found) >= least else [f"too few quotes of {name}.c"]
+        command = re.search(r"cc -std=c11 .*?\.so", source, re.S).group()
+        words = re.sub(r"[\\*]", " ", command).split()
+        if name == "count" and " ".join(words) not in " ".join(page.replace("\\", " ").split()):
+            bad.append("the guide builds by another command than the example")
+    return bad
+
+
 def rules():
     known = set(re.findall(r"(?m)^\| ([A-Z]{2}-\d+) \|", text_of("docs/CONTRACT.md")))
-    named = set(re.findall(r"\b(?:PL|RT|CX|ST|FO)-\d+\b", text_of(GUIDE)))
+    named = set(re.findall(r"\b(?:PL|RT|CX|ST|FO|LY)-\d+\b", text_of(GUIDE) + text_of(CONNECTOR_GUIDE)))
     return [f"there is no rule {r}" for r in sorted(named - known)] or ([] if len(named) > 20 else ["too few rules"])
 
 
@@ -73,7 +89,8 @@ def main():
               ("it builds, checks and runs by one command each, the template's", commands),
               ("what it quotes of the libev plugin stands there", quotes),
               ("it has every function of the tables", functions),
-              ("the rules that it names exist", rules)]
+              ("what the connector's guide quotes of the examples stands there", connector_quotes),
+              ("the rules that they name exist", rules)]
     print(f"1..{len(checks)}")
     failed = False
     for number, (name, check) in enumerate(checks, 1):
