@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The streams under those of a layer: what aioduct.host.lower/1 is to it. They are streams of the
- * runtime's own connector, which has been checked by itself; here it is the layer that is watched. */
+ * runtime's own connector, which has been checked by itself; here the layer is watched. */
 #include "check.h"
 #include "host.h"
 

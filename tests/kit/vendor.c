@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A test program as the author of a plugin writes it, with <aioduct/plugin/kit.h>. Its plugin is the
- * built-in epoll, whole or broken in one way:
+/* A test program as the author of a plugin writes it, with <aioduct/plugin/kit.h>. Its plugin is
+ * the built-in epoll, whole or broken in one way:
  *   vendor whole|crash|hang|exit|thread|deaf WORD [tap] */
 #include <aioduct/plugin/kit.h>
 
