@@ -144,6 +144,16 @@ static bool is_exported(const void *at)
     return dladdr(at, &info) != 0 && info.dli_saddr == at;
 }
 
+const char *ad_mapped_own_function(ad_any_fn fn, const void *of)
+{
+    struct search s, home;
+    const void *at;
+    memcpy(&at, &fn, sizeof at);
+    return address_is_code && find(at, &s) && find(of, &home) && home.base != s.base
+               ? "leads out of the file"
+               : ad_mapped_function(fn, of);
+}
+
 const char *ad_mapped_function(ad_any_fn fn, const void *of)
 {
     static const char nowhere[] = "leads out of the loaded code";

@@ -25,5 +25,7 @@ typedef void (*ad_any_fn)(void);
  * with it: "leads out of the loaded code"
  */
 const char *ad_mapped_function(ad_any_fn fn, const void *of);
+/* The same for one that must be of that object, not of another: what is called to begin with. */
+const char *ad_mapped_own_function(ad_any_fn fn, const void *of);
 
 #endif

@@ -258,11 +258,12 @@ static int check_pointers(const struct aioduct_plugin *d, const char *where,
     if (d->guard_symbols != NULL && !ad_mapped_texts(d->guard_symbols)) {
         return damaged(where, "the descriptor's guard_symbols", "leads nowhere", error);
     }
-    const char *wrong = d->probe == NULL ? NULL : ad_mapped_function((ad_any_fn)d->probe, d);
+    const char *wrong = d->probe == NULL ? NULL : ad_mapped_own_function((ad_any_fn)d->probe, d);
     if (wrong != NULL) {
         return damaged(where, "the descriptor's probe", wrong, error);
     }
-    wrong = d->get_interface == NULL ? NULL : ad_mapped_function((ad_any_fn)d->get_interface, d);
+    wrong =
+        d->get_interface == NULL ? NULL : ad_mapped_own_function((ad_any_fn)d->get_interface, d);
     return wrong == NULL ? 0 : damaged(where, "the descriptor's get_interface", wrong, error);
 }
 

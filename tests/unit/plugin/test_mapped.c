@@ -73,10 +73,13 @@ static void test_functions(void **state)
     assert_null(ad_mapped_function(as_function(code(0)), texts));
     assert_non_null(ad_mapped_function(as_function((const void *)8), texts));
     assert_null(ad_mapped_function((ad_any_fn)abort, texts));
+    assert_null(ad_mapped_own_function(as_function(code(0)), texts));
+    assert_non_null(ad_mapped_own_function(as_function((const void *)8), texts));
 #if defined(__x86_64__) || defined(__aarch64__)
     assert_non_null(ad_mapped_function(as_function(&object), texts));
     assert_string_equal(ad_mapped_function(as_function(code(8)), texts),
                         "leads into the middle of a function");
+    assert_string_equal(ad_mapped_own_function((ad_any_fn)abort, texts), "leads out of the file");
     const void *library;
     ad_any_fn fn = (ad_any_fn)abort;
     memcpy(&library, &fn, sizeof library);
