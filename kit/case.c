@@ -98,7 +98,7 @@ void ct_case_open(struct ct_case *c)
     ct_blame(before);
 }
 
-static void tear_down(struct ct_case *c);
+static void tear_down(struct ct_case *c, const char *leak_rule);
 
 void ct_case_run(const struct ct_instance *instance, const struct ct_target *plugin,
                  const struct ct_target *runtime)
@@ -117,6 +117,7 @@ void ct_case_run(const struct ct_instance *instance, const struct ct_target *plu
     if (level > CT_FROM_FILE) {
         load(level);
     }
+    ct_signals_now(&c.signals_before);
     if (level >= CT_FROM_TABLES) {
         keep_what_is_kept();
     }
@@ -127,7 +128,8 @@ void ct_case_run(const struct ct_instance *instance, const struct ct_target *plu
         ct_case_open(&c);
     }
     instance->test->run(&c);
-    tear_down(&c);
+    /* What is left although no instance was opened, the case's own rule forbids. */
+    tear_down(&c, level >= CT_FROM_TABLES ? "RT-2" : instance->test->rules[0]);
     ct_end_passed();
 }
 
@@ -157,7 +159,7 @@ static void end_peers(struct ct_case *c)
     }
 }
 
-static void tear_down(struct ct_case *c)
+static void tear_down(struct ct_case *c, const char *leak_rule)
 {
     ct_rig_close(&c->rig);
     end_peers(c);
@@ -167,12 +169,12 @@ static void tear_down(struct ct_case *c)
     ct_unlisten(&c->listener);
     unsigned fds = ct_fd_count(), threads = ct_thread_count_settled(c->threads_before);
     if (fds != c->fds_before) {
-        ct_violation(&c->rig, "RT-2: %u descriptors before the case, %u after it", c->fds_before,
-                     fds);
+        ct_violation(&c->rig, "%s: %u descriptors before the case, %u after it", leak_rule,
+                     c->fds_before, fds);
     }
     if (threads > c->threads_before) {
-        ct_violation(&c->rig, "RT-2: %u threads before the case, %u after it", c->threads_before,
-                     threads);
+        ct_violation(&c->rig, "%s: %u threads before the case, %u after it", leak_rule,
+                     c->threads_before, threads);
     }
     for (struct ct_peer *peer = c->peers, *next; peer != NULL; peer = next) {
         next = peer->next;

@@ -10,6 +10,7 @@
 #include "host.h"
 #include "pattern.h"
 #include "peer.h"
+#include "proc.h"
 #include "settings.h"
 #include "suite.h"
 
@@ -23,6 +24,7 @@ struct ct_case {
     unsigned fd_count;
     unsigned fds_before;
     unsigned threads_before;
+    struct ct_signals signals_before; /* the first open too may change nothing of them */
 };
 
 /* Run one case in this process: load what it starts from, set up, run, tear down. Does not return:

@@ -312,10 +312,11 @@ static void stream_info_stops_where_the_callers_struct_ends(struct ct_case *c)
     }
     struct aioduct_stream_info info;
     memset(&info, 0xAB, sizeof info);
-    info.size = offsetof(struct aioduct_stream_info, local_addr);
+    const size_t size = offsetof(struct aioduct_stream_info, local_addr);
+    info.size = (uint32_t)size;
     assert_int_equal(c->rig.subject->cx->stream_info(stream->state, &info), 0);
     const unsigned char *bytes = (const unsigned char *)&info;
-    for (size_t i = info.size; i < sizeof info; i++) {
+    for (size_t i = size; i < sizeof info; i++) {
         assert_int_equal(bytes[i], 0xAB);
     }
 }
