@@ -174,8 +174,10 @@ static void block_on_and_turn_are_refused_inside_every_callback(struct ct_case *
     assert_int_equal(ct_sleep(progress.timer, ct_now(&c->rig) + 1), 0);
     assert_int_equal(ct_write_all(peer, "x", 1), 0);
     CT_UNTIL(&c->rig, both_came, &progress);
+    ct_blame("ST-15"); /* only the way into one more callback */
     ct_cancel(progress.stream, AIODUCT_OP_RECV);
     CT_UNTIL(&c->rig, ct_is_recv_done, progress.stream);
+    ct_blame(NULL);
 }
 
 struct elsewhere {
