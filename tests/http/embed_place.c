@@ -128,3 +128,28 @@ void place_open_gate(void *arg)
 }
 
 /* Not before the application's ticks have come, however late all of them are. */
+void place_open_gate_after_ticks(void *arg)
+{
+    struct place *place = arg;
+    if (place->ticks < TICKS) {
+        app->later(place->loop, 10, place_open_gate_after_ticks, place);
+    } else {
+        place_open_gate(place);
+    }
+}
+
+static void on_stop_after_ticks(void *arg)
+{
+    struct place *place = arg;
+    if (place->ticks < TICKS) {
+        app->later(place->loop, 10, on_stop_after_ticks, place);
+    } else {
+        app->stop(place->loop);
+    }
+}
+
+void place_run_for_ticks(struct place *place)
+{
+    app->later(place->loop, 1, on_stop_after_ticks, place);
+    app->run(place->loop);
+}

@@ -9,7 +9,8 @@
 #include "embed_app.h"
 #include "tester.h"
 
-enum gate { GO }; /* opened, "/gate" is answered */
+enum gate { GO };   /* opened, "/gate" is answered */
+enum { TICKS = 3 }; /* so many show that the application's events go on */
 
 extern const struct app *const app; /* the kind of loop: the build says which (APP) */
 
@@ -35,6 +36,7 @@ void place_end(struct place *place);
 /* "/" and anything else is answered, "/hang" never, "/gate" once it is open. */
 struct result *place_ask(struct place *place, const char *path);
 void place_run_for(struct place *place, unsigned ms);
+void place_run_for_ticks(struct place *place); /* until TICKS have come */
 void place_assert_fine(const struct result *r);
 
 /* Stop the loop when the last of what was asked for is done. */
@@ -44,5 +46,6 @@ void place_on_count(struct result *r, struct aioduct_exchange *exchange, char ev
 /* For app->later. */
 void place_stop(void *place);
 void place_open_gate(void *place);
+void place_open_gate_after_ticks(void *place);
 
 #endif

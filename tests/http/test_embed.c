@@ -25,25 +25,15 @@ static void test_requests(void **state)
     place_end(place);
 }
 
-static void on_open_gate_after_ticks(void *arg)
-{
-    struct place *place = arg;
-    if (place->ticks < 3) {
-        app->later(place->loop, 10, on_open_gate_after_ticks, place);
-    } else {
-        place_open_gate(place);
-    }
-}
-
 static void test_own_events(void **state)
 {
     struct place *place = place_new(*state);
     app->start_ticks(place->loop, &place->ticks);
     struct result *r = place_ask(place, "/gate");
-    app->later(place->loop, 30, on_open_gate_after_ticks, place);
+    app->later(place->loop, 30, place_open_gate_after_ticks, place);
     app->run(place->loop);
     place_assert_fine(r);
-    assert_true(place->ticks >= 3);
+    assert_true(place->ticks >= TICKS);
     app->stop_ticks(place->loop);
     place_end(place);
 }
