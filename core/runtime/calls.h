@@ -11,6 +11,8 @@
  * What others may happen inside (block_on, turn, task_run ...) has one when it begins, and one with
  * its result.
  *
+ * Of a chain of connectors (chain.h) only the runtime's own is seen.
+ *
  * Reading order: calls.c (the plugin's tables), calls_host.c (the host's).
  */
 #ifndef AD_RUNTIME_CALLS_H
