@@ -20,6 +20,7 @@
 #include "runtime/loop_private.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 enum link_phase { LINK_IDLE, LINK_DIALLED, LINK_CLOSING };
@@ -342,7 +343,11 @@ static void cx_error(void *ctx, int code, const char *message)
         cx_log(ctx, AIODUCT_LOG_ERROR, message);
         return;
     }
-    cx->loop->host.error(cx->loop, code, message);
+    char text[2 * sizeof cx->loop->plugin_error];
+    bool more = cx->loop->plugin_error[0] != '\0'; /* by one below, of the same call */
+    snprintf(text, sizeof text, "%s%s%s", message, more ? ": " : "",
+             more ? cx->loop->plugin_error : "");
+    cx->loop->host.error(cx->loop, code, text);
 }
 
 static const char *cx_option(void *ctx, const char *key)

@@ -52,6 +52,9 @@ static int odd_connect(void *cx, struct aioduct_stream *stream, void *state,
     }
     odd.before = c->lower->recv_start(c->host->ctx, stream);
     int code = c->lower->connect(c->host->ctx, stream, config);
+    if (code < 0 && config->host != NULL) {
+        c->host->error(c->host->ctx, code, "odd");
+    }
     if (code == AIODUCT_PENDING) {
         s->cx = c;
         s->stream = stream;
@@ -445,6 +448,24 @@ static void what_a_layer_knows_already_it_says_at_the_end_of_the_turn(void **sta
     close(listener);
 }
 
+static void what_each_says_of_a_refusal_is_kept(void **state)
+{
+    struct ad_loop *loop = *state;
+    struct talk t = {0};
+    struct ad_stream *stream;
+    struct aioduct_socket_config config = {.size = sizeof config, .host = "name"};
+    assert_int_equal(ad_loop_claim(loop), 0);
+    ad_loop_plugin_error_clear(loop);
+    assert_int_equal(ad_stream_create(loop, &events, &t, &stream), 0);
+    assert_int_equal(ad_stream_connect(stream, &config), AIODUCT_E_UNSUPPORTED);
+    assert_string_equal(ad_loop_plugin_error(loop),
+                        "odd: odd: connecting to name: this connector does not resolve names; give "
+                        "it an address");
+    ad_stream_close(stream);
+    ad_loop_unclaim(loop);
+    turn_until(loop, &t.closed);
+}
+
 /* ---- opening ---- */
 
 static void refused(int code, const char *said)
@@ -506,6 +527,7 @@ int main(void)
         LOOP_TEST(a_layer_may_refuse_a_connect_and_be_asked_again),
         LOOP_TEST(a_stream_below_is_dialled_anew_after_its_end),
         LOOP_TEST(a_refused_dial_comes_up_once),
+        LOOP_TEST(what_each_says_of_a_refusal_is_kept),
         LOOP_TEST(what_a_layer_knows_already_it_says_at_the_end_of_the_turn),
         cmocka_unit_test(a_layer_that_does_not_attach_is_refused),
         cmocka_unit_test(a_layer_that_does_not_open_says_why),
