@@ -116,6 +116,23 @@ static void h2_feed(struct ad_conn *conn, const uint8_t *bytes, size_t count)
     ad_conn_h2_flush(conn);
 }
 
+/* Heads that the output has no room for are the peer's to make room for: in write_gap_timeout_ms,
+ * as if a part of them were on its way. The last ones wait. */
+static void time_queued(struct ad_conn *conn)
+{
+    struct ad_list *first = &conn->h2->exchanges;
+    for (struct ad_list *it = first->prev; it != first; it = it->prev) {
+        struct aioduct_exchange *ex = exchange_of(it);
+        if (!ad_h2_is_queued(&ex->h2.stream)) {
+            return;
+        }
+        ad_exchange_produced(ex);
+        if (!ex->h2.on) {
+            return; /* out of memory: it has ended */
+        }
+    }
+}
+
 static void h2_produce(struct ad_conn *conn, struct ad_buf *out, size_t room)
 {
     struct aioduct_error error;
@@ -128,7 +145,10 @@ static void h2_produce(struct ad_conn *conn, struct ad_buf *out, size_t room)
     }
     if (code < 0) {
         ad_conn_h2_fail(conn, &error, AD_CONN_H2_WORDS);
-    } else if (ad_buf_bytes(out) == before) {
+        return;
+    }
+    time_queued(conn);
+    if (ad_buf_bytes(out) == before) {
         ad_conn_h2_sent(conn); /* what came before is with the system, and nothing follows it now */
     }
 }

@@ -31,10 +31,14 @@ static uint64_t next_interval(const struct ad_conn *conn)
     return interval_ns == 0 ? 0 : conn->h2->received_ns + interval_ns;
 }
 
-/* An answer is due. */
+/* An answer is due. Where pings have no time, places that only an answer frees keep a connection no
+ * longer than it may be idle. */
 static void expect(struct ad_conn *conn)
 {
     uint64_t wait_ns = conn->engine->settings->ping_ns;
+    if (wait_ns == 0 && ad_h2_resets(conn->h2->h2) > 0) {
+        wait_ns = conn->engine->settings->idle_ns;
+    }
     if (wait_ns != 0 && !conn->h2->pinged) {
         conn->h2->pinged = true;
         set_deadline(conn, now_of(conn) + wait_ns);
@@ -65,6 +69,14 @@ static void on_expired(struct ad_deadline *deadline)
                 set_deadline(conn, now_of(conn) + conn->engine->settings->ping_interval_ns);
             }
         }
+        return;
+    }
+    if (conn->engine->settings->ping_ns == 0) { /* requests under way have deadlines of their own */
+        side->pinged = false;
+        conn->retired = true;
+        ad_h2_retire(side->h2);
+        ad_conn_blame(conn, AIODUCT_CLOSE_IDLE);
+        ad_conn_h2_recount(conn);
         return;
     }
     ad_error_set(&error, AIODUCT_E_TIMEOUT, AIODUCT_PHASE_NONE,

@@ -67,6 +67,9 @@ void ad_conn_h2_submit(struct ad_conn *conn, struct aioduct_exchange *ex)
         ad_conn_room_changed(conn);
     }
     ad_conn_h2_flush(conn);
+    if (ad_transport_is_sending(conn->transport)) {
+        ad_exchange_produced(ex); /* the peer has its time to make room for the head */
+    }
     if (ex->h2.stream.extended) { /* its head may have to wait for the peer's settings */
         ad_exchange_arm(ex, &ex->read_deadline, ad_exchange_timeout_ns(ex, AD_TIMEOUT_HEAD));
     }

@@ -59,6 +59,8 @@ void ad_transport_dirty(struct ad_transport *t);
 /* Add bytes to what is sent next, past on_produce: the last words before an orderly close. Only
  * while it is open; what cannot be added is dropped. */
 void ad_transport_append(struct ad_transport *t, const uint8_t *bytes, size_t count);
+/* Is there output that the system has not taken yet? Nothing is produced until it has. */
+bool ad_transport_is_sending(const struct ad_transport *t);
 /* Nothing follows what was produced: when that is with the system, end this direction, with
  * close_notify on TLS. Receiving goes on. Once; again does nothing. */
 void ad_transport_shutdown(struct ad_transport *t);

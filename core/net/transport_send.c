@@ -123,6 +123,11 @@ void ad_transport_push(struct ad_transport *t)
     }
 }
 
+bool ad_transport_is_sending(const struct ad_transport *t)
+{
+    return t->sending;
+}
+
 /* ---- producing ---- */
 
 static int produce_clear(struct ad_transport *t)

@@ -315,12 +315,19 @@ bool ad_h2_wants_write(const struct ad_h2 *h2)
 unsigned ad_h2_resets(const struct ad_h2 *h2)
 {
     /* After a GOAWAY nobody wants the places, and without streams nghttp2 sends no ping. */
-    return h2->goaway ? 0 : h2->resets_unsent + h2->resets_waiting + h2->resets_covered;
+    return h2->goaway || h2->retired ? 0
+                                     : h2->resets_unsent + h2->resets_waiting + h2->resets_covered;
+}
+
+void ad_h2_retire(struct ad_h2 *h2)
+{
+    h2->retired = true;
 }
 
 bool ad_h2_is_final(const struct ad_h2 *h2)
 {
-    return h2->failed || h2->goaway || nghttp2_session_get_next_stream_id(h2->session) > INT32_MAX;
+    return h2->failed || h2->goaway || h2->retired ||
+           nghttp2_session_get_next_stream_id(h2->session) > INT32_MAX;
 }
 
 unsigned ad_h2_streams_max(const struct ad_h2 *h2)

@@ -142,6 +142,9 @@ unsigned ad_h2_streams_max(const struct ad_h2 *h2);
  * begun: cancelled, they leave no trace. */
 unsigned ad_h2_surplus(const struct ad_h2 *h2);
 bool ad_h2_is_queued(const struct ad_h2_stream *s); /* submitted and not begun */
+/* The peer does not answer for the streams that were given up: their places are not waited for any
+ * more, and there is never room again. */
+void ad_h2_retire(struct ad_h2 *h2);
 /* Will there never be room again? */
 bool ad_h2_is_final(const struct ad_h2 *h2);
 /* A request: pseudo-header fields first, then the others, all borrowed until the stream's end. What

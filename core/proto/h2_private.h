@@ -7,6 +7,7 @@
  *   h2_receive.c  nghttp2's callbacks for what came
  *   h2_mem.c      small blocks that one request leaves to the next
  *   h2_scratch.c  the memory of sessions, as far as they share it
+ *   h2_proof.c    may they?
  *   h2_send.c     requests, bodies and resets on their way out
  *   h2.c          life, feeding, ends
  */
@@ -85,8 +86,23 @@ void ad_h2_mem_fini(struct ad_h2_mem *mem);
 
 /* ---- sessions ---- */
 
-/* As nghttp2_session_client_new2. What it has to send at first must be taken before another
- * session is used. */
+/* The largest frame that is made, its header, and a byte for padding. */
+#define AD_H2_FRAME_BLOCK_BYTES (9 + 1 + 16384)
+
+enum ad_h2_proof { AD_H2_UNPROVED = 0, AD_H2_SAFE, AD_H2_UNSAFE }; /* the first: no memory */
+
+/* Try it with @scratch, which no session has yet. @spoil: in a way that must be found unsafe. */
+enum ad_h2_proof ad_h2_prove(struct ad_h2_scratch *scratch, bool spoil);
+/* The same, once in a process. */
+bool ad_h2_may_share(struct ad_h2_scratch *scratch);
+
+uint8_t *ad_h2_scratch_block(struct ad_h2_scratch *scratch);
+/* As nghttp2_session_client_new3, with the block of @scratch (NULL: none) if it is to @share. */
+int ad_h2_scratch_new(struct ad_h2_scratch *scratch, bool share, nghttp2_session **out,
+                      const nghttp2_session_callbacks *callbacks, void *user,
+                      const nghttp2_option *option);
+/* The same, with the block if that is safe. What it has to send at first must be taken before
+ * another session is used. */
 int ad_h2_scratch_session(struct ad_h2_scratch *scratch, nghttp2_session **out,
                           const nghttp2_session_callbacks *callbacks, void *user,
                           const nghttp2_option *option);
@@ -125,6 +141,7 @@ struct ad_h2 {
     bool began;          /* the preface is out */
     int32_t reset_id;    /* the stream that the peer has just reset */
     bool goaway;         /* the peer's came */
+    bool retired;        /* takes no more requests */
     bool has_settings;   /* the peer's came */
     bool failed, goaway_due;
     uint32_t goaway_code;

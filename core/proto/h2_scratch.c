@@ -6,8 +6,9 @@
  * sessions of one loop can share the block. A frame's further blocks, for CONTINUATION, are each
  * session's own.
  *
- * That is how the versions below work, which the suites run with (Debian 12 and 13); any other gets
- * a block of its own.
+ * That is how the versions below work, which the suites run with (Debian 12 and 13), and what the
+ * library at hand is tried for (h2_proof.c), whatever was made of its version; any other gets a
+ * block of its own.
  */
 #include "proto/h2_private.h"
 
@@ -17,13 +18,13 @@
 
 #define VERSION_FIRST 0x013400 /* 1.52.0 */
 #define VERSION_LAST 0x0140ff  /* 1.64 */
-/* The largest frame that is made, its header, and a byte for padding. */
-#define FRAME_BLOCK_BYTES (9 + 1 + 16384)
 
 struct ad_h2_scratch {
     struct ad_h2_mem mem;
     bool wanted; /* a session is being made, and has not asked for its block yet */
-    uint8_t block[FRAME_BLOCK_BYTES];
+    bool tried;  /* a session was made, or tried to be */
+    bool shares;
+    uint8_t block[AD_H2_FRAME_BLOCK_BYTES];
 };
 
 struct ad_h2_scratch *ad_h2_scratch_create(void)
@@ -37,6 +38,11 @@ void ad_h2_scratch_destroy(struct ad_h2_scratch *scratch)
         ad_h2_mem_fini(&scratch->mem);
         ad_free(scratch);
     }
+}
+
+uint8_t *ad_h2_scratch_block(struct ad_h2_scratch *scratch)
+{
+    return scratch->block;
 }
 
 /* ---- nghttp2's memory: through our door, so that it can fail in tests ---- */
@@ -75,7 +81,7 @@ static void *on_calloc(size_t count, size_t bytes, void *user)
 static void *on_realloc(void *block, size_t bytes, void *user)
 {
     struct ad_h2_scratch *scratch = user;
-    if (block == NULL && bytes == FRAME_BLOCK_BYTES && scratch != NULL && scratch->wanted) {
+    if (block == NULL && bytes == AD_H2_FRAME_BLOCK_BYTES && scratch != NULL && scratch->wanted) {
         scratch->wanted = false; /* this is how it is asked for */
         return scratch->block;
     }
@@ -97,17 +103,29 @@ static bool is_known(void)
     return version >= VERSION_FIRST && version <= VERSION_LAST;
 }
 
-int ad_h2_scratch_session(struct ad_h2_scratch *scratch, nghttp2_session **out,
-                          const nghttp2_session_callbacks *callbacks, void *user,
-                          const nghttp2_option *option)
+int ad_h2_scratch_new(struct ad_h2_scratch *scratch, bool share, nghttp2_session **out,
+                      const nghttp2_session_callbacks *callbacks, void *user,
+                      const nghttp2_option *option)
 {
     nghttp2_mem mem = {scratch, on_malloc, on_free, on_calloc, on_realloc};
     if (scratch != NULL) {
-        scratch->wanted = is_known();
+        scratch->wanted = share;
     }
     int code = nghttp2_session_client_new3(out, callbacks, user, option, &mem);
     if (scratch != NULL) {
         scratch->wanted = false;
     }
     return code;
+}
+
+int ad_h2_scratch_session(struct ad_h2_scratch *scratch, nghttp2_session **out,
+                          const nghttp2_session_callbacks *callbacks, void *user,
+                          const nghttp2_option *option)
+{
+    if (scratch != NULL && !scratch->tried) { /* while no session has the block */
+        scratch->tried = true;
+        scratch->shares = is_known() && ad_h2_may_share(scratch);
+    }
+    return ad_h2_scratch_new(scratch, scratch != NULL && scratch->shares, out, callbacks, user,
+                             option);
 }

@@ -79,6 +79,62 @@ static void test_pings_without_deadline(void **state)
     assert_true(h2peer_count(h2, 0, "PING") >= 3);
 }
 
+/* Nothing answers for a request that was given up: no longer than a connection may be idle. */
+static void test_reset_never_answered(void **state)
+{
+    struct tester *t = *state;
+    t->options.ping_timeout_ms = AIODUCT_NO_LIMIT;
+    t->options.idle_timeout_ms = 300;
+    client(t);
+    struct h2peer *h2 = h2peer_script(t, "< SETTINGS\n? HEADERS 1\nmute\nopen 0\n");
+    struct result *r = submit(t, "GET");
+    while (!peer_is_open(t->peer, GO)) {
+        assert_true(aioduct_client_turn(t->client, 5) >= 0);
+    }
+    assert_code(0, aioduct_exchange_cancel(r->exchange));
+    struct aioduct_client_stats stats = AIODUCT_CLIENT_STATS_INIT;
+    uint64_t end = test_now_ms() + 10000;
+    do {
+        assert_true(aioduct_client_turn(t->client, 50) >= 0);
+        assert_code(0, aioduct_client_stats(t->client, &stats));
+    } while (stats.connections_open > 0 && test_now_ms() < end);
+    assert_int_equal(stats.connections_open, 0);
+    assert_int_equal(stats.closed[AIODUCT_CLOSE_IDLE], 1);
+    assert_int_equal(h2peer_wait(h2, 0, "RST_STREAM 1 8", 1), 1);
+}
+
+/* The server reads nothing: heads that wait for room in the output have a deadline too. */
+static void test_heads_never_read(void **state)
+{
+    enum { COUNT = 60, VALUE_BYTES = 12000 };
+    struct tester *t = *state;
+    struct result *results[COUNT];
+    t->options.ping_timeout_ms = AIODUCT_NO_LIMIT;
+    t->options.write_gap_timeout_ms = 400;
+    t->options.idle_timeout_ms = 300;
+    t->options.h2_connections_per_origin_max = 1;
+    t->options.socket.send_buffer_bytes = 65536;
+    client(t);
+    h2peer_start(t, &(struct h2peer_options){.receive_buffer = 16384,
+                                             .scripts = {"< SETTINGS 3=100\ngate 0\n"}});
+    char *value = tester_alloc(t, VALUE_BYTES + 1);
+    memset(value, 'x', VALUE_BYTES);
+    for (int i = 0; i < COUNT; i++) {
+        struct aioduct_request *q = request(t, "GET");
+        value[i] = 'y'; /* not the same as the last one */
+        assert_code(0, aioduct_request_header_add(q, "X-Large", value));
+        results[i] = tester_submit(t, q);
+    }
+    tester_turn_until(t, is_done, results[COUNT - 1]);
+    tester_turn_until(t, is_done, results[COUNT / 2]);
+    for (int i = COUNT / 2; i < COUNT; i++) {
+        assert_error(results[i], AIODUCT_E_TIMEOUT, AIODUCT_PHASE_SEND);
+        assert_non_null(strstr(results[i]->error.message, "write_gap_timeout_ms"));
+    }
+    assert_int_equal(results[COUNT - 1]->error.safe_to_retry, 1); /* not a byte was written */
+    peer_open(t->peer, GO);
+}
+
 /* ---- floods ---- */
 
 static void flood_with(struct tester *t, const char *frames, int code)
@@ -155,6 +211,9 @@ int main(void)
         HTTP_CASE("C42: a slow server that answers pings is kept", test_slow_but_alive),
         HTTP_CASE("C42: regular pings, if they are wanted", test_regular_pings),
         HTTP_CASE("C42: regular pings whose answers nobody times", test_pings_without_deadline),
+        HTTP_CASES("C44: a reset that is never answered is forgotten with the connection",
+                   test_reset_never_answered),
+        HTTP_CASE("C42: heads that a server never reads have a deadline", test_heads_never_read),
         HTTP_CASES("C43: a flood of PING", test_flood_pings),
         HTTP_CASES("C43: the GOAWAY reaches a server that is still sending", test_last_words),
         HTTP_CASE("C43: a flood of SETTINGS", test_flood_settings),
