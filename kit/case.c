@@ -252,7 +252,7 @@ struct ct_stream *ct_dial_to(struct ct_case *c, const struct ct_listener *listen
     struct aioduct_socket_config config; /* the address, which is lent for longer, outlives it */
     ct_config(&config, listener);
     struct ct_stream *stream = ct_stream_new(&c->rig);
-    const char *before = ct_blame("CX-2");
+    const char *before = ct_blame_helper("CX-2");
     assert_int_equal(ct_connect(stream, &config), AIODUCT_PENDING);
     ct_blame(before);
     return stream;
@@ -261,9 +261,9 @@ struct ct_stream *ct_dial_to(struct ct_case *c, const struct ct_listener *listen
 struct ct_stream *ct_dial(struct ct_case *c, int *peer_fd)
 {
     struct ct_stream *stream = ct_dial_to(c, &c->listener);
-    const char *before = ct_blame("CX-2");
+    const char *before = ct_blame_helper("CX-2");
     CT_UNTIL(&c->rig, ct_is_connect_done, stream);
-    ct_blame("CX-3");
+    ct_blame(before == NULL ? "CX-3" : before);
     assert_int_equal(stream->connect.code, 0);
     ct_blame(before);
     if (peer_fd != NULL) {
@@ -285,7 +285,7 @@ int ct_dial_result(struct ct_case *c, struct ct_stream *stream,
 
 void ct_close_and_wait(struct ct_stream *stream)
 {
-    const char *before = ct_blame("ST-16");
+    const char *before = ct_blame_helper("ST-16");
     ct_stream_close(stream);
     CT_UNTIL(stream->rig, ct_is_closed, stream);
     ct_blame(before);

@@ -61,6 +61,11 @@ const char *ct_blame(const char *rule)
     return before;
 }
 
+const char *ct_blame_helper(const char *rule)
+{
+    return blamed == NULL ? ct_blame(rule) : blamed;
+}
+
 void ct_end_failed(const char *rule)
 {
     const char *against = rule != NULL ? rule : blamed != NULL ? blamed : first;

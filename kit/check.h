@@ -42,6 +42,8 @@ struct ct_report *ct_report_now(void);
 void ct_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* What follows is about this rule (NULL: the case's first). -> what it was about before */
 const char *ct_blame(const char *rule);
+/* The same by a helper of many cases: what the case itself has blamed stands. */
+const char *ct_blame_helper(const char *rule);
 /* The verdict, against @rule (NULL: as ct_blame has it); the process ends. */
 _Noreturn void ct_end_failed(const char *rule);
 /* Note where and what, then ct_end_failed. */

@@ -190,6 +190,7 @@ static void a_connect_without_a_free_descriptor_is_an_error(struct ct_case *c)
     struct aioduct_socket_config config;
     ct_config(&config, &c->listener);
     struct ct_stream *before = ct_dial(c, NULL);
+    ct_blame("CX-10");
     int next = dup(0); /* the lowest that is free */
     assert_true(next >= 0);
     close(next);
