@@ -624,8 +624,11 @@ int ad_exchange_release(struct aioduct_exchange *ex, uint64_t count)
     const struct ad_engine *engine = atomic_load_explicit(&ex->at, memory_order_acquire);
     uint64_t window = engine->settings->window_bytes;
     uint64_t half = (window < INT32_MAX ? window : INT32_MAX) / 2;
-    /* HTTP/2 tells the peer when half of a window is free. */
-    if ((held >= window && held - count < window) || (held > half && held - count <= half)) {
+    /* HTTP/2 tells the peer when half of a window is free: small releases add up to that, and who
+     * has released all may be waiting for more. */
+    uint64_t sum = atomic_fetch_add_explicit(&ex->released, count, memory_order_relaxed) + count;
+    if ((held >= window && held - count < window) || sum >= half || held == count) {
+        atomic_store_explicit(&ex->released, 0, memory_order_relaxed);
         ad_exchange_ask(ex, AD_OP_SYNC);
     }
     return 0;

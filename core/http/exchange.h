@@ -91,7 +91,8 @@ struct aioduct_exchange {
     struct ad_post post;
     _Atomic unsigned ops; /* not 0: the post is on its way */
     _Atomic bool want_paused;
-    _Atomic uint64_t held; /* delivered with AIODUCT_HOLD and not released */
+    _Atomic uint64_t held;     /* delivered with AIODUCT_HOLD and not released */
+    _Atomic uint64_t released; /* since the loop was last asked to look at that */
 
     /* loop; cleared for each use, from here on */
     struct ad_list node;      /* engine's list of outstanding or of ended exchanges */
