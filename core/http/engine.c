@@ -186,6 +186,7 @@ static void clear(struct aioduct_exchange *ex)
     atomic_store_explicit(&ex->ops, 0, memory_order_relaxed);
     atomic_store_explicit(&ex->want_paused, false, memory_order_relaxed);
     atomic_store_explicit(&ex->held, 0, memory_order_relaxed);
+    atomic_store_explicit(&ex->released, 0, memory_order_relaxed);
 }
 
 struct aioduct_exchange *ad_engine_exchange_get(struct ad_engine *engine, bool foreign)

@@ -400,6 +400,41 @@ static void test_low_speed(void **state)
     assert_non_null(strstr(r->error.message, "low_speed_bytes"));
 }
 
+struct expected {
+    const struct result *r;
+    uint64_t bytes;
+};
+
+static bool came(void *arg)
+{
+    const struct expected *expected = arg;
+    return expected->r->body_bytes >= expected->bytes;
+}
+
+/* Less than a window was taken: when half of it is held still, what was released is not half yet. */
+static void test_small_releases(void **state)
+{
+    struct tester *t = *state;
+    t->options.window_bytes = 65536;
+    client(t);
+    h2peer_script(t, "< SETTINGS\n? HEADERS 1\n< HEADERS 1 | :status: 200\n"
+                     "< DATA 1 size=16000\n< DATA 1 size=16000\n"
+                     "< DATA 1 size=16000\n< DATA 1 size=16000\n"
+                     "? WINDOW_UPDATE 1\n< DATA 1 end size=100\n");
+    struct result *r = tester_result(t);
+    struct expected expected = {r, 64000};
+    r->hold_body = true;
+    tester_submit_into(t, tester_request(t, "GET", peer_url(t->peer, "/")), r);
+    tester_turn_until(t, came, &expected);
+    for (int i = 0; i < 64 && r->done_count == 0; i++) {
+        assert_code(0, aioduct_exchange_release(r->exchange, 1000));
+        tester_turn(t, 0);
+    }
+    tester_run(t);
+    assert_answer(r, 200);
+    assert_int_equal(r->body_bytes, 64100);
+}
+
 int main(void)
 {
     static const struct CMUnitTest cases[] = {
@@ -418,6 +453,7 @@ int main(void)
         HTTP_CASES("C7: trailers that are known behind the last byte, over HTTP/2", test_trailers),
         HTTP_CASE("C19: another authority over HTTP/2", test_authority),
         HTTP_CASE("a stream below the low speed fails", test_low_speed),
+        HTTP_CASES("small releases add up to a window update", test_small_releases),
     };
     return TAP_RUN(cases, suite_begin_nginx, suite_end);
 }
