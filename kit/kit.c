@@ -4,6 +4,7 @@
 #include "process.h"
 #include "report.h"
 
+#include <errno.h>
 #include <aioduct/plugin/kit.h>
 #include <sched.h>
 #include <signal.h>
@@ -402,7 +403,7 @@ static int survey_and_run(struct ct_run *run)
         return refuse(run->subject, run->facts->why);
     }
     int code = choose(run) < 0   ? refuse(run->subject, "out of memory")
-               : run->count == 0 ? refuse(run->subject, "no case matches")
+               : run->count == 0 ? refuse(run->subject, "no case matches; --list shows them")
                                  : run_chosen(run);
     for (size_t i = 0; run->results != NULL && i < run->count; i++) {
         free(run->results[i].text);
@@ -425,8 +426,11 @@ int aioduct_kit_run(const struct aioduct_kit_options *given)
         !take_target(&runtime, options.runtime_path, options.runtime_plugin)) {
         return refuse("options", "the path is too long");
     }
-    if (options.path != NULL && (options.path[0] != '/' || access(options.path, R_OK) != 0)) {
-        return refuse(options.path, "no such file, or its path is not absolute");
+    if (options.path != NULL && options.path[0] != '/') {
+        return refuse(options.path, "its path is not absolute");
+    }
+    if (options.path != NULL && access(options.path, R_OK) != 0) {
+        return refuse(options.path, strerror(errno));
     }
     ct_settings = (struct ct_settings){
         .seed = options.seed != 0 ? options.seed : 1,

@@ -2,6 +2,7 @@
 /* The conformance kit's program: what `aioduct plugins check` runs. */
 #include <aioduct/plugin/kit.h>
 
+#include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -10,6 +11,8 @@
 #include <unistd.h>
 
 enum { WORDS_MAX = 64 };
+
+static const char me[] = "aioduct plugins check";
 
 /* Linked in, as it is into the library. */
 extern const struct aioduct_plugin aioduct_plugin_epoll;
@@ -79,6 +82,32 @@ static bool find(const char *what, char path[PATH_MAX], const struct aioduct_plu
     return find_in(AD_PLUGIN_DIR, strlen(AD_PLUGIN_DIR), what, path);
 }
 
+/* Why find found nothing. */
+static int not_found(const char *option, const char *what)
+{
+    const char *directories = getenv("AIODUCT_PLUGIN_PATH");
+    bool is_path = strchr(what, '/') != NULL;
+    fprintf(stderr, "%s: %s%s", me, option, option[0] == '\0' ? "" : ": ");
+    if (is_path) {
+        fprintf(stderr, "%s: %s\n", what, strerror(errno));
+        return AIODUCT_KIT_NOT_RUN;
+    }
+    fprintf(stderr, "no plugin '%s'. Tried: built in (no); ", what);
+    if (directories != NULL && directories[0] != '\0') {
+        fprintf(stderr, "AIODUCT_PLUGIN_PATH (%s) and ", directories);
+    }
+    fprintf(stderr, "%s, for libaioduct-rt-%s.so and libaioduct-cx-%s.so\n", AD_PLUGIN_DIR, what,
+            what);
+    if (access(what, F_OK) == 0) {
+        fprintf(stderr, "%s: hint: for the file of that name that is here, write ./%s\n", me, what);
+    } else {
+        fprintf(stderr,
+                "%s: hint: a path has a slash in it; aioduct plugins lists what is installed\n",
+                me);
+    }
+    return AIODUCT_KIT_NOT_RUN;
+}
+
 /* Is the runtime one of AIODUCT_REQUIRE, names with commas between them? */
 static bool is_required(const char *name)
 {
@@ -133,26 +162,40 @@ static bool take_number(struct aioduct_kit_options *options, const char *name, c
     return true;
 }
 
-static bool take_value(struct arguments *a, const char *name, const char *value)
+static int wrong_value(const char *name, const char *value, const char *why)
 {
+    fprintf(stderr, "%s: %s '%s': %s\n", me, name, value, why);
+    return AIODUCT_KIT_NOT_RUN;
+}
+
+/* -> -1 go on; else the exit status */
+static int take_value(struct arguments *a, const char *name, const char *value)
+{
+    static const char too_many[] = "more than 64 of this option";
     if (strcmp(name, "--only") == 0) {
         a->options.only = a->only;
-        return add_word(a->only, value);
+        return add_word(a->only, value) ? -1 : wrong_value(name, value, too_many);
     }
     if (strcmp(name, "--skip") == 0) {
         a->options.skip = a->skip;
-        return add_word(a->skip, value);
+        return add_word(a->skip, value) ? -1 : wrong_value(name, value, too_many);
     }
     if (strcmp(name, "--junit") == 0) {
         a->options.junit_path = value;
-        return true;
+        return -1;
     }
     if (strcmp(name, "--runtime") == 0) {
-        bool found = find(value, a->runtime_path, &a->options.runtime_plugin);
+        if (!find(value, a->runtime_path, &a->options.runtime_plugin)) {
+            return not_found(name, value);
+        }
         a->options.runtime_path = a->options.runtime_plugin == NULL ? a->runtime_path : NULL;
-        return found;
+        return -1;
     }
-    return take_number(&a->options, name, value);
+    return take_number(&a->options, name, value)
+               ? -1
+               : wrong_value(name, value,
+                             strcmp(name, "--seed") == 0 ? "not a number"
+                                                         : "not a number from 0 to 1000000");
 }
 
 static bool is_one_of(const char *name, const char *const *names)
@@ -187,8 +230,9 @@ static int parse(int argc, char **argv, struct arguments *a)
             if (i + 1 == argc) {
                 return usage("no value after", argument);
             }
-            if (!take_value(a, argument, argv[++i])) {
-                return usage("this cannot be:", argv[i]);
+            int code = take_value(a, argument, argv[++i]);
+            if (code >= 0) {
+                return code;
             }
         } else if (argument[0] == '-' || a->plugin != NULL) {
             return usage("unknown argument", argument);
@@ -197,7 +241,11 @@ static int parse(int argc, char **argv, struct arguments *a)
         }
     }
     if (a->plugin == NULL) {
-        return usage("no plugin:", "");
+        fprintf(stderr,
+                "%s: which plugin? Give its name or its path; aioduct plugins lists what is "
+                "installed, --help the options\n",
+                me);
+        return AIODUCT_KIT_NOT_RUN;
     }
     return -1;
 }
@@ -211,8 +259,7 @@ int main(int argc, char **argv)
         return code;
     }
     if (!find(a.plugin, a.path, &a.options.plugin)) {
-        fprintf(stderr, "aioduct plugins check: no plugin '%s'\n", a.plugin);
-        return AIODUCT_KIT_NOT_RUN;
+        return not_found("", a.plugin);
     }
     a.options.path = a.options.plugin == NULL ? a.path : NULL;
     a.options.must_run |= is_required(a.plugin);

@@ -125,6 +125,11 @@ static int check(const struct options *o)
         fprintf(stderr, "aioduct: no URL given\naioduct: try 'aioduct --help'\n");
         return EXIT_USAGE;
     }
+    if (o->connector != NULL && o->connector[0] == '\0') {
+        fprintf(stderr, "aioduct: option --connector: '' is not the name of a connector\n"
+                        "aioduct: hint: write none to use no connector\n");
+        return EXIT_USAGE;
+    }
     if (o->head_only && (o->has_data || o->uploads.count > 0)) {
         fprintf(stderr, "aioduct: -I cannot go with -d or -T: a HEAD request has no body\n");
         return EXIT_USAGE;

@@ -246,17 +246,30 @@ struct arguments {
     struct plugin_question question;
 };
 
+static int show_usage(FILE *to)
+{
+    fprintf(to, "usage: aioduct plugins [--json] [--runtime NAME] [--timeout SECONDS]\n"
+                "       aioduct plugins inspect [--json] NAME|PATH\n"
+                "       aioduct plugins which [--json] [--need local|send] [--timeout SECONDS] "
+                "[NAME|LIST]\n"
+                "       aioduct plugins check [OPTION...] NAME|PATH\n");
+    return to == stdout ? 0 : EXIT_USAGE;
+}
+
 static int usage(const char *what, const char *argument)
 {
-    fprintf(stderr,
-            "aioduct plugins: %s '%s'\n"
-            "usage: aioduct plugins [--json] [--runtime NAME] [--timeout SECONDS]\n"
-            "       aioduct plugins inspect [--json] NAME|PATH\n"
-            "       aioduct plugins which [--json] [--need local|send] [--timeout SECONDS] "
-            "[NAME|LIST]\n"
-            "       aioduct plugins check [OPTION...] NAME|PATH\n",
-            what, argument);
-    return EXIT_USAGE;
+    fprintf(stderr, "aioduct plugins: %s '%s'\n", what, argument);
+    return show_usage(stderr);
+}
+
+static bool asks_for_help(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Does @verb have the option? */
@@ -319,6 +332,9 @@ int plugins_main(int argc, char **argv)
     }
     if (verb[0] != '\0' && strcmp(verb, "inspect") != 0 && strcmp(verb, "which") != 0) {
         return usage("unknown argument", verb);
+    }
+    if (asks_for_help(argc, argv)) {
+        return show_usage(stdout);
     }
     int code = parse(&a, argc, argv);
     if (code != 0) {

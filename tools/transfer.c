@@ -50,6 +50,8 @@ static const char *own_word(const char *at, size_t *out_bytes)
         {"socket.device", "--interface"},
         {"client option connect_to", "--connect-to"},
         {"client option resolve", "--resolve"},
+        {"client option connectors", "--connector"},
+        {"the method", "-X"},
         {"option:", "--runtime:"},
     };
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {

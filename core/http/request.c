@@ -71,7 +71,8 @@ int ad_request_create(const char *method, const char *url, struct aioduct_reques
                       struct aioduct_error *error)
 {
     if (!ad_h1_is_token(method, strlen(method))) {
-        return ad_error_set(error, -EINVAL, AIODUCT_PHASE_SETUP, "the method is not a token");
+        return ad_error_set(error, -EINVAL, AIODUCT_PHASE_SETUP,
+                            "the method '%.60s' is not a token", method);
     }
     struct aioduct_request *request = ad_zalloc(sizeof *request);
     if (request == NULL) {

@@ -23,7 +23,8 @@ struct word {
 static void find_word(const struct ad_chain_selection *want, struct word *out)
 {
     unsigned line = 0;
-    *out = (struct word){.text = want->option, .source = "option", .named = want->option != NULL};
+    *out = (struct word){
+        .text = want->option, .source = "client option connectors", .named = want->option != NULL};
     if (out->text == NULL) {
         const char *env = ad_env_get("AIODUCT_CONNECTOR");
         /* empty is how a shell unsets one for a command */
@@ -69,7 +70,16 @@ static int check_runs_on(const struct ad_plugin *plugin, const struct ad_plugin 
     if (list == NULL && !is_layer(plugin) && plugin != runtime) {
         snprintf(why, sizeof why, "names no runtime that it runs on; this client's is '%s'",
                  runtime->name);
-        return misfit(plugin, why, "It is no layer, so its runs_on has to say which.", error);
+        misfit(plugin, why, "", error);
+        if (plugin->caps & AD_CAP_RUNTIME) {
+            ad_error_hint(error,
+                          "It belongs to the runtime '%s': choose that, or another connector.",
+                          plugin->name);
+        } else {
+            ad_error_hint(error, "Choose another connector; for this one its author has to name "
+                                 "runtimes in runs_on.");
+        }
+        return AIODUCT_E_PLUGIN_CAPABILITY;
     }
     if (list == NULL || names(list, runtime->name)) {
         return 0;
@@ -151,6 +161,14 @@ static void report(const struct ad_chain *chain, const char *source)
     }
 }
 
+/* Whose word led to @why: a variable or a file may be forgotten. */
+static void say_source(const char *source, const struct aioduct_error *why,
+                       struct aioduct_error *error)
+{
+    ad_plugin_fail(error, why->code, "%s: %s", source, why->message);
+    ad_error_hint(error, "%s", why->hint);
+}
+
 int ad_chain_choose(const struct ad_chain_selection *want, struct ad_chain *out,
                     struct aioduct_error *error)
 {
@@ -169,8 +187,7 @@ int ad_chain_choose(const struct ad_chain_selection *want, struct ad_chain *out,
     ad_plugin_trace("connectors '%s' (from %s)", word.text, word.source);
     int code = ad_chain_parse(word.text, &parsed, &why);
     if (code < 0) {
-        ad_plugin_fail(error, code, "%s: %s", word.source, why.message);
-        ad_error_hint(error, "%s", why.hint);
+        say_source(word.source, &why, error);
         return code;
     }
     code = ad_places_init(&places, want->config, &why);
@@ -180,8 +197,8 @@ int ad_chain_choose(const struct ad_chain_selection *want, struct ad_chain *out,
     }
     if (code == 0) {
         report(out, word.source);
-    } else if (error != NULL) {
-        *error = why;
+    } else {
+        say_source(word.source, &why, error);
     }
     return code;
 }

@@ -217,7 +217,10 @@ static int parse_line(struct reader *r, char *start, size_t bytes)
     }
     const char *equals = memchr(line.p, '=', line.bytes);
     if (equals == NULL) {
-        return wrong(r, "not a \"key = value\" line:", line);
+        wrong(r, "not a \"key = value\" line:", line);
+        ad_error_hint(r->error, "A line sets one key, as in: runtime = epoll. Comments begin with "
+                                "#.");
+        return AIODUCT_E_CONFIG;
     }
     struct ad_slice key = ad_slice_trim((struct ad_slice){line.p, (size_t)(equals - line.p)});
     struct ad_slice value =

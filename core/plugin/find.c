@@ -48,6 +48,13 @@ static int on_known_file(const char *file, void *user)
     return 0;
 }
 
+/* What a runtime has for itself is of no use to another. */
+static bool is_own_connector(const struct ad_plugin *plugin)
+{
+    return (plugin->caps & AD_CAP_RUNTIME) && !(plugin->connector.flags & AIODUCT_CX_LAYER) &&
+           plugin->connector.runs_on == NULL;
+}
+
 static void list_known(const struct ad_places *places, enum ad_kind kind, char *out,
                        size_t capacity)
 {
@@ -55,7 +62,8 @@ static void list_known(const struct ad_places *places, enum ad_kind kind, char *
     const struct ad_plugin *plugin;
     ad_text_init(&known.text, out, capacity);
     for (unsigned i = 0; (plugin = ad_registry_static(i)) != NULL; i++) {
-        if (plugin->caps & ad_plugin_cap(kind)) {
+        if ((plugin->caps & ad_plugin_cap(kind)) &&
+            (kind == AD_KIND_RUNTIME || !is_own_connector(plugin))) {
             add_known(&known, plugin->name);
         }
     }

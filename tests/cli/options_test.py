@@ -76,6 +76,12 @@ def Z_gives_the_code_of_what_failed_and_goes_on(w):
 
 
 @case
+def a_method_that_is_no_token_is_named_with_its_option(w):
+    _, err = w.fails(2, "-X", "A B", "http://127.0.0.1:1/")
+    matches(err, r"-X 'A B' is not a token")
+
+
+@case
 def a_serial_run_gives_the_code_of_the_last_and_fail_early_stops(w):
     refused = REFUSED
     equal(w.ok("-s", refused, w.nginx.url("/hello.txt")), b"hello, world\n")

@@ -134,6 +134,48 @@ def an_unknown_runtime_is_an_order_that_cannot_be_followed(w):
 
 
 @case
+def a_connector_that_cannot_be_had_is_told_with_whose_word_it_was(w):
+    url = w.nginx.url("/hello.txt")
+    for word, said in (("BAD", r"'BAD' is not the name of a connector"), ("./x.so", r"'\./x\.so' is a relative path"),
+                       ("a,,b", r"'a,,b' has an empty element"), (",".join("abcdefghi"), "more than 8 connectors"),
+                       ("/no/libaioduct-cx-x.so", "connector plugin /no/libaioduct-cx-x.so not found"),
+                       ("nonesuch", "connector 'nonesuch' not found")):
+        _, err = w.fails(2, "--connector", word, url, env=NONE)
+        matches(err, rf"^aioduct: \(2\) --connector: .*{said}")
+        assert "--runtime" not in err, err
+    _, err = w.fails(2, "--connector", "", url, env=NONE)
+    matches(err, r"option --connector: '' is not.*\n.*hint: .*none")
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "c.conf")
+        with open(path, "w", encoding="ascii") as f:
+            f.write("\nconnector = nonesuch\n")
+        os.chmod(path, 0o600)
+        env = {**NONE, "AIODUCT_PLUGIN_PATH": folder, "AIODUCT_CONFIG": path}
+        _, err = w.fails(2, "--runtime", "epoll", url, env=env)
+        matches(err, rf"{path}:2: connector 'nonesuch' not found\. ")
+        assert not re.search(r"Known here: [^.]*epoll", err), err  # the runtime's own is of no use to others
+        _, err = w.fails(2, "--runtime", "epoll", url, env={**env, "AIODUCT_CONNECTOR": "nonesuch"})
+        matches(err, r"AIODUCT_CONNECTOR: connector 'nonesuch' not found")
+
+
+@case
+def the_connector_of_another_runtime_is_refused_with_what_to_do(w):
+    name = next((n for n in os.environ["AIODUCT_TEST_RUNTIMES"].split(",") if n.startswith("libev")), None)
+    if not name:
+        raise Skip("no other runtime that always runs")
+    _, err = w.fails(2, "--runtime", name, "--connector", "epoll", w.nginx.url("/hello.txt"), env=NONE)
+    matches(err, rf"--connector: connector 'epoll' \(built in\) names no runtime .*'{name}'\n"
+                 r".*hint: It belongs to the runtime 'epoll': choose that, or another connector\.")
+
+
+@case
+def each_verb_shows_its_usage_when_asked(w):
+    for words in ([], ["which"], ["inspect"]):
+        for word in "--help", "-h":
+            matches(w.ok("plugins", *words, word, env=NONE).decode(), r"^usage: aioduct plugins ")
+
+
+@case
 def a_list_falls_through_and_says_so_once(w):
     code, out, err = w.run("--runtime", "nonesuch,epoll", w.nginx.url("/hello.txt"), env=NONE)
     equal((code, out), (0, b"hello, world\n"), err)

@@ -54,6 +54,26 @@ def what_cannot_be_run_is_two():
     return bad
 
 
+def what_cannot_be_run_says_why():
+    bad = []
+    for words, said in ((["--runtime", "nosuch", "epoll"], r"--runtime: no plugin 'nosuch'\. Tried: .*libaioduct-rt-nosuch"),
+                        (["--jobs", "abc", "epoll"], r"--jobs 'abc': not a number"),
+                        (["nosuch"], r"no plugin 'nosuch'\. Tried: .*AIODUCT_PLUGIN_PATH \(/nowhere\)"),
+                        (["./nofile.so"], r"\./nofile\.so: No such file"), ([], r"which plugin\?"),
+                        (["--only", "NOPE", "epoll"], r"no case matches.*--list")):
+        got = run("env", "AIODUCT_PLUGIN_PATH=/nowhere", AIODUCT, "plugins", "check", *words)
+        bad += expect(got, 2, said)
+        bad += [f"usage after {words}"] if "usage:" in got[2] else []
+    here = os.getcwd()
+    with tempfile.TemporaryDirectory(prefix="aioduct-kit-") as to:
+        open(os.path.join(to, "libaioduct-rt-x.so"), "w", encoding="ascii").close()
+        command = os.path.abspath(AIODUCT)
+        os.chdir(to)
+        bad += expect(run(command, "plugins", "check", "libaioduct-rt-x.so"), 2, r"write \./libaioduct-rt-x\.so\n")
+        os.chdir(here)
+    return bad
+
+
 def tap_is_tap():
     code, out, _ = check("--tap", "--only", "PL", "epoll")
     lines = out.splitlines()
@@ -119,7 +139,7 @@ def another_file_is_refused():
         return bad + expect(check(path), 1, r"FAILED +PL-12 +it_loads", r"not a shared object")
 
 
-CASES = [a_good_plugin_passes, words_choose_cases, what_cannot_be_run_is_two, tap_is_tap, junit_is_xml,
+CASES = [a_good_plugin_passes, words_choose_cases, what_cannot_be_run_is_two, what_cannot_be_run_says_why, tap_is_tap, junit_is_xml,
          a_crash_hides_no_other_case, a_hang_is_ended, a_plugin_that_ends_the_process_fails,
          what_the_host_sees_names_its_rule, a_lost_wake_is_found]
 if PLUGIN:

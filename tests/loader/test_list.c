@@ -203,7 +203,8 @@ static void test_config(void **state)
     const char *path = loader_path("list.conf");
     loader_write(path, "nonsense\n", 9, 0644);
     loader_in_child(&(struct loader_run){.path = both}, list_wrong_config, path, &got);
-    loader_expect(&got, AIODUCT_E_CONFIG, "list.conf:1: not a \"key = value\" line", "");
+    loader_expect(&got, AIODUCT_E_CONFIG, "list.conf:1: not a \"key = value\" line",
+                  "as in: runtime = epoll");
 
     snprintf(text, sizeof text, "plugin_directory = %s\n", second);
     loader_write(path, text, strlen(text), 0644);

@@ -6,6 +6,7 @@
 #include "tap.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 typedef void (*any_fn)(void);
@@ -93,8 +94,12 @@ static void refused(const struct ad_plugin *runtime, const char *word, int code,
     struct ad_chain_selection want = {.option = word, .runtime = runtime};
     struct aioduct_error error = {0};
     struct ad_chain chain;
+    char whole[sizeof error.message];
+    snprintf(whole, sizeof whole, "client option connectors: %s", said);
     assert_int_equal(ad_chain_choose(&want, &chain, &error), code);
-    assert_string_equal(error.message, said);
+    assert_string_equal(error.message, whole);
+    assert_int_equal(error.code, code);
+    assert_true(error.hint[0] != '\0');
     assert_int_equal(ad_chain_choose(&want, &chain, NULL), code);
 }
 
