@@ -411,7 +411,8 @@ static bool came(void *arg)
     return expected->r->body_bytes >= expected->bytes;
 }
 
-/* Less than a window was taken: when half of it is held still, what was released is not half yet. */
+/* Less than a window was taken: when half of it is held still, what was released is not half
+ * yet. */
 static void test_small_releases(void **state)
 {
     struct tester *t = *state;
