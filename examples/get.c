@@ -17,7 +17,8 @@ int main(int argc, char **argv)
         const void *body = aioduct_response_body(response, &count);
         fwrite(body, 1, count, stdout);
     } else {
-        fprintf(stderr, "get: %s\n", error.message);
+        /* What is wrong, and where the library knows it, what to do about it. */
+        fprintf(stderr, "get: %s\n%s%s", error.message, error.hint, *error.hint ? "\n" : "");
     }
     aioduct_response_destroy(response);
     return code == 0 ? 0 : 1;

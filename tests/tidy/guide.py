@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """docs/writing-a-runtime.md tells what is there: its pieces are the template, what it quotes of the libev
 plugin stands there, it has every function of the tables, and the rules that it names exist. So does
-docs/writing-a-connector.md with the examples that it quotes.
+docs/writing-a-connector.md: its pieces are one example, and what it quotes of another stands there.
 
 TAP on standard output. Usage: guide.py SOURCE_ROOT
 """
@@ -21,28 +21,46 @@ def text_of(path):
         return f.read()
 
 
-def blocks(name):
-    return re.findall(rf"(?ms)^```{re.escape(name)}\n(.*?)^```$", text_of(GUIDE))
+def blocks(name, guide=GUIDE):
+    return re.findall(rf"(?ms)^```{re.escape(name)}\n(.*?)^```$", text_of(guide))
+
+
+def typed(guide, path):
+    """By the script that the walk uses, so that it is the same file."""
+    name = os.path.basename(path)
+    done = subprocess.run([os.path.join(ROOT, "tests/packages/blocks.sh"), os.path.join(ROOT, guide), f"c {name}"],
+                          stdout=subprocess.PIPE, check=True)
+    made, kept = done.stdout.decode().splitlines(), text_of(path).splitlines()
+    for number, (a, b) in enumerate(zip(made, kept), 1):
+        if a != b:
+            return [f"{name}, line {number}: the guide has {a!r}, the example {b!r}"]
+    return [] if len(made) == len(kept) else [f"{name}: the guide has {len(made)} lines, the example {len(kept)}"]
 
 
 def template():
-    """By the script that the walk uses, so that it is the same file."""
-    done = subprocess.run([os.path.join(ROOT, "tests/packages/blocks.sh"), os.path.join(ROOT, GUIDE), "c pollrt.c"],
-                          stdout=subprocess.PIPE, check=True)
-    made, kept = done.stdout.decode().splitlines(), text_of("examples/runtime-template/pollrt.c").splitlines()
-    for number, (a, b) in enumerate(zip(made, kept), 1):
-        if a != b:
-            return [f"line {number}: the guide has {a!r}, the template {b!r}"]
-    return [] if len(made) == len(kept) else [f"the guide has {len(made)} lines, the template {len(kept)}"]
+    return typed(GUIDE, "examples/runtime-template/pollrt.c")
+
+
+def built(guide, path):
+    missing = [name for name in ("sh build", "sh check", "sh run") if len(blocks(name, guide)) != 1]
+    first = re.search(r"cc -std=c11 .*?\.so", text_of(path), re.S).group()
+    plain = " ".join(re.sub(r"\\?\n \*?", " ", first).split())
+    told = " ".join(blocks("sh build", guide)[0].replace("\\\n", " ").split()) if not missing else ""
+    return [f"not one block {name!r}" for name in missing] + (
+        [] if told == plain.replace(" \\ ", " ") else [f"the guide builds by {told!r}, the example by {plain!r}"])
 
 
 def commands():
-    missing = [name for name in ("sh build", "sh check", "sh run") if len(blocks(name)) != 1]
-    first = re.search(r"cc -std=c11 .*?\.so", text_of("examples/runtime-template/pollrt.c"), re.S).group()
-    plain = " ".join(re.sub(r"\\?\n \*?", " ", first).split())
-    told = " ".join(blocks("sh build")[0].replace("\\\n", " ").split()) if not missing else ""
-    return [f"not one block {name!r}" for name in missing] + (
-        [] if told == plain.replace(" \\ ", " ") else [f"the guide builds by {told!r}, the template by {plain!r}"])
+    return built(GUIDE, "examples/runtime-template/pollrt.c")
+
+
+def connector_typed():
+    here = "examples/connector-count/"
+    return typed(CONNECTOR_GUIDE, here + "count.h") + typed(CONNECTOR_GUIDE, here + "count.c")
+
+
+def connector_commands():
+    return built(CONNECTOR_GUIDE, "examples/connector-count/count.c")
 
 
 def quotes():
@@ -65,17 +83,10 @@ def functions():
 
 
 def connector_quotes():
-    page, bad = text_of(CONNECTOR_GUIDE), []
-    for name, least in ("count", 8), ("unix", 1):
-        source = text_of(f"examples/connector-{name}/{name}.c")
-        found = re.findall(rf"(?ms)^```c {name}\.c\n(.*?)^```$", page)
-        bad += [f"not in {name}.c: {q.splitlines()[0]!r} ..." for q in found if q not in source]
-        bad += [] if len(found) >= least else [f"too few quotes of {name}.c"]
-        command = re.search(r"cc -std=c11 .*?\.so", source, re.S).group()
-        words = re.sub(r"[\\*]", " ", command).split()
-        if name == "count" and " ".join(words) not in " ".join(page.replace("\\", " ").split()):
-            bad.append("the guide builds by another command than the example")
-    return bad
+    source = text_of("examples/connector-unix/unix.c")
+    found = blocks("c unix.c", CONNECTOR_GUIDE)
+    return [f"not in unix.c: {q.splitlines()[0]!r} ..." for q in found if q not in source] or (
+        [] if found else ["no quotes were found"])
 
 
 def rules():
@@ -89,7 +100,9 @@ def main():
               ("it builds, checks and runs by one command each, the template's", commands),
               ("what it quotes of the libev plugin stands there", quotes),
               ("it has every function of the tables", functions),
-              ("what the connector's guide quotes of the examples stands there", connector_quotes),
+              ("the pieces of the connector's guide are the example that counts", connector_typed),
+              ("that one builds, checks and runs by one command each, the example's", connector_commands),
+              ("what the connector's guide quotes of the other example stands there", connector_quotes),
               ("the rules that they name exist", rules)]
     print(f"1..{len(checks)}")
     failed = False
