@@ -110,9 +110,10 @@ struct aioduct_request *shared_request(const struct scene *s, const char *method
 
 struct outcome *shared_submit(struct scene *s, struct aioduct_request *request)
 {
-    struct outcome *o = &s->outcomes[s->count++];
+    assert_true(s->count < EXCHANGES_MAX);
+    struct outcome *o = &s->outcomes[s->count];
     scene = s;
-    assert_true(s->count <= EXCHANGES_MAX);
+    __atomic_store_n(&s->count, s->count + 1, __ATOMIC_RELEASE); /* the peer's thread reads it */
     assert_int_equal(aioduct_client_submit(s->client, request, &callbacks, o, &o->exchange), 0);
     aioduct_request_destroy(request);
     return o;
@@ -197,7 +198,7 @@ void play_h1(struct peer_conn *conn, int index, void *user)
 void play_at_gate(struct peer_conn *conn, int index, void *user)
 {
     char paths[EXCHANGES_MAX][64];
-    int count = 0, wanted = ((struct scene *)user)->count;
+    int count = 0, wanted = __atomic_load_n(&((struct scene *)user)->count, __ATOMIC_ACQUIRE);
     (void)index;
     while (count < wanted && !peer_is_open(peer_of(conn), GO) && peer_read_request(conn)) {
         snprintf(paths[count++], sizeof paths[0], "%s", shared_path(conn));
