@@ -97,6 +97,8 @@ enum ad_h2_proof ad_h2_prove(struct ad_h2_scratch *scratch, bool spoil);
 bool ad_h2_may_share(struct ad_h2_scratch *scratch);
 
 uint8_t *ad_h2_scratch_block(struct ad_h2_scratch *scratch);
+/* Has a session found no memory? nghttp2 does not always say so. */
+bool ad_h2_scratch_lacked(const struct ad_h2_scratch *scratch);
 /* As nghttp2_session_client_new3, with the block of @scratch (NULL: none) if it is to @share. */
 int ad_h2_scratch_new(struct ad_h2_scratch *scratch, bool share, nghttp2_session **out,
                       const nghttp2_session_callbacks *callbacks, void *user,

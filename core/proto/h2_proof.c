@@ -9,6 +9,8 @@
  */
 #include "proto/h2_private.h"
 
+#include "base/mem.h"
+
 #include <stdatomic.h>
 #include <string.h>
 
@@ -59,6 +61,19 @@ static int ask(struct probe *probe, const char *value, size_t value_bytes, bool 
                                      NULL);
 }
 
+static int ask_at_length(struct probe *probe)
+{
+    char *value = ad_alloc(VALUE_BYTES);
+    if (value == NULL) {
+        probe->no_memory = true;
+        return NGHTTP2_ERR_NOMEM;
+    }
+    memset(value, '~', VALUE_BYTES); /* 13 bits in Huffman's code: it goes as it is */
+    int code = ask(probe, value, VALUE_BYTES, false);
+    ad_free(value);
+    return code;
+}
+
 /* What a connection of ours has to say, in steps. false: there are no more. */
 static bool step(struct probe *probe, unsigned number)
 {
@@ -68,7 +83,6 @@ static bool step(struct probe *probe, unsigned number)
     };
     static const nghttp2_settings_entry setting = {NGHTTP2_SETTINGS_ENABLE_PUSH, 0};
     static const uint8_t eight[8] = "12345678";
-    static char value[VALUE_BYTES];
     nghttp2_session *session = probe->session;
     int code = 0;
     switch (number) {
@@ -85,8 +99,7 @@ static bool step(struct probe *probe, unsigned number)
         code = nghttp2_submit_ping(session, NGHTTP2_FLAG_NONE, eight);
         break;
     case 4:
-        memset(value, '~', sizeof value); /* 13 bits in Huffman's code: it goes as it is */
-        code = ask(probe, value, sizeof value, false);
+        code = ask_at_length(probe);
         break;
     case 5:
         code = nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, 1, NGHTTP2_CANCEL);
@@ -120,7 +133,7 @@ static bool say(struct probe *probe, uint8_t *block, bool spoil)
     if (spoil) {
         memset(block, 0, AD_H2_FRAME_BLOCK_BYTES);
     }
-    probe->no_memory = ad_buf_append(&probe->said, bytes, (size_t)count) < 0;
+    probe->no_memory = probe->no_memory || ad_buf_append(&probe->said, bytes, (size_t)count) < 0;
     probe->failed = probe->failed || probe->no_memory;
     return !probe->failed;
 }
@@ -150,16 +163,16 @@ static bool is_same(const struct probe *a, const struct probe *b)
            memcmp(ad_buf_data(&a->said), ad_buf_data(&b->said), ad_buf_bytes(&a->said)) == 0;
 }
 
-static int begin(struct probe *probe, struct ad_h2_scratch *scratch, uint8_t *block)
+static int begin(struct probe *probe, struct ad_h2_scratch *scratch, bool share)
 {
+    uint8_t *block = ad_h2_scratch_block(scratch);
     nghttp2_session_callbacks *callbacks = NULL;
     nghttp2_option *option = NULL;
     int code = nghttp2_session_callbacks_new(&callbacks);
     code = code != 0 ? code : nghttp2_option_new(&option);
     if (code == 0) {
         nghttp2_option_set_max_send_header_block_length(option, 2 * VALUE_BYTES);
-        code =
-            ad_h2_scratch_new(scratch, scratch != NULL, &probe->session, callbacks, probe, option);
+        code = ad_h2_scratch_new(scratch, share, &probe->session, callbacks, probe, option);
     }
     nghttp2_session_callbacks_del(callbacks);
     nghttp2_option_del(option);
@@ -174,13 +187,14 @@ enum ad_h2_proof ad_h2_prove(struct ad_h2_scratch *scratch, bool spoil)
     struct probe probes[3] = {0}; /* two that share, and one that does not */
     uint8_t *block = ad_h2_scratch_block(scratch);
     enum ad_h2_proof proof = AD_H2_UNPROVED;
-    if (begin(&probes[0], scratch, block) == 0 && begin(&probes[1], scratch, block) == 0 &&
-        begin(&probes[2], NULL, block) == 0) {
+    if (begin(&probes[0], scratch, true) == 0 && begin(&probes[1], scratch, true) == 0 &&
+        begin(&probes[2], scratch, false) == 0) {
         run(probes, 2, block, spoil);
         run(probes + 2, 1, block, false);
         bool shares = probes[0].begins_in_block && probes[1].begins_in_block &&
                       is_same(&probes[0], &probes[2]) && is_same(&probes[1], &probes[2]);
-        bool no_memory = probes[0].no_memory || probes[1].no_memory || probes[2].no_memory;
+        bool no_memory = ad_h2_scratch_lacked(scratch) || probes[0].no_memory ||
+                         probes[1].no_memory || probes[2].no_memory;
         proof = no_memory ? AD_H2_UNPROVED : shares ? AD_H2_SAFE : AD_H2_UNSAFE;
     }
     for (size_t i = 0; i < 3; i++) {

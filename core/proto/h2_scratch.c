@@ -24,6 +24,7 @@ struct ad_h2_scratch {
     bool wanted; /* a session is being made, and has not asked for its block yet */
     bool tried;  /* a session was made, or tried to be */
     bool shares;
+    bool lacked; /* memory, for a session; nghttp2 does not always say so */
     uint8_t block[AD_H2_FRAME_BLOCK_BYTES];
 };
 
@@ -45,6 +46,11 @@ uint8_t *ad_h2_scratch_block(struct ad_h2_scratch *scratch)
     return scratch->block;
 }
 
+bool ad_h2_scratch_lacked(const struct ad_h2_scratch *scratch)
+{
+    return scratch->lacked;
+}
+
 /* ---- nghttp2's memory: through our door, so that it can fail in tests ---- */
 
 static bool is_shared(const struct ad_h2_scratch *scratch, const void *block)
@@ -57,9 +63,18 @@ static struct ad_h2_mem *mem_of(struct ad_h2_scratch *scratch)
     return scratch == NULL ? NULL : &scratch->mem;
 }
 
+/* -> @block */
+static void *noted(struct ad_h2_scratch *scratch, void *block)
+{
+    if (block == NULL && scratch != NULL) {
+        scratch->lacked = true;
+    }
+    return block;
+}
+
 static void *on_malloc(size_t bytes, void *user)
 {
-    return ad_h2_mem_get(mem_of(user), bytes);
+    return noted(user, ad_h2_mem_get(mem_of(user), bytes));
 }
 
 static void on_free(void *block, void *user)
@@ -74,7 +89,7 @@ static void *on_calloc(size_t count, size_t bytes, void *user)
     if (bytes != 0 && count > SIZE_MAX / bytes) {
         return NULL;
     }
-    void *block = ad_h2_mem_get(mem_of(user), count * bytes);
+    void *block = noted(user, ad_h2_mem_get(mem_of(user), count * bytes));
     return block == NULL ? NULL : memset(block, 0, count * bytes);
 }
 
@@ -86,9 +101,9 @@ static void *on_realloc(void *block, size_t bytes, void *user)
         return scratch->block;
     }
     if (!is_shared(scratch, block)) {
-        return ad_realloc(block, bytes == 0 ? 1 : bytes);
+        return noted(scratch, ad_realloc(block, bytes == 0 ? 1 : bytes));
     }
-    void *own = ad_alloc(bytes);
+    void *own = noted(scratch, ad_alloc(bytes));
     if (own != NULL) {
         memcpy(own, block, bytes < sizeof scratch->block ? bytes : sizeof scratch->block);
     }
