@@ -63,7 +63,9 @@ struct ad_h2_stream {
     bool extended;
     /* Set in on_head: DATA alone follows, and each direction ends by itself. */
     bool raw;
+    bool measured; /* body_left is known */
     uint32_t interim_count;
+    uint64_t body_left;                  /* of the answer that refuses a CONNECT */
     uint64_t head_bytes;                 /* of all heads so far */
     uint64_t sent_bytes, received_bytes; /* of its frames, with their headers */
     const struct ad_h2_field *fields;

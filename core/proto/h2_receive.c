@@ -99,10 +99,23 @@ static int on_complaint(nghttp2_session *session, int code, const char *text, si
 
 /* ---- heads and ends ---- */
 
+static void malformed(struct ad_h2 *h2, struct ad_h2_stream *s, const char *what)
+{
+    struct aioduct_error error;
+    int32_t id = s->id;
+    ad_error_set(&error, AIODUCT_E_PROTOCOL, ad_h2_phase(s), "malformed response: %s", what);
+    ad_h2_end(h2, s, AD_H2_PROTOCOL_ERROR, false, &error);
+    ad_h2_reset(h2, id, AD_H2_PROTOCOL_ERROR);
+}
+
 static void complete(struct ad_h2 *h2, struct ad_h2_stream *s)
 {
     int32_t id = s->id;
     bool uploading = !s->sent_end;
+    if (s->measured && s->body_left > 0) {
+        malformed(h2, s, AD_H2_WRONG_BODY);
+        return;
+    }
     s->got_end = true;
     if (s->raw && uploading) {
         h2->events->on_end(h2->owner, s);
@@ -113,15 +126,6 @@ static void complete(struct ad_h2 *h2, struct ad_h2_stream *s)
         ad_h2_reset(h2, id, AD_H2_NO_ERROR);
     }
     h2->events->on_complete(h2->owner, s);
-}
-
-static void malformed(struct ad_h2 *h2, struct ad_h2_stream *s, const char *what)
-{
-    struct aioduct_error error;
-    int32_t id = s->id;
-    ad_error_set(&error, AIODUCT_E_PROTOCOL, ad_h2_phase(s), "malformed response: %s", what);
-    ad_h2_end(h2, s, AD_H2_PROTOCOL_ERROR, false, &error);
-    ad_h2_reset(h2, id, AD_H2_PROTOCOL_ERROR);
 }
 
 /* A 101, which HTTP/2 does not have, nghttp2 takes for no status. */
@@ -139,6 +143,22 @@ static void deliver_interim(struct ad_h2 *h2, struct ad_h2_stream *s,
     }
     s->interim_count++;
     h2->events->on_interim(h2->owner, s, head);
+}
+
+/* nghttp2 holds what answers a request to its Content-Length, which it has looked at; but not what
+ * refuses a CONNECT. */
+static void measure(struct ad_h2_stream *s, const struct aioduct_head *head)
+{
+    bool looks = head->status >= 300 && head->status != 304 && s->field_count > 0 &&
+                 ad_slice_equal(s->fields[0].value, ad_slice_of("CONNECT"));
+    for (uint32_t i = 0; looks && i < head->header_count; i++) {
+        const struct aioduct_header *field = &head->headers[i];
+        if (ad_slice_equal((struct ad_slice){field->name, field->name_bytes},
+                           ad_slice_of("content-length"))) {
+            s->measured = ad_slice_to_u64((struct ad_slice){field->value, field->value_bytes},
+                                          INT64_MAX, &s->body_left) == 0;
+        }
+    }
 }
 
 static void deliver_block(struct ad_h2 *h2, struct ad_h2_stream *s, const nghttp2_frame *frame)
@@ -160,6 +180,7 @@ static void deliver_block(struct ad_h2 *h2, struct ad_h2_stream *s, const nghttp
         deliver_interim(h2, s, &head);
     } else {
         s->got_head = true;
+        measure(s, &head);
         h2->events->on_head(h2->owner, s, &head);
     }
     ad_h2_block_end(&h2->block);
@@ -276,8 +297,11 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
     (void)flags;
     if (nghttp2_session_consume_connection(session, count) != 0) {
         ad_h2_fail_memory(h2);
+    } else if (s != NULL && s->measured && count > s->body_left) {
+        malformed(h2, s, AD_H2_WRONG_BODY);
     } else if (s != NULL) {
         s->received_bytes += count;
+        s->body_left -= s->measured ? count : 0;
         h2->events->on_body(h2->owner, s, bytes, count);
     }
     return h2->failed ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;

@@ -113,6 +113,46 @@ static void test_refused(void **state)
                "> RST_STREAM 1 0\n> PING 0100000000000000\n");
 }
 
+#define WRONG_LENGTH(id)                                                                      \
+    "closed " #id " PROTOCOL_ERROR AIODUCT_E_PROTOCOL body: malformed response: the body is " \
+    "not as long as Content-Length says, or none was allowed\n"
+#define FAULT(id) ACK "> RST_STREAM " #id " 1\n> PING 0100000000000000\n"
+
+/* nghttp2 leaves the length of whatever answers a CONNECT alone. */
+static void test_refused_length(void **state)
+{
+    (void)state;
+    h2_check("connect\nproduce\n" SERVER "< HEADERS 1 | :status: 407 | content-length: 3\n"
+             "< DATA 1 end no\nproduce",
+             "sent 1\n" OPENING CONNECT(
+                 1) "head 1 407 | content-length: 3\nbody 1 \"no\"\n" WRONG_LENGTH(1) FAULT(1));
+    h2_check("connect\nproduce\n" SERVER "< HEADERS 1 end | :status: 407 | content-length: 3\n"
+             "produce",
+             "sent 1\n" OPENING CONNECT(1) "head 1 407 | content-length: 3\n" WRONG_LENGTH(1)
+                 FAULT(1));
+    h2_check(
+        "connect\nproduce\n" SERVER "< HEADERS 1 | :status: 407 | content-length: 3\n"
+        "< DATA 1 no\n< HEADERS 1 end | a: b\nproduce",
+        "sent 1\n" OPENING CONNECT(
+            1) "head 1 407 | content-length: 3\nbody 1 \"no\"\ntrailers 1 | a: b\n" WRONG_LENGTH(1)
+            FAULT(1));
+    h2_check("connect\nproduce\n" SERVER "< HEADERS 1 | :status: 407 | content-length: 1\n"
+             "< DATA 1 n\n< DATA 1 o\nproduce",
+             "sent 1\n" OPENING CONNECT(
+                 1) "head 1 407 | content-length: 1\nbody 1 \"n\"\n" WRONG_LENGTH(1) FAULT(1));
+    /* None is allowed behind a 304, whatever its length would be. */
+    h2_check("connect\nproduce\n" SERVER "< HEADERS 1 end | :status: 304 | content-length: 3\n"
+             "produce",
+             "sent 1\n" OPENING CONNECT(1) "head 1 304 | content-length: 3\ncomplete 1\n" ACK
+                                           "> RST_STREAM 1 0\n> PING 0100000000000000\n");
+    h2_check(
+        "produce\n" OFFER "extended\nproduce\n"
+        "< HEADERS 1 | :status: 403 | content-length: 3\n< DATA 1 end no\nproduce",
+        OPENING
+        "sent 1\n" ACK EXTENDED(1) "head 1 403 | content-length: 3\nbody 1 \"no\"\n" WRONG_LENGTH(
+            1) "> RST_STREAM 1 1\n> PING 0100000000000000\n");
+}
+
 /* ---- windows ---- */
 
 static void test_credit(void **state)
@@ -226,6 +266,8 @@ int main(void)
         {"C2, C50: CONNECT has an authority, and no scheme and path", test_connect, NULL, NULL,
          NULL},
         {"C50: a refused CONNECT is an ordinary answer", test_refused, NULL, NULL, NULL},
+        {"C46, C50: a refused CONNECT has a body as long as it says", test_refused_length, NULL,
+         NULL, NULL},
         {"C36, C50: credit of a raw stream comes back when it is consumed", test_credit, NULL, NULL,
          NULL},
         {"C34, C50: the peer's window of a raw stream", test_peer_window, NULL, NULL, NULL},
