@@ -30,7 +30,8 @@
 
 #define THREADS_DEFAULT 4
 #define THREADS_MAX 64 /* above that the machine's name service is the limit */
-#define ORPHANS_MAX 16 /* hung threads beside the working ones; each holds a stack and a socket */
+/* Hung threads beside the working ones, two for a name; each holds a stack and a socket. */
+#define ORPHANS_MAX 32
 #define QUEUE_MAX 1024 /* names that wait for a thread: minutes of work for four threads */
 #define CACHE_MS 60000
 #define CACHE_FAILURE_MS 5000

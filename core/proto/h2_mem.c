@@ -11,8 +11,17 @@
 #include <malloc.h>
 #include <string.h>
 
+/* A block that is used after its end shall be seen. */
 #if defined(__SANITIZE_ADDRESS__)
-#define KEPT_BYTES_MAX 0u /* a block that is used after its end shall be seen */
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
+#ifdef SANITIZED
+#define KEPT_BYTES_MAX 0u
 #else
 #define KEPT_BYTES_MAX (256u << 10) /* some 400 streams */
 #endif
