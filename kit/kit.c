@@ -4,8 +4,8 @@
 #include "process.h"
 #include "report.h"
 
-#include <errno.h>
 #include <aioduct/plugin/kit.h>
+#include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -132,6 +132,11 @@ static const char *reason_against(const struct ct_run *run, const struct ct_inst
         snprintf(reason, sizeof reason, "%s cannot run here: %s", facts->name, facts->probe.reason);
         return reason;
     }
+    if (level >= CT_FROM_TABLES && facts->open_error[0] != '\0') {
+        snprintf(reason, sizeof reason,
+                 "the connector does not open: %.450s; the kit sets no options", facts->open_error);
+        return reason;
+    }
     return NULL;
 }
 
@@ -153,7 +158,8 @@ static bool start(const struct ct_run *run, struct job *job, size_t index)
     const char *reason = reason_against(run, instance);
     if (reason != NULL) {
         run_without_process(run, index, reason,
-                            run->options->must_run && run->facts->probe.code != 0);
+                            run->options->must_run &&
+                                (run->facts->probe.code != 0 || run->facts->open_error[0] != '\0'));
         return false;
     }
     memset(job->report, 0, sizeof *job->report);
@@ -364,7 +370,7 @@ static int conclude(const struct ct_run *run)
                    ? AIODUCT_KIT_PASSED
                    : AIODUCT_KIT_NOT_RUN;
     }
-    return AIODUCT_KIT_PASSED;
+    return run->facts->open_error[0] != '\0' ? AIODUCT_KIT_NOT_RUN : AIODUCT_KIT_PASSED;
 }
 
 static int run_chosen(struct ct_run *run)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "survey.h"
+#include "check.h"
+#include "host.h"
 #include "process.h"
 
 #include <signal.h>
@@ -75,6 +77,23 @@ static void add(const char *word, bool there)
     }
 }
 
+/* One that needs an option is not wrong in each case that opens it: there is none that could be. */
+static void open_once(void)
+{
+    static struct ct_report report;
+    static struct ct_rig rig;
+    ct_report_begin(&report, "RT-1");
+    ct_rig_init(&rig);
+    int code = ct_rig_open(&rig);
+    const char *call = atomic_load(&report.call);
+    if (code == 0) {
+        ct_rig_close(&rig);
+    } else if (code < 0 && call != NULL &&
+               strcmp(call, "close") == 0) { /* its runtime had opened */
+        snprintf(facts->open_error, sizeof facts->open_error, "%.400s", rig.error_text);
+    }
+}
+
 static void look(const void *arg)
 {
     const struct question *question = arg;
@@ -105,6 +124,9 @@ static void look(const void *arg)
     probe(plugin);
     memcpy(facts->why, why, sizeof why);
     facts->loaded = loaded;
+    if (facts->connector_alone && loaded == CT_LOADED_TABLES && facts->probe.code == 0) {
+        open_once();
+    }
 }
 
 /* ---- in the runner ---- */

@@ -16,6 +16,8 @@ struct ct_facts {
     bool has_poll_fd; /* and turn */
     bool connector_alone;
     struct aioduct_probe probe; /* valid from CT_LOADED_PLUGIN on */
+    /* Why a connector alone does not open, as it said itself; "" if it does, or said nothing. */
+    char open_error[CT_WHY_BYTES];
 };
 
 /* -> the facts, which stay as they are until the next call; NULL: no process could be made. */

@@ -5,6 +5,7 @@
 
 #include <aioduct/plugin/readiness.h>
 #include <errno.h>
+#include <stdio.h>
 
 /* What lies in a struct aioduct_readiness. */
 struct helper {
@@ -123,13 +124,32 @@ static const struct ad_readiness_ops adopted_ops = {
     .come_round = helper_come_round,
 };
 
+/* -> -EINVAL, said to the host; 0: @ops has what it must have */
+static int check_ops(const struct aioduct_readiness_ops *ops, const struct aioduct_host *host)
+{
+    const char *wrong =
+        ops->size < sizeof *ops                      ? "size is not set, or too small"
+        : ops->watch == NULL                         ? "watch is missing"
+        : ops->run == NULL                           ? "run is missing"
+        : ops->arm == NULL && ops->may_drive != NULL ? "may_drive is there without arm"
+        : ops->arm != NULL && ops->may_drive == NULL ? "arm is there without may_drive"
+                                                     : NULL;
+    if (wrong == NULL) {
+        return 0;
+    }
+    char text[96];
+    snprintf(text, sizeof text, "aioduct_readiness_open: in ops, %s", wrong);
+    host->error(host->ctx, -EINVAL, text);
+    return -EINVAL;
+}
+
 int aioduct_readiness_open(void *rt, const struct aioduct_readiness_ops *ops, void *own,
                            const struct aioduct_host *host)
 {
     struct helper *helper = rt;
-    if (ops->size < sizeof *ops || ops->watch == NULL || ops->run == NULL ||
-        (ops->arm == NULL) != (ops->may_drive == NULL)) {
-        return -EINVAL;
+    int code = check_ops(ops, host);
+    if (code < 0) {
+        return code;
     }
     helper->ops = ops;
     helper->loop.wake.backend = own;

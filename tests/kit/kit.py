@@ -12,6 +12,7 @@ import tempfile
 import xml.etree.ElementTree as ElementTree
 
 AIODUCT, VENDOR = sys.argv[1:3]
+CONNECTORS = os.environ.get("AIODUCT_TEST_CONNECTORS")
 PLUGIN = sys.argv[3] if len(sys.argv) > 3 else None
 
 
@@ -72,6 +73,16 @@ def what_cannot_be_run_says_why():
         bad += expect(run(command, "plugins", "check", "libaioduct-rt-x.so"), 2, r"write \./libaioduct-rt-x\.so\n")
         os.chdir(here)
     return bad
+
+
+def a_connector_that_needs_an_option_is_not_run():
+    unix = os.path.join(CONNECTORS, "libaioduct-cx-unix.so")
+    got = check("--runtime", "epoll", unix)
+    bad = expect(got, 2, r"skipped \d+: the connector does not open: option path is not set.*; the kit sets no options\n",
+                 r"[1-9]\d* passed, 0 failed")
+    bad += expect(check("--runtime", "epoll", "--must-run", "--only", "connect", unix), 1, r"does not open: option path")
+    count = os.path.join(CONNECTORS, "libaioduct-cx-count.so")
+    return bad + expect(check("--runtime", "epoll", "--only", "a_connect_completes", count), 0, r"[1-9]\d* passed, 0 failed")
 
 
 def tap_is_tap():
@@ -142,6 +153,8 @@ def another_file_is_refused():
 CASES = [a_good_plugin_passes, words_choose_cases, what_cannot_be_run_is_two, what_cannot_be_run_says_why, tap_is_tap, junit_is_xml,
          a_crash_hides_no_other_case, a_hang_is_ended, a_plugin_that_ends_the_process_fails,
          what_the_host_sees_names_its_rule, a_lost_wake_is_found]
+if CONNECTORS:
+    CASES += [a_connector_that_needs_an_option_is_not_run]
 if PLUGIN:
     CASES += [a_file_is_checked_as_a_file, another_file_is_refused]
 

@@ -34,8 +34,9 @@ enum {
 enum {
     AIODUCT_KIT_PASSED = 0, /**< nothing failed */
     AIODUCT_KIT_FAILED = 1, /**< at least one case failed */
-    /** A wrong option, no such file, or the plugin cannot run on this machine. With AIODUCT_KIT_TAP
-     * the latter is AIODUCT_KIT_PASSED: each case is reported as skipped. */
+    /** A wrong option, no such file, a connector that does not open without options, or the plugin
+     * cannot run on this machine. With AIODUCT_KIT_TAP the latter is AIODUCT_KIT_PASSED: each case
+     * is reported as skipped. */
     AIODUCT_KIT_NOT_RUN = 2
 };
 
