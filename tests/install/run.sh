@@ -4,7 +4,7 @@
 # and a plugin built from what is installed.
 #   run.sh BUILD_DIRECTORY PREFIX JUNIT_FILE
 set -u
-build=$1 prefix=$2 junit=$3
+build=$(realpath "$1") prefix=$(realpath -m "$2") junit=$(realpath -m "$3") # checks change the directory
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 chmod 755 "$work"
@@ -69,7 +69,7 @@ compile_plugin() { # compile_plugin FILE
   mkdir -p "$work/plugins"
   line=$(sed -n '/^ \*   cc /,/ -o /s/^ \* *//p' "$here/../../examples/$1")
   echo "$line"
-  cp "$here/../../examples/$1" "$work/plugins" && cd "$work/plugins" && eval "$line -Wall -Wextra -Werror"
+  cp "$here/../../examples/$1" "$work/plugins" && (cd "$work/plugins" && eval "$line -Wall -Wextra -Werror")
 }
 check 'a plugin builds from one file with the installed helper' compile_plugin runtime-template/pollrt.c
 alone() { # alone NAME [LIBRARY]
