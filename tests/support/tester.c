@@ -416,8 +416,8 @@ static void on_trailers(struct aioduct_exchange *exchange, const struct aioduct_
     tell(r, 'T');
 }
 
-/* Until now a call on it was legal, and another thread may have read it for one that changes nothing
- * of the end: ThreadSanitizer need not see that. */
+/* Until now a call on it was legal, and another thread may have read it for one that changes
+ * nothing of the end: ThreadSanitizer need not see that. */
 __attribute__((no_sanitize_thread, noinline)) static void forget_exchange(struct result *r)
 {
     r->exchange = NULL;
