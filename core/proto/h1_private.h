@@ -9,8 +9,8 @@
  *   h1_chunk.c    chunk lines and the data between them
  *   h1.c          the states that tie them together
  *
- * llhttp is asked for fields only, and only where a head is not plain. Line ends, lengths, codings and chunks are decided here, since
- * its versions and build modes differ in them.
+ * llhttp is asked for fields only, and only where a head is not plain. Line ends, lengths, codings
+ * and chunks are decided here, since its versions and build modes differ in them.
  */
 #ifndef AD_PROTO_H1_PRIVATE_H
 #define AD_PROTO_H1_PRIVATE_H
