@@ -364,8 +364,7 @@ static int deliver_block(struct ad_h1 *h1, struct ad_slice block, struct ad_h1_f
     return deliver_fields(h1, block, fields, error);
 }
 
-/* A head that lies here whole and is plainly right. An interim one is left to the others: its
- * framing, which nobody uses, is checked by llhttp alone. -> bytes taken; 0: there is none */
+/* A head that lies here whole, and is right. -> bytes taken; 0: none can be said to be */
 static int64_t take_in_place(struct ad_h1 *h1, const uint8_t *bytes, size_t count,
                              struct aioduct_error *error)
 {
@@ -376,8 +375,8 @@ static int64_t take_in_place(struct ad_h1 *h1, const uint8_t *bytes, size_t coun
     if (count > limits->head_bytes_max) {
         block.bytes = limits->head_bytes_max;
     }
-    block.bytes = ad_h1_plain_find(&fields, block);
-    if (block.bytes == 0 || fields.count > limits->head_fields_max || block.p[9] == '1' ||
+    block.bytes = ad_h1_fields_find(&fields, block);
+    if (block.bytes == 0 || fields.count > limits->head_fields_max ||
         check_status_line(block, NULL) < 0) {
         return 0;
     }

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * HTTP/1.1 codec without I/O: bytes in, events out; a prepared request in, bytes out. A head that
- * is whole and plain is read here; llhttp splits any other into fields. The rest is decided here,
- * since llhttp's versions differ in it, and said row by row (C1 to C20): line ends, interim
- * responses, which bodies exist, lengths and chunks, limits, whether the connection may be used
- * again.
+ * HTTP/1.1 codec without I/O: bytes in, events out; a prepared request in, bytes out. llhttp splits
+ * heads into fields; the rest is decided here, since llhttp's versions differ in it, and said row
+ * by row (C1 to C20): line ends, interim responses, which bodies exist, lengths and chunks, limits,
+ * whether the connection may be used again.
  *
  * One request is outstanding at a time (no pipelining). A head that lies in one slice is parsed in
  * place; one that crosses slices is gathered in the codec's own buffer, bounded by head_bytes_max,

@@ -170,3 +170,52 @@ int ad_h1_fields_parse(struct ad_h1_fields *out, struct ad_slice block, bool tra
     }
     return finish(out, phase, error);
 }
+
+/* ---- a head where it lies ---- */
+
+/* Behind spaces, tabs and the CRLF that follow @at; NULL: something else follows. */
+static const char *line_end(const char *at, const char *end)
+{
+    while (at < end && (*at == ' ' || *at == '\t')) {
+        at++;
+    }
+    return end - at >= 2 && at[0] == '\r' && at[1] == '\n' ? at + 2 : NULL;
+}
+
+/* "Name: value" with nothing but spaces and tabs between, so that no line is folded there. */
+static bool on_one_line(const struct aioduct_header *field)
+{
+    const char *at = field->name + field->name_bytes;
+    if (at >= field->value || *at != ':') {
+        return false;
+    }
+    for (at++; at < field->value; at++) {
+        if (*at != ' ' && *at != '\t') {
+            return false;
+        }
+    }
+    return true;
+}
+
+size_t ad_h1_fields_find(struct ad_h1_fields *out, struct ad_slice bytes)
+{
+    llhttp_t parser;
+    llhttp_errno_t code;
+    if (bytes.bytes <= AD_H1_STATUS_BYTES || !run_llhttp(out, &parser, bytes, false, &code) ||
+        finish(out, AIODUCT_PHASE_HEAD, NULL) < 0) {
+        return 0;
+    }
+    const char *end = bytes.p + bytes.bytes;
+    const char *at =
+        out->reason.bytes > 0 ? out->reason.p + out->reason.bytes : bytes.p + AD_H1_STATUS_BYTES;
+    at = line_end(at, end);
+    for (uint32_t i = 0; i < out->count && at != NULL; i++) {
+        const struct aioduct_header *field = &out->headers[i];
+        if (field->name != at || !on_one_line(field)) {
+            return 0;
+        }
+        at = line_end(field->value + field->value_bytes, end);
+    }
+    bool whole = at != NULL && end - at >= 2 && at[0] == '\r' && at[1] == '\n';
+    return whole ? (size_t)(at + 2 - bytes.p) : 0;
+}

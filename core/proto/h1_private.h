@@ -3,14 +3,13 @@
  * Parts of the HTTP/1.1 codec. Each knows one thing and holds no memory of its own:
  *
  *   h1_lines.c    where a block of lines (head, trailers) ends, and that its lines end in CRLF
- *   h1_plain.c    a head that lies whole and is as most are -> fields
- *   h1_fields.c   any other whole block -> fields (llhttp)
+ *   h1_fields.c   a whole block -> fields (llhttp)
  *   h1_framing.c  a head -> which body follows, may the connection be used again
  *   h1_chunk.c    chunk lines and the data between them
  *   h1.c          the states that tie them together
  *
- * llhttp is asked for fields only, and only where a head is not plain. Line ends, lengths, codings
- * and chunks are decided here, since its versions and build modes differ in them.
+ * llhttp is asked for fields only. Line ends, lengths, codings and chunks are decided here, since
+ * its versions and build modes differ in them.
  */
 #ifndef AD_PROTO_H1_PRIVATE_H
 #define AD_PROTO_H1_PRIVATE_H
@@ -54,15 +53,11 @@ struct ad_h1_fields {
  * AIODUCT_E_PROTOCOL. */
 int ad_h1_fields_parse(struct ad_h1_fields *out, struct ad_slice block, bool trailers,
                        struct aioduct_error *error);
-
 #define AD_H1_STATUS_BYTES 12 /* of "HTTP/1.1 200" */
-/* The head that these bytes begin with, if it is whole and plain -> its bytes; or 0, and it is to
- * be looked at line by line, which finds what is wrong, if anything is. The status is checked by
- * the caller. */
-size_t ad_h1_plain_find(struct ad_h1_fields *out, struct ad_slice bytes);
-
-/* 1: letters, digits and !#$%&'*+-.^_`|~, which tokens are made of. */
-extern const uint8_t ad_h1_token_bytes[256];
+/* The usual case, in one pass: the head that these bytes begin with, if it is whole and beyond
+ * doubt: each line begins where the one before has ended, and ends with CRLF -> its bytes; or 0,
+ * and it must be looked at line by line, which finds what is wrong, if anything is. */
+size_t ad_h1_fields_find(struct ad_h1_fields *out, struct ad_slice bytes);
 
 /* ---- framing ---- */
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* What may be written into a head. */
-#include "proto/h1_private.h"
+#include "proto/h1.h"
 
-const uint8_t ad_h1_token_bytes[256] = {
+/* 1: letters, digits and !#$%&'*+-.^_`|~. Asked for every byte of every field name. */
+static const uint8_t token_bytes[256] = {
     ['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1, ['&'] = 1, ['\''] = 1, ['*'] = 1, ['+'] = 1,
     ['-'] = 1, ['.'] = 1, ['^'] = 1, ['_'] = 1, ['`'] = 1, ['|'] = 1,  ['~'] = 1, ['0'] = 1,
     1,         1,         1,         1,         1,         1,          1,         1,
@@ -21,11 +22,11 @@ bool ad_h1_is_token(const char *s, size_t bytes)
     unsigned all = bytes > 0;
     size_t i = 0;
     for (; bytes - i >= 4; i += 4) {
-        all &= ad_h1_token_bytes[u[i]] & ad_h1_token_bytes[u[i + 1]] & ad_h1_token_bytes[u[i + 2]] &
-               ad_h1_token_bytes[u[i + 3]];
+        all &= token_bytes[u[i]] & token_bytes[u[i + 1]] & token_bytes[u[i + 2]] &
+               token_bytes[u[i + 3]];
     }
     for (; i < bytes; i++) {
-        all &= ad_h1_token_bytes[u[i]];
+        all &= token_bytes[u[i]];
     }
     return all != 0;
 }
