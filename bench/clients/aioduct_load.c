@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * aioduct-load [-n REQUESTS] [-c AT_ONCE] [-w WORKERS] [-1 | -2 | -H] [-f] [-i] [-k CAFILE] URL
+ * aioduct-load [-n REQUESTS] [-c AT_ONCE] [-w WORKERS] [-1 | -2 | -H] [-f] [-i] [-u BYTES]
+ *              [-k CAFILE] URL
  * A closed loop over the public API, as a user's program would be: verification, deadlines, pool
  * and header delivery are on. AT_ONCE requests are under way, each followed by the next on its
  * loop. Whatever URL's host is, 127.0.0.1 is dialled.
@@ -8,6 +9,7 @@
  *   -f       a connection for each request
  *   -i       open AT_ONCE connections, leave them idle, and say what they cost in memory; with
  *            HTTP/2 each is to a host of its own, URL's with a number in front
+ *   -u       PUT so many bytes, read piece by piece; one at a time
  * Prints one line of JSON.
  */
 #include <aioduct/aioduct.h>
@@ -28,20 +30,23 @@ struct load;
 struct lane {
     _Alignas(64) struct load *load;
     struct aioduct_request *request;
-    long left, failed;
-    uint64_t body_bytes;
+    long left, failed, resumed;
+    uint64_t body_bytes, upload_left;
 };
 
 struct load {
     struct aioduct_client *client;
     struct lane *lanes;
     int lane_count;
+    uint64_t upload_bytes; /* of each request */
+    bool counts_resumed;
 };
 
 struct settings {
     long requests;
     int at_once, workers, version;
     bool fresh, idle;
+    uint64_t upload_bytes;
     const char *url, *ca_file;
 };
 
@@ -68,6 +73,15 @@ static int on_body(struct aioduct_exchange *exchange, const void *bytes, size_t 
     return 0;
 }
 
+static int64_t on_upload(void *user, void *buffer, size_t capacity)
+{
+    struct lane *lane = user;
+    size_t count = lane->upload_left < capacity ? (size_t)lane->upload_left : capacity;
+    memset(buffer, 'x', count);
+    lane->upload_left -= count;
+    return (int64_t)count;
+}
+
 static void on_done(struct aioduct_exchange *exchange, const struct aioduct_error *error,
                     void *user);
 
@@ -84,6 +98,7 @@ static void start(struct lane *lane)
         return;
     }
     lane->left--;
+    lane->upload_left = lane->load->upload_bytes;
     int code = aioduct_client_submit(lane->load->client, lane->request, &callbacks, lane, NULL);
     if (code < 0) {
         fprintf(stderr, "aioduct-load: submit: %s\n", aioduct_error_text(code));
@@ -94,8 +109,12 @@ static void start(struct lane *lane)
 static void on_done(struct aioduct_exchange *exchange, const struct aioduct_error *error,
                     void *user)
 {
-    (void)exchange;
     struct lane *lane = user;
+    if (lane->load->counts_resumed) {
+        struct aioduct_exchange_info info = {.size = sizeof info};
+        aioduct_exchange_info(exchange, &info);
+        lane->resumed += info.tls_resumed;
+    }
     if (error->code != 0 && lane->failed++ == 0) {
         fprintf(stderr, "aioduct-load: %s\n", error->message);
     }
@@ -182,7 +201,8 @@ static struct aioduct_request *create_request(const struct settings *settings, c
 {
     struct aioduct_error error = {0};
     struct aioduct_request *request;
-    if (aioduct_request_create("GET", url, &request, &error) < 0) {
+    const char *method = settings->upload_bytes > 0 ? "PUT" : "GET";
+    if (aioduct_request_create(method, url, &request, &error) < 0) {
         die(url, &error);
     }
     aioduct_request_version(request, settings->version);
@@ -214,6 +234,11 @@ static void create_lanes(struct load *load, const struct settings *settings)
         }
         load->lanes[i] = (struct lane){.load = load, .request = request};
     }
+    if (settings->upload_bytes > 0) {
+        struct aioduct_body_source source = {.size = sizeof source, .user = &load->lanes[0]};
+        source.read = on_upload;
+        aioduct_request_body_pull(shared, &source, (int64_t)settings->upload_bytes);
+    }
 }
 
 static void destroy_lanes(struct load *load)
@@ -233,7 +258,7 @@ static void measure_idle(struct load *load, const struct settings *settings)
     run(load, settings, 1);
     size_t before = heap_bytes();
     run(load, settings, settings->at_once);
-    for (int i = 0; i < 50; i++) {
+    for (int i = 0; i < 10; i++) {
         aioduct_client_turn(load->client, 20);
     }
     struct aioduct_client_stats stats = AIODUCT_CLIENT_STATS_INIT;
@@ -250,20 +275,22 @@ static void measure_load(struct load *load, const struct settings *settings)
     run(load, settings, settings->requests);
     wall = now() - wall;
     used = cpu() - used;
-    uint64_t body_bytes = 0;
+    uint64_t body_bytes = (uint64_t)settings->requests * settings->upload_bytes;
+    long resumed = 0;
     for (int i = 0; i < load->lane_count; i++) {
         body_bytes += load->lanes[i].body_bytes;
+        resumed += load->lanes[i].resumed;
     }
-    printf("{\"runtime\":\"%s\",\"requests\":%ld,\"failed\":%ld,\"seconds\":%.6f,\"cpu\":%.6f,"
-           "\"body_bytes\":%" PRIu64 "}\n",
-           aioduct_client_runtime(load->client), settings->requests, failures(load), wall, used,
-           body_bytes);
+    printf("{\"runtime\":\"%s\",\"requests\":%ld,\"failed\":%ld,\"resumed\":%ld,"
+           "\"seconds\":%.6f,\"cpu\":%.6f,\"body_bytes\":%" PRIu64 "}\n",
+           aioduct_client_runtime(load->client), settings->requests, failures(load), resumed, wall,
+           used, body_bytes);
 }
 
 static int usage(void)
 {
     fprintf(stderr, "aioduct-load [-n REQUESTS] [-c AT_ONCE] [-w WORKERS] [-1 | -2 | -H] [-f] [-i] "
-                    "[-k CAFILE] URL\n");
+                    "[-u BYTES] [-k CAFILE] URL\n");
     return 2;
 }
 
@@ -272,7 +299,7 @@ int main(int argc, char **argv)
     struct settings settings = {.requests = 1000, .at_once = 1, .version = AIODUCT_HTTP_1_1};
     static struct load load;
     int option;
-    while ((option = getopt(argc, argv, "n:c:w:k:12Hfi")) != -1) {
+    while ((option = getopt(argc, argv, "n:c:w:k:u:12Hfi")) != -1) {
         switch (option) {
         case 'n':
             settings.requests = strtol(optarg, NULL, 10);
@@ -285,6 +312,9 @@ int main(int argc, char **argv)
             break;
         case 'k':
             settings.ca_file = optarg;
+            break;
+        case 'u':
+            settings.upload_bytes = strtoull(optarg, NULL, 10);
             break;
         case '1':
             settings.version = AIODUCT_HTTP_1_1;
@@ -305,10 +335,14 @@ int main(int argc, char **argv)
             return usage();
         }
     }
-    if (optind != argc - 1 || (settings.idle && settings.workers > 0)) {
+    bool many = settings.workers > 0 || settings.at_once > 1;
+    if (optind != argc - 1 || (settings.idle && settings.workers > 0) ||
+        (settings.upload_bytes > 0 && many)) {
         return usage();
     }
     settings.url = argv[optind];
+    load.upload_bytes = settings.upload_bytes;
+    load.counts_resumed = settings.fresh && settings.ca_file != NULL;
     create_client(&load, &settings);
     create_lanes(&load, &settings);
     if (settings.idle) {

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * curl-load [-n REQUESTS] [-c AT_ONCE] [-1 | -2 | -H] [-f] [-p] [-l LIBRARY] [-k CAFILE] URL
+ * curl-load [-n REQUESTS] [-c AT_ONCE] [-1 | -2 | -H] [-f] [-p] [-u BYTES] [-b BYTES] [-l LIBRARY]
+ *           [-k CAFILE] URL
  * The closed loop of aioduct-load over libcurl's multi interface, written as well as libcurl
  * allows: handles are used again, no signals, the timer is armed lazily, HTTP/2 waits for its
- * connection. -p  curl_multi_poll and perform, instead of socket_action over epoll -l  libcurl.so.4
- * (OpenSSL) or libcurl-gnutls.so.4 Prints one line of JSON.
+ * connection.
+ *   -p  curl_multi_poll and perform, instead of socket_action over epoll
+ *   -u  PUT so many bytes, read piece by piece
+ *   -b  buffers of this size, instead of libcurl's default
+ *   -l  libcurl.so.4 (OpenSSL) or libcurl-gnutls.so.4
+ * Prints one line of JSON.
  */
 #include <curl/curl.h>
 
@@ -25,6 +30,7 @@ static struct {
     CURL *(*easy_init)(void);
     CURLcode (*easy_setopt)(CURL *, CURLoption, ...);
     CURLcode (*easy_getinfo)(CURL *, CURLINFO, ...);
+    struct curl_slist *(*slist_append)(struct curl_slist *, const char *);
     CURLM *(*multi_init)(void);
     CURLMcode (*multi_setopt)(CURLM *, CURLMoption, ...);
     CURLMcode (*multi_add_handle)(CURLM *, CURL *);
@@ -34,6 +40,7 @@ static struct {
     CURLMcode (*multi_socket_action)(CURLM *, curl_socket_t, int, int *);
     CURLMcode (*multi_assign)(CURLM *, curl_socket_t, void *);
     CURLMsg *(*multi_info_read)(CURLM *, int *);
+    const char *(*easy_strerror)(CURLcode);
     char *(*version)(void);
 } api;
 
@@ -41,6 +48,8 @@ static struct {
     long requests, left, done, failed;
     int at_once, version;
     bool fresh, poll;
+    long buffer_bytes;
+    unsigned long long upload_bytes, upload_left;
     const char *library, *ca_file, *url;
     CURLM *multi;
     int epoll_fd;
@@ -63,6 +72,7 @@ static void look_up(void)
         {"curl_easy_init", &api.easy_init},
         {"curl_easy_setopt", &api.easy_setopt},
         {"curl_easy_getinfo", &api.easy_getinfo},
+        {"curl_slist_append", &api.slist_append},
         {"curl_multi_init", &api.multi_init},
         {"curl_multi_setopt", &api.multi_setopt},
         {"curl_multi_add_handle", &api.multi_add_handle},
@@ -72,6 +82,7 @@ static void look_up(void)
         {"curl_multi_socket_action", &api.multi_socket_action},
         {"curl_multi_assign", &api.multi_assign},
         {"curl_multi_info_read", &api.multi_info_read},
+        {"curl_easy_strerror", &api.easy_strerror},
         {"curl_version", &api.version},
     };
     void *library = dlopen(s.library, RTLD_NOW);
@@ -97,6 +108,17 @@ static size_t on_write(char *bytes, size_t size, size_t count, void *user)
     (void)user;
     s.body_bytes += size * count;
     return size * count;
+}
+
+static size_t on_read(char *bytes, size_t size, size_t count, void *user)
+{
+    (void)user;
+    size_t room = size * count;
+    room = s.upload_left < room ? (size_t)s.upload_left : room;
+    memset(bytes, 'x', room);
+    s.upload_left -= room;
+    s.body_bytes += room;
+    return room;
 }
 
 static int on_timer(CURLM *multi, long timeout_ms, void *user)
@@ -142,9 +164,41 @@ static void prepare(CURL *easy)
     api.easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)s.version);
     api.easy_setopt(easy, CURLOPT_PIPEWAIT, s.version != CURL_HTTP_VERSION_1_1 ? 1L : 0L);
     api.easy_setopt(easy, CURLOPT_FORBID_REUSE, s.fresh ? 1L : 0L);
+    if (s.buffer_bytes > 0) {
+        api.easy_setopt(easy, CURLOPT_BUFFERSIZE, s.buffer_bytes);
+        api.easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, s.buffer_bytes);
+    }
+    if (s.upload_bytes > 0) {
+        api.easy_setopt(easy, CURLOPT_UPLOAD, 1L);
+        api.easy_setopt(easy, CURLOPT_READFUNCTION, on_read);
+        api.easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)s.upload_bytes);
+        struct curl_slist *none = api.slist_append(NULL, "Expect:"); /* do not ask first */
+        api.easy_setopt(easy, CURLOPT_HTTPHEADER, none);
+    }
     if (s.ca_file != NULL) {
         api.easy_setopt(easy, CURLOPT_CAINFO, s.ca_file);
         api.easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    }
+}
+
+static void add_lanes(int count)
+{
+    for (int i = 0; i < count && s.left > 0; i++, s.left--) {
+        CURL *easy = api.easy_init();
+        prepare(easy);
+        api.multi_add_handle(s.multi, easy);
+    }
+}
+
+/* With prior knowledge libcurl 7.88 switches a connection that it uses again to HTTP/2 once more,
+ * and fails (curl pull request 10643). So one request opens the connection with prior knowledge,
+ * and all others take it as it is. */
+static void opened(CURL *easy)
+{
+    if (s.version == CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE) {
+        s.version = CURL_HTTP_VERSION_2_0;
+        api.easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)s.version);
+        add_lanes(s.at_once - 1);
     }
 }
 
@@ -157,10 +211,16 @@ static void finished(void)
         long status = 0;
         api.easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
         s.done++;
-        s.failed += message->data.result != CURLE_OK || status != 200;
+        bool failed = message->data.result != CURLE_OK || status != 200;
+        if (failed && s.failed++ == 0) {
+            fprintf(stderr, "curl-load: %s, status %ld\n", api.easy_strerror(message->data.result),
+                    status);
+        }
         api.multi_remove_handle(s.multi, easy);
+        opened(easy);
         if (s.left > 0) {
             s.left--;
+            s.upload_left = s.upload_bytes;
             api.multi_add_handle(s.multi, easy);
         }
     }
@@ -227,11 +287,8 @@ static void set_up(void)
         api.multi_setopt(s.multi, CURLMOPT_TIMERFUNCTION, on_timer);
     }
     s.left = s.requests;
-    for (int i = 0; i < s.at_once && s.left > 0; i++, s.left--) {
-        CURL *easy = api.easy_init();
-        prepare(easy);
-        api.multi_add_handle(s.multi, easy);
-    }
+    s.upload_left = s.upload_bytes;
+    add_lanes(s.version == CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE ? 1 : s.at_once);
 }
 
 static double cpu(void)
@@ -245,7 +302,7 @@ static double cpu(void)
 int main(int argc, char **argv)
 {
     int option;
-    while ((option = getopt(argc, argv, "n:c:k:l:12Hfp")) != -1) {
+    while ((option = getopt(argc, argv, "n:c:k:l:u:b:12Hfp")) != -1) {
         switch (option) {
         case 'n':
             s.requests = strtol(optarg, NULL, 10);
@@ -258,6 +315,12 @@ int main(int argc, char **argv)
             break;
         case 'l':
             s.library = optarg;
+            break;
+        case 'u':
+            s.upload_bytes = strtoull(optarg, NULL, 10);
+            break;
+        case 'b':
+            s.buffer_bytes = strtol(optarg, NULL, 10);
             break;
         case '1':
             s.version = CURL_HTTP_VERSION_1_1;
@@ -279,10 +342,9 @@ int main(int argc, char **argv)
             break;
         }
     }
-    if (optind != argc - 1) {
-        fprintf(stderr,
-                "curl-load [-n REQUESTS] [-c AT_ONCE] [-1 | -2 | -H] [-f] [-p] [-l LIBRARY] "
-                "[-k CAFILE] URL\n");
+    if (optind != argc - 1 || (s.upload_bytes > 0 && s.at_once > 1)) {
+        fprintf(stderr, "curl-load [-n REQUESTS] [-c AT_ONCE] [-1 | -2 | -H] [-f] [-p] [-u BYTES] "
+                        "[-b BYTES] [-l LIBRARY] [-k CAFILE] URL\n");
         return 2;
     }
     s.url = argv[optind];

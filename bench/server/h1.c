@@ -36,9 +36,11 @@ static void answer(struct conn *conn, uint64_t body_bytes)
 static void request(struct conn *conn, const char *head, const char *end)
 {
     struct h1_state *h1 = &conn->u.h1;
-    uint64_t body_bytes = conn->options->body_bytes;
+    uint64_t body_bytes;
     if (end - head > 8 && memcmp(head, "GET /b/", 7) == 0) {
         body_bytes = strtoull(head + 7, NULL, 10);
+    } else {
+        body_bytes = next_body_bytes(conn);
     }
     if (head[0] == 'P') { /* POST, PUT */
         h1->upload_left = number_after(head, end, "Content-Length:");

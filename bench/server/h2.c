@@ -56,22 +56,21 @@ void h2_start(struct conn *conn)
 
 /* ---- answers ---- */
 
-static void answer_head(struct conn *conn, uint32_t stream)
+static void answer_head(struct conn *conn, uint32_t stream, uint64_t body_bytes)
 {
     /* :status 200; server, content-type and content-length as literals without indexing. */
     static const uint8_t fixed[] = {0x88, 0x0f, 39,  5,   'b', 'e', 'n', 'c', 'h', 0x0f, 16,
                                     10,   't',  'e', 'x', 't', '/', 'p', 'l', 'a', 'i',  'n'};
     uint8_t block[64];
     char digits[24];
-    int count =
-        snprintf(digits, sizeof digits, "%llu", (unsigned long long)conn->options->body_bytes);
+    int count = snprintf(digits, sizeof digits, "%llu", (unsigned long long)body_bytes);
     memcpy(block, fixed, sizeof fixed);
     size_t at = sizeof fixed;
     block[at++] = 0x0f;
     block[at++] = 13;
     block[at++] = (uint8_t)count;
     memcpy(block + at, digits, (size_t)count);
-    bool empty = conn->options->body_bytes == 0;
+    bool empty = body_bytes == 0;
     frame(conn, HEADERS, END_HEADERS | (empty ? END_STREAM : 0), stream, block, at + (size_t)count);
 }
 
@@ -108,9 +107,9 @@ void h2_produce(struct conn *conn)
 static bool answer(struct conn *conn, uint32_t id)
 {
     struct h2_state *h2 = &conn->u.h2;
-    struct h2_stream s = {
-        .id = id, .left = conn->options->body_bytes, .window = h2->initial_window};
-    answer_head(conn, id);
+    uint64_t body_bytes = next_body_bytes(conn);
+    struct h2_stream s = {.id = id, .left = body_bytes, .window = h2->initial_window};
+    answer_head(conn, id, body_bytes);
     if (!stream_produce(conn, &s)) {
         if (h2->stream_count == H2_STREAMS) {
             return false;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench-server [-b BODY_BYTES] [-2] [-S] [-c CERT -k KEY]
+ * bench-server [-b BODY_BYTES | -m] [-2] [-S] [-T] [-c CERT -k KEY]
  * Listens on a free port of 127.0.0.1, prints it, and serves until it is ended.
  */
 #include "server.h"
@@ -55,6 +55,12 @@ void out_body(struct out *out, size_t count)
 }
 
 /* ---- connections ---- */
+
+uint64_t next_body_bytes(struct conn *conn)
+{
+    static const uint64_t mixed[] = {100, 1 << 10, 10 << 10, 100 << 10};
+    return conn->options->mixed ? mixed[conn->answers++ % 4] : conn->options->body_bytes;
+}
 
 static void hang_up(struct conn *conn)
 {
@@ -189,10 +195,16 @@ int main(int argc, char **argv)
 {
     struct options options = {.body_bytes = 100};
     int option;
-    while ((option = getopt(argc, argv, "b:2Sc:k:")) != -1) {
+    while ((option = getopt(argc, argv, "b:m2STc:k:")) != -1) {
         switch (option) {
         case 'b':
             options.body_bytes = strtoull(optarg, NULL, 10);
+            break;
+        case 'm':
+            options.mixed = true;
+            break;
+        case 'T':
+            options.no_tickets = true;
             break;
         case '2':
             options.h2 = true;
@@ -207,7 +219,7 @@ int main(int argc, char **argv)
             options.key = optarg;
             break;
         default:
-            fprintf(stderr, "bench-server [-b BYTES] [-2] [-S] [-c CERT -k KEY]\n");
+            fprintf(stderr, "bench-server [-b BYTES | -m] [-2] [-S] [-T] [-c CERT -k KEY]\n");
             return 2;
         }
     }

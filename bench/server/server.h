@@ -19,6 +19,8 @@
 
 struct options {
     uint64_t body_bytes;    /* of each answer, unless an HTTP/1.1 path /b/N says N */
+    bool mixed;             /* answers of 100 B, 1 KiB, 10 KiB, 100 KiB in turn on a connection */
+    bool no_tickets;        /* no TLS session can be resumed */
     bool h2;                /* prior knowledge in clear text; ALPN "h2" in TLS */
     bool spin;              /* poll without sleeping: no wake-up cost in the peer's figures */
     const char *cert, *key; /* NULL: clear text */
@@ -62,11 +64,15 @@ struct conn {
     bool handshaken, write_armed, ended;
     struct out out;
     const struct options *options;
+    unsigned answers; /* given, if they are mixed */
     union {
         struct h1_state h1;
         struct h2_state h2;
     } u;
 };
+
+/* Bytes of the next answer's body. */
+uint64_t next_body_bytes(struct conn *conn);
 
 /* Append @count bytes of a body, or of @bytes. */
 void out_append(struct out *out, const void *bytes, size_t count);

@@ -35,12 +35,15 @@ bool tls_open(struct conn *conn)
     static const gnutls_datum_t h1 = {(unsigned char *)"http/1.1", 8};
     static const gnutls_datum_t h2 = {(unsigned char *)"h2", 2};
     gnutls_session_t session;
-    if (gnutls_init(&session, GNUTLS_SERVER | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL) < 0) {
+    unsigned tickets = conn->options->no_tickets ? GNUTLS_NO_TICKETS : 0;
+    if (gnutls_init(&session, GNUTLS_SERVER | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL | tickets) < 0) {
         return false;
     }
     gnutls_priority_set(session, priority);
     gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, credentials);
-    gnutls_session_ticket_enable_server(session, &ticket_key);
+    if (!conn->options->no_tickets) {
+        gnutls_session_ticket_enable_server(session, &ticket_key);
+    }
     gnutls_alpn_set_protocols(session, conn->options->h2 ? &h2 : &h1, 1, 0);
     gnutls_transport_set_int(session, conn->fd);
     conn->tls = session;
