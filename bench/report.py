@@ -31,7 +31,7 @@ def summarise(scenario, rounds, references):
     for name, runs in rounds.items():
         values = values_of(scenario, runs)
         good = [v for v in values if v is not None]
-        ratios = pairs(values, values_of(scenario, rounds[references[name]]))
+        ratios = pairs(values, values_of(scenario, rounds.get(references[name], [])))
         notes = [note for note in (scenario.note(r) for r in runs if 'error' not in r) if note]
         rows.append({
             'name': name, 'reference': references[name],

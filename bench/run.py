@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import os
 import resource
+import signal
 import socket
 import statistics
 import subprocess
@@ -223,10 +224,12 @@ def progress(text):
         print(f'\r\x1b[K{text}', end='', file=sys.stderr, flush=True)
 
 
-def measure(bench, scenario, rounds):
+def measure(bench, scenario, rounds, only=None):
     """-> {contender: [figures of each round]}, {contender: its reference}"""
     results = {}
-    with scenario.start(bench) as contenders:
+    with scenario.start(bench) as all_contenders:
+        contenders = [c for c in all_contenders
+                      if only is None or any(c.name.startswith(word) for word in only.split(','))]
         for number in range(rounds):
             for contender in contenders:
                 if any('error' in figures for figures in results.get(contender.name, [])):
@@ -236,7 +239,7 @@ def measure(bench, scenario, rounds):
                 figures = {'error': missing} if missing else contender.run(bench)
                 results.setdefault(contender.name, []).append(figures)
     progress('')
-    return results, {c.name: c.reference or contenders[0].name for c in contenders}
+    return results, {c.name: c.reference or all_contenders[0].name for c in contenders}
 
 
 def parse():
@@ -249,6 +252,7 @@ def parse():
     parser.add_argument('--scale', type=float, help='requests of each run, of the full number')
     parser.add_argument('--repeats', type=int, help='of a disturbed run, at most: 3')
     parser.add_argument('--runtimes', default='epoll,libevent,libev,uring')
+    parser.add_argument('--only', help='beginnings of contenders, with commas: the others stay away')
     parser.add_argument('--results', help='directory')
     parser.add_argument('--markdown', metavar='FILE', help='write the table there too')
     parser.add_argument('--list', action='store_true')
@@ -262,14 +266,14 @@ def parse():
 
 def main():
     arguments = parse()
-    chosen = [s for s in scenarios.ALL
-              if not arguments.scenario or any(s.name.startswith(w) for w in arguments.scenario)]
+    chosen = scenarios.named(arguments.scenario) if arguments.scenario else scenarios.ALL
     if arguments.list or not chosen:
         print('\n'.join(f'{s.name:18} {s.title}' for s in scenarios.ALL))
         return 0 if arguments.list else 2
-    whole = not arguments.scenario and arguments.scale == 1.0
+    whole = not arguments.scenario and not arguments.only and arguments.scale == 1.0
     directory = arguments.results or (os.path.join(HERE, 'results') if whole else
                                       os.path.join(HERE, '..', 'build', 'bench-results'))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers are ended
     private = machine.private_network()
     bench = Bench(arguments.build, arguments.runtimes.split(','), arguments.scale,
                   arguments.repeats)
@@ -280,7 +284,8 @@ def main():
     for scenario in chosen:
         began = time.monotonic()
         try:
-            rounds, references = measure(bench, scenario, min(arguments.rounds, scenario.rounds_max))
+            rounds, references = measure(bench, scenario, min(arguments.rounds, scenario.rounds_max),
+                                         arguments.only)
             run['scenarios'].append(report.summarise(scenario, rounds, references))
         except (OSError, RuntimeError, ValueError) as error:
             run['scenarios'].append(report.failed(scenario, f'{type(error).__name__}: {error}'))

@@ -386,3 +386,9 @@ ALL = [
     *[Workers(kind, all_cores) for all_cores in (False, True) for kind in ('h1', 'h2')],
     Instructions('h1', 5000), Instructions('h1-tls', 12000), Instructions('h2', 10000),
 ]
+
+
+def named(words):
+    """Of each word the scenario of that name, or if there is none those that begin with it."""
+    names = [s.name for s in ALL]
+    return [s for s in ALL if any(s.name == w or (w not in names and s.name.startswith(w)) for w in words)]
