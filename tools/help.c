@@ -71,25 +71,39 @@ static size_t distance(const char *a, const char *b)
     return row[b_bytes];
 }
 
-static const char *nearest(const char *name)
+struct guess {
+    const char *name;
+    size_t distance;
+};
+
+static void look(const struct option_set *set, const struct option_entry *entries, const char *name,
+                 struct guess *best)
 {
-    const char *best = NULL;
-    size_t best_distance = strlen(name) < 6 ? 3 : 4; /* further away nobody meant it */
     size_t bytes = strlen(name);
-    for (const struct option_entry *e = option_entries; e->name != NULL; e++) {
-        size_t d = e->name[0] == '\0' ? NAME_BYTES_MAX : distance(name, e->name);
+    for (const struct option_entry *e = entries; e->name != NULL; e++) {
+        if (e->group != NULL || option_find(set, 0, e->name) != e) {
+            continue;
+        }
+        size_t d = distance(name, e->name);
         if (bytes >= 3 && strncmp(e->name, name, bytes) == 0) {
             d = 1; /* the beginning of one */
         }
-        if (d < best_distance) {
-            best = e->name;
-            best_distance = d;
+        if (d < best->distance) {
+            *best = (struct guess){e->name, d};
         }
     }
-    return best;
 }
 
-const char *option_guess(const char *option)
+static const char *nearest(const struct option_set *set, const char *name)
+{
+    /* further away nobody meant it */
+    struct guess best = {.distance = strlen(name) < 6 ? 3 : 4};
+    look(set, set->own, name, &best);
+    look(set, option_entries, name, &best);
+    return best.name;
+}
+
+const char *option_guess(const struct option_set *set, const char *option)
 {
     static char text[160];
     for (size_t i = 0; i < sizeof curls / sizeof curls[0]; i++) {
@@ -99,7 +113,7 @@ const char *option_guess(const char *option)
             return text;
         }
     }
-    const char *best = strncmp(option, "--", 2) == 0 ? nearest(option + 2) : NULL;
+    const char *best = strncmp(option, "--", 2) == 0 ? nearest(set, option + 2) : NULL;
     if (best == NULL) {
         return "";
     }
@@ -107,9 +121,18 @@ const char *option_guess(const char *option)
     return text;
 }
 
+void option_help_line(const struct option_entry *entry, char letter)
+{
+    char left[64];
+    snprintf(left, sizeof left, "%s%c%s--%s %s", letter ? "-" : " ", letter ? letter : ' ',
+             letter ? ", " : "  ", entry->name, entry->value != NULL ? entry->value : "");
+    printf("  %-40s %s\n", left, entry->help);
+}
+
 void options_help(void)
 {
     puts("usage: aioduct [options] URL...      transfer\n"
+         "       aioduct bench [options] URL   how fast a server answers; aioduct bench --help\n"
          "       aioduct plugins [--json] [--runtime NAME]\n"
          "                                     which event runtimes there are, and which one is "
          "chosen\n"
@@ -121,14 +144,10 @@ void options_help(void)
          "       aioduct plugins check [OPTION...] NAME|PATH\n"
          "                                     does it keep the contract");
     for (const struct option_entry *e = option_entries; e->name != NULL; e++) {
-        char left[64];
         if (e->group != NULL) {
             printf("\n%s\n", e->group);
-            continue;
+        } else {
+            option_help_line(e, e->letter);
         }
-        snprintf(left, sizeof left, "%s%c%s--%s %s", e->letter ? "-" : " ",
-                 e->letter ? e->letter : ' ', e->letter ? ", " : "  ", e->name,
-                 e->value != NULL ? e->value : "");
-        printf("  %-40s %s\n", left, e->help);
     }
 }

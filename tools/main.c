@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The aioduct command. */
+#include "bench/bench.h"
 #include "options.h"
 #include "password.h"
 #include "plugins.h"
@@ -32,6 +33,9 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     if (argc > 1 && strcmp(argv[1], "plugins") == 0) {
         return plugins_main(argc - 1, argv + 1);
+    }
+    if (argc > 1 && strcmp(argv[1], "bench") == 0) {
+        return bench_main(argc - 1, argv + 1);
     }
     int exit_code = options_parse(argc, argv, &options);
     if (exit_code == 0) {

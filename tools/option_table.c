@@ -13,7 +13,7 @@
 /* ---- numbers ---- */
 
 /* Decimal seconds with an optional fraction, as curl takes them. */
-static int parse_seconds(const struct parser *p, const char *text, int *out_ms)
+int option_seconds(const struct parser *p, const char *text, int *out_ms)
 {
     char *end;
     errno = 0;
@@ -28,7 +28,7 @@ static int parse_seconds(const struct parser *p, const char *text, int *out_ms)
     return 0;
 }
 
-static int parse_int(const struct parser *p, const char *text, int max, int *out)
+int option_int(const struct parser *p, const char *text, int max, int *out)
 {
     char *end;
     errno = 0;
@@ -188,17 +188,17 @@ static int on_trace_ascii(struct parser *p, const char *value)
 
 static int on_max_time(struct parser *p, const char *value)
 {
-    return parse_seconds(p, value, &p->options->max_time_ms);
+    return option_seconds(p, value, &p->options->max_time_ms);
 }
 
 static int on_connect_timeout(struct parser *p, const char *value)
 {
-    return parse_seconds(p, value, &p->options->connect_timeout_ms);
+    return option_seconds(p, value, &p->options->connect_timeout_ms);
 }
 
 static int on_expect_timeout(struct parser *p, const char *value)
 {
-    int code = parse_seconds(p, value, &p->options->expect_timeout_ms);
+    int code = option_seconds(p, value, &p->options->expect_timeout_ms);
     if (code == 0 && p->options->expect_timeout_ms == 0) {
         p->options->expect_timeout_ms = 1; /* at once */
     }
@@ -207,7 +207,7 @@ static int on_expect_timeout(struct parser *p, const char *value)
 
 static int on_keepalive_time(struct parser *p, const char *value)
 {
-    return parse_int(p, value, 1000000, &p->options->keepalive_s);
+    return option_int(p, value, 1000000, &p->options->keepalive_s);
 }
 
 static int on_limit_rate(struct parser *p, const char *value)
@@ -223,7 +223,7 @@ static int on_max_filesize(struct parser *p, const char *value)
 /* Either of these two sets the other's default, as curl has it. */
 static int on_speed_time(struct parser *p, const char *value)
 {
-    int code = parse_int(p, value, 1000000, &p->options->speed_time_s);
+    int code = option_int(p, value, 1000000, &p->options->speed_time_s);
     if (code == 0 && p->options->speed_limit == 0) {
         p->options->speed_limit = 1;
     }
@@ -233,7 +233,7 @@ static int on_speed_time(struct parser *p, const char *value)
 static int on_speed_limit(struct parser *p, const char *value)
 {
     int limit = 0;
-    int code = parse_int(p, value, 2147483647, &limit);
+    int code = option_int(p, value, 2147483647, &limit);
     p->options->speed_limit = (uint64_t)limit;
     if (code == 0 && p->options->speed_time_s == 0) {
         p->options->speed_time_s = 30;
@@ -243,7 +243,7 @@ static int on_speed_limit(struct parser *p, const char *value)
 
 static int on_parallel_max(struct parser *p, const char *value)
 {
-    return parse_int(p, value, 300, &p->options->parallel_max);
+    return option_int(p, value, 300, &p->options->parallel_max);
 }
 
 /* ---- the way ---- */

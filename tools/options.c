@@ -12,7 +12,7 @@
 
 int option_error(const struct parser *p, const char *what)
 {
-    fprintf(stderr, "aioduct: option %s: %s\naioduct: try 'aioduct --help'\n", p->option, what);
+    fprintf(stderr, "aioduct: option %s: %s\naioduct: try '%s'\n", p->option, what, p->set->help);
     return EXIT_USAGE;
 }
 
@@ -30,7 +30,7 @@ int strings_add(struct strings *list, const char *item)
 
 static int unknown(const struct parser *p)
 {
-    const char *guess = option_guess(p->option);
+    const char *guess = option_guess(p->set, p->option);
     return option_error(p, guess[0] != '\0' ? guess : "is unknown");
 }
 
@@ -52,24 +52,33 @@ static int store(struct parser *p, const struct option_entry *entry, const char 
     return entry->call(p, value);
 }
 
-static const struct option_entry *find_long(const char *name)
+static bool names(const char *const *list, const char *name)
 {
-    for (const struct option_entry *e = option_entries; e->name != NULL; e++) {
-        if (e->group == NULL && strcmp(e->name, name) == 0) {
+    while (list != NULL && *list != NULL && strcmp(*list, name) != 0) {
+        list++;
+    }
+    return list != NULL && *list != NULL;
+}
+
+static const struct option_entry *find_in(const struct option_entry *entries, char letter,
+                                          const char *name)
+{
+    for (const struct option_entry *e = entries; e->name != NULL; e++) {
+        if (e->group == NULL && (letter != 0 ? e->letter == letter : strcmp(e->name, name) == 0)) {
             return e;
         }
     }
     return NULL;
 }
 
-static const struct option_entry *find_letter(char letter)
+const struct option_entry *option_find(const struct option_set *set, char letter, const char *name)
 {
-    for (const struct option_entry *e = option_entries; e->name != NULL; e++) {
-        if (e->group == NULL && e->letter == letter) {
-            return e;
-        }
+    const struct option_entry *found = find_in(set->own, letter, name);
+    if (found != NULL) {
+        return found;
     }
-    return NULL;
+    found = find_in(option_entries, letter, name);
+    return found != NULL && names(set->shared, found->name) ? found : NULL;
 }
 
 /* "-sSo file", "-ofile": letters until one takes a value. *@i moves over a value in the next
@@ -79,7 +88,7 @@ static int parse_letters(struct parser *p, int argc, char **argv, int *i)
     p->letter[0] = '-';
     p->option = p->letter;
     for (const char *c = argv[*i] + 1; *c != '\0'; c++) {
-        const struct option_entry *entry = find_letter(*c);
+        const struct option_entry *entry = option_find(p->set, *c, NULL);
         p->letter[1] = *c;
         if (entry == NULL) {
             return unknown(p);
@@ -102,7 +111,7 @@ static int parse_letters(struct parser *p, int argc, char **argv, int *i)
 static int parse_long(struct parser *p, int argc, char **argv, int *i)
 {
     p->option = argv[*i];
-    const struct option_entry *entry = find_long(argv[*i] + 2);
+    const struct option_entry *entry = option_find(p->set, 0, argv[*i] + 2);
     if (entry == NULL) {
         return unknown(p);
     }
@@ -157,11 +166,10 @@ bool options_have_header(const struct options *o, const char *name)
     return false;
 }
 
-int options_parse(int argc, char **argv, struct options *out)
+int options_parse_set(int argc, char **argv, const struct option_set *set, struct options *out)
 {
-    struct parser p = {.options = out};
+    struct parser p = {.options = out, .set = set};
     bool only_urls = false;
-    *out = (struct options){0};
     for (int i = 1; i < argc; i++) {
         int code;
         if (!only_urls && strcmp(argv[i], "--") == 0) {
@@ -179,7 +187,15 @@ int options_parse(int argc, char **argv, struct options *out)
             return code;
         }
     }
-    return check(out);
+    return 0;
+}
+
+int options_parse(int argc, char **argv, struct options *out)
+{
+    static const struct option_set set = {.own = option_entries, .help = "aioduct --help"};
+    *out = (struct options){0};
+    int code = options_parse_set(argc, argv, &set, out);
+    return code != 0 ? code : check(out);
 }
 
 void options_fini(struct options *o)

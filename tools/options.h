@@ -67,9 +67,14 @@ struct options {
     bool show_version, show_help;
 };
 
+struct option_set;
+
 /* Exit codes of a command line that is wrong are curl's: 2. A message has been printed to standard
  * error. */
 int options_parse(int argc, char **argv, struct options *out);
+/* The same along @set, whose entries may be members of a struct that begins with @out, all zero.
+ * What goes with what is not checked. */
+int options_parse_set(int argc, char **argv, const struct option_set *set, struct options *out);
 /* Is that field given by -H, which stands instead of -A, -e, -u and the URL's userinfo? */
 bool options_have_header(const struct options *o, const char *name);
 void options_fini(struct options *options);
@@ -81,6 +86,7 @@ int strings_add(struct strings *list, const char *item);
 
 struct parser {
     struct options *options;
+    const struct option_set *set;
     const char *option; /* as the user wrote it, for messages */
     char letter[3];     /* behind option, where it was one of several letters */
 };
@@ -100,9 +106,23 @@ struct option_entry {
 /* A heading has an empty name; the table ends with a name of NULL. */
 extern const struct option_entry option_entries[];
 
+/* What a command takes: its own, and those it shares with transfers. */
+struct option_set {
+    const struct option_entry *own;
+    const char *const *shared; /* names in option_entries, NULL at the end; NULL: none */
+    const char *help;          /* the command that shows them */
+};
+
+/* The entry of that letter, or if it is 0 of that name; NULL: there is none. */
+const struct option_entry *option_find(const struct option_set *set, char letter, const char *name);
+void option_help_line(const struct option_entry *entry, char letter);
+
 int option_error(const struct parser *p, const char *what); /* -> EXIT_USAGE */
+/* Of a value: decimal seconds with a fraction, a number up to @max. -> 0 or option_error */
+int option_seconds(const struct parser *p, const char *text, int *out_ms);
+int option_int(const struct parser *p, const char *text, int max, int *out);
 /* What to say of an option that is none: a name that looks like it, or why curl's is not here.
  * Borrowed until the next call; "" if nothing comes to mind. */
-const char *option_guess(const char *name);
+const char *option_guess(const struct option_set *set, const char *name);
 
 #endif

@@ -184,6 +184,12 @@ static int add_body(struct transfer *t)
 
 /* ---- all of it ---- */
 
+int request_add_fields(struct aioduct_request *request, const struct options *o)
+{
+    int exit_code = add_headers(request, o);
+    return exit_code != 0 ? exit_code : add_user(request, o);
+}
+
 int transfer_make_request(struct transfer *t)
 {
     const struct options *o = t->options;
@@ -202,8 +208,7 @@ int transfer_make_request(struct transfer *t)
     if (code < 0) {
         return complain_error(o, &t->record.error);
     }
-    int exit_code = add_headers(t->request, o);
-    exit_code = exit_code != 0 ? exit_code : add_user(t->request, o);
+    int exit_code = request_add_fields(t->request, o);
     exit_code = exit_code != 0 ? exit_code : add_body(t);
     if (exit_code == 0) {
         aioduct_request_version(t->request, o->version);

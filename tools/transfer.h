@@ -65,5 +65,7 @@ int complain_error(const struct options *o, const struct aioduct_error *error);
 
 /* Make t->request. -> 0 or an exit code; a message has been printed. */
 int transfer_make_request(struct transfer *t);
+/* Headers and credentials of the options. -> likewise */
+int request_add_fields(struct aioduct_request *request, const struct options *o);
 
 #endif

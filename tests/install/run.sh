@@ -39,7 +39,7 @@ unset AIODUCT_PLUGIN_PATH AIODUCT_RUNTIME
 export AIODUCT_CONFIG=/dev/null
 
 man_pages() {
-  for page in man1/aioduct.1 man1/aioduct-plugins.1 man3/libaioduct.3 man5/aioduct.conf.5 man7/aioduct-plugin.7; do
+  for page in man1/aioduct.1 man1/aioduct-bench.1 man1/aioduct-plugins.1 man3/libaioduct.3 man5/aioduct.conf.5 man7/aioduct-plugin.7; do
     [ -n "$(find "$prefix" -path "*/man/$page*")" ] || { echo "no $page"; return 1; }
   done
 }

@@ -98,7 +98,7 @@ variables() {
     test -f "$(pkg-config --variable=plugindir aioduct)/libaioduct-rt-libev.so"'
 }
 documents() {
-  use 'for page in aioduct.1 aioduct-plugins.1 aioduct.conf.5 libaioduct.3 aioduct-plugin.7; do
+  use 'for page in aioduct.1 aioduct-bench.1 aioduct-plugins.1 aioduct.conf.5 libaioduct.3 aioduct-plugin.7; do
       test -f /usr/share/man/man${page##*.}/$page.gz
     done
     test -f /usr/share/doc/libaioduct-dev/examples/runtime-template/pollrt.c'

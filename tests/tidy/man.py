@@ -84,11 +84,34 @@ def found():
     return bad
 
 
-def options():
-    said = subprocess.run([AIODUCT, "--help"], stdout=subprocess.PIPE, check=True).stdout.decode()
+def options_said(*words):
+    said = subprocess.run([AIODUCT, *words, "--help"], stdout=subprocess.PIPE, check=True).stdout.decode()
     known = []
-    for letter, name, value in re.findall(r"(?m)^  (?:(-.), | {4})(--\S+)(?: (\S+))?(?: |$)", said):
+    for letter, name, value in re.findall(r"(?m)^  (?:(-.), | {4})(--\S+)(?: (\S+))?(?: |$)", said.split("as in aioduct")[0]):
         known.append((letter + ", " if letter else "") + name + (" " + value if value else ""))
+    return said, known
+
+
+def bench():
+    """Its own options; those that it shares are named."""
+    said, known = options_said("bench")
+    text = page("aioduct-bench.1")
+    listed = entries(section(text, "OPTIONS"))
+    bad = differ("option", known, listed, "not in aioduct-bench.1", "not in aioduct bench --help")
+    part = plain(section(text, "OPTIONS"))
+    for letter, name in re.findall(r"(?m)^  (?:(-.), | {4})(--\S+)", said.split("as in aioduct")[1]):
+        if not any(re.search(rf"(?<![\w-]){re.escape(o)}(?![\w-])", part) for o in (letter, name) if o) and \
+                not name.startswith("--data"):
+            bad.append(f"option {name}: not in aioduct-bench.1")
+    for kind in re.findall(r'"(\w+)"', re.search(r"bench_error_names\[\w+\] = \{(.*?)\};", text_of("tools/bench/load.c"),
+                                                re.S).group(1)):
+        if not re.search(rf"\b{kind}\b", section(text, "OUTPUT")):
+            bad.append(f"errors of kind {kind}: not in aioduct-bench.1")
+    return bad
+
+
+def options():
+    said, known = options_said()
     if len(known) < 40:
         return ["--help could not be read"]
     listed = entries(section(page("aioduct.1"), "OPTIONS"))
@@ -213,6 +236,7 @@ def main():
     checks = [("the pages have no warnings", form),
               ("each page is installed, linked, and names pages that exist", found),
               ("aioduct.1 has the options of --help, and no other", options),
+              ("aioduct-bench.1 has the options of aioduct bench --help, and no other", bench),
               ("aioduct.1 has the exit codes, and no other", exit_codes),
               ("aioduct.1 has the variables, of the environment and of -w, and no other", variables),
               ("aioduct.conf.5 has the keys, and no other, and their limits", keys),
