@@ -197,6 +197,12 @@ void ad_h2_reset_sent(struct ad_h2 *h2, int32_t id)
 
 /* ---- life ---- */
 
+uint32_t ad_h2_remote_streams(const struct ad_h2 *h2)
+{
+    return nghttp2_session_get_remote_settings(h2->session,
+                                               NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
 #ifdef AD_H2_HAVE_RAND
 /* The seed of the stream table, in versions that have one. The ids in it are our own, so nobody can
  * choose them to collide: where this program lies in memory is random enough. */
@@ -281,10 +287,12 @@ int ad_h2_create(const struct ad_h2_limits *limits, const struct ad_h2_events *e
     ad_list_init(&h2->queued);
     ad_list_init(&h2->waiting);
     ad_h2_frames_init(&h2->frames);
+    h2->next_id = 1;
     if (new_session(h2, scratch) < 0 || announce(h2) < 0) {
         ad_h2_destroy(h2);
         return -ENOMEM;
     }
+    h2->streams_max = ad_h2_remote_streams(h2);
     *out = h2;
     return 0;
 }
@@ -326,14 +334,12 @@ void ad_h2_retire(struct ad_h2 *h2)
 
 bool ad_h2_is_final(const struct ad_h2 *h2)
 {
-    return h2->failed || h2->goaway || h2->retired ||
-           nghttp2_session_get_next_stream_id(h2->session) > INT32_MAX;
+    return h2->failed || h2->goaway || h2->retired || h2->next_id > INT32_MAX;
 }
 
 unsigned ad_h2_streams_max(const struct ad_h2 *h2)
 {
-    uint32_t max =
-        nghttp2_session_get_remote_settings(h2->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+    uint32_t max = h2->streams_max;
     if (!h2->has_settings) {
         return 0;
     }
@@ -354,24 +360,20 @@ bool ad_h2_is_queued(const struct ad_h2_stream *s)
 
 unsigned ad_h2_surplus(const struct ad_h2 *h2)
 {
-    uint32_t max =
-        nghttp2_session_get_remote_settings(h2->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
     uint32_t used = used_by(h2);
-    uint32_t surplus = used > max ? used - max : 0;
+    uint32_t surplus = used > h2->streams_max ? used - h2->streams_max : 0;
     return surplus < h2->queued_count ? surplus : h2->queued_count;
 }
 
 unsigned ad_h2_room(const struct ad_h2 *h2)
 {
-    uint32_t next_id = nghttp2_session_get_next_stream_id(h2->session);
-    uint32_t max =
-        nghttp2_session_get_remote_settings(h2->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
     if (ad_h2_is_final(h2)) {
         return 0;
     }
-    uint32_t ids_left = (INT32_MAX - next_id) / 2 + 1;
+    uint32_t ids_left = (INT32_MAX - h2->next_id) / 2 + 1;
     uint32_t used = used_by(h2);
-    max = max < h2->limits->streams_max ? max : h2->limits->streams_max;
+    uint32_t max =
+        h2->streams_max < h2->limits->streams_max ? h2->streams_max : h2->limits->streams_max;
     uint32_t room = max > used ? max - used : 0;
     uint32_t unopened = h2->queued_count + h2->waiting_count;
     ids_left = ids_left > unopened ? ids_left - unopened : 0;
@@ -405,9 +407,16 @@ void ad_h2_cancel(struct ad_h2 *h2, struct ad_h2_stream *s, uint32_t code)
 
 void ad_h2_consume(struct ad_h2 *h2, struct ad_h2_stream *s, size_t count)
 {
-    if (s->state == AD_H2_STREAM_OPEN && !s->got_end && count > 0 &&
-        nghttp2_session_consume_stream(h2->session, s->id, count) != 0) {
-        ad_h2_fail_memory(h2);
+    if (s->state != AD_H2_STREAM_OPEN || s->got_end) {
+        return;
+    }
+    /* Half of the window is what nghttp2 tells the peer of; it need not hear of less. */
+    s->unconsumed += count;
+    if (s->unconsumed >= window_of(h2->limits->stream_window_bytes) / 2 || s->tells_all) {
+        if (nghttp2_session_consume_stream(h2->session, s->id, s->unconsumed) != 0) {
+            ad_h2_fail_memory(h2);
+        }
+        s->unconsumed = 0;
     }
 }
 
@@ -438,4 +447,5 @@ void ad_h2_set_next_id(struct ad_h2 *h2, uint32_t id)
 {
     int code = nghttp2_session_set_next_stream_id(h2->session, (int32_t)id);
     AD_ASSERT(code == 0);
+    h2->next_id = id;
 }

@@ -68,6 +68,8 @@ struct ad_h2_stream {
     uint64_t body_left;                  /* of the answer that refuses a CONNECT */
     uint64_t head_bytes;                 /* of all heads so far */
     uint64_t sent_bytes, received_bytes; /* of its frames, with their headers */
+    size_t unconsumed; /* what needs no memory any more, and nghttp2 was not told */
+    bool tells_all;    /* nghttp2 counts more than that, or by another window */
     const struct ad_h2_field *fields;
     uint32_t field_count;
     struct ad_h2_field extra[AD_H2_EXTRA_MAX]; /* without a name: not used */

@@ -15,14 +15,18 @@
 #define KEPT_TEXT_BYTES 4096 /* what is kept from one block to the next: usual ones fit */
 #define KEPT_FIELDS 64
 #define FIRST_FIELDS 16
+#define FIRST_TEXT_BYTES 512
 
-void ad_h2_block_begin(struct ad_h2_block *block, struct ad_h2_stream *s)
+void ad_h2_block_begin(struct ad_h2_block *block, const struct ad_h2_limits *limits,
+                       struct ad_h2_stream *s)
 {
     block->s = s;
     block->status = 0;
     block->bytes = 0;
+    block->bytes_max =
+        s != NULL && s->got_head ? limits->trailer_bytes_max : limits->head_bytes_max;
+    block->text_bytes = 0;
     block->count = 0;
-    ad_buf_clear(&block->text);
 }
 
 static int over(struct aioduct_error *error, const struct ad_h2_limits *limits, bool trailers,
@@ -40,14 +44,9 @@ static int over(struct aioduct_error *error, const struct ad_h2_limits *limits, 
                         trailers ? "trailer_bytes_max" : "head_bytes_max");
 }
 
-static int grow(struct ad_h2_block *block)
+static int grow_fields(struct ad_h2_block *block)
 {
     uint32_t room = block->room == 0 ? FIRST_FIELDS : block->room * 2;
-    struct ad_h2_span *spans = ad_realloc(block->spans, room * sizeof *spans);
-    if (spans == NULL) {
-        return -ENOMEM;
-    }
-    block->spans = spans;
     struct aioduct_header *headers = ad_realloc(block->headers, room * sizeof *headers);
     if (headers == NULL) {
         return -ENOMEM;
@@ -57,73 +56,96 @@ static int grow(struct ad_h2_block *block)
     return 0;
 }
 
+static int grow_text(struct ad_h2_block *block, size_t bytes)
+{
+    size_t room = block->text_room == 0 ? FIRST_TEXT_BYTES : block->text_room;
+    while (room - block->text_bytes < bytes) { /* limited above */
+        room *= 2;
+    }
+    char *text = ad_alloc(room);
+    if (text == NULL) {
+        return -ENOMEM;
+    }
+    if (block->text_bytes > 0) {
+        memcpy(text, block->text, block->text_bytes);
+    }
+    for (uint32_t i = 0; i < block->count; i++) {
+        struct aioduct_header *header = &block->headers[i];
+        header->name = text + (header->name - block->text);
+        header->value = text + (header->value - block->text);
+    }
+    ad_free(block->text);
+    block->text = text;
+    block->text_room = room;
+    return 0;
+}
+
 int ad_h2_block_add(struct ad_h2_block *block, const struct ad_h2_limits *limits,
                     struct ad_slice name, struct ad_slice value, struct aioduct_error *error)
 {
-    bool trailers = block->s->got_head;
-    uint32_t bytes_max = trailers ? limits->trailer_bytes_max : limits->head_bytes_max;
     value = ad_slice_trim(value);
     block->bytes += name.bytes + value.bytes + FIELD_OVERHEAD;
-    if (block->bytes > bytes_max) {
-        return over(error, limits, trailers, false);
+    if (block->bytes > block->bytes_max) {
+        return over(error, limits, block->s->got_head, false);
     }
-    if (ad_slice_equal(name, ad_slice_of(":status"))) { /* nghttp2 has seen three digits */
+    if (name.bytes > 0 && name.p[0] == ':') { /* :status, nghttp2 has seen three digits */
         block->status = (value.p[0] - '0') * 100 + (value.p[1] - '0') * 10 + (value.p[2] - '0');
         return 0;
     }
     if (block->count == limits->head_fields_max) {
-        return over(error, limits, trailers, true);
+        return over(error, limits, block->s->got_head, true);
     }
-    struct ad_h2_span span = {.name_at = (uint32_t)ad_buf_bytes(&block->text),
-                              .name_bytes = (uint32_t)name.bytes,
-                              .value_bytes = (uint32_t)value.bytes};
-    span.value_at = span.name_at + span.name_bytes;
-    uint8_t *to = ad_buf_reserve(&block->text, name.bytes + value.bytes);
-    if (to == NULL || (block->count == block->room && grow(block) < 0)) {
+    size_t bytes = name.bytes + value.bytes;
+    if ((block->count == block->room && grow_fields(block) < 0) ||
+        (block->text_room - block->text_bytes < bytes && grow_text(block, bytes) < 0)) {
         return ad_error_set(error, -ENOMEM, AIODUCT_PHASE_HEAD, "out of memory");
     }
+    char *to = block->text + block->text_bytes;
+    block->text_bytes += bytes;
     memcpy(to, name.p, name.bytes);
     memcpy(to + name.bytes, value.p, value.bytes);
-    ad_buf_commit(&block->text, name.bytes + value.bytes);
-    block->spans[block->count++] = span;
+    block->headers[block->count++] = (struct aioduct_header){.name = to,
+                                                             .name_bytes = (uint32_t)name.bytes,
+                                                             .value = to + name.bytes,
+                                                             .value_bytes = (uint32_t)value.bytes};
     return 0;
+}
+
+static uint32_t keep_allowed(struct aioduct_header *headers, uint32_t count)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        headers[kept] = headers[i];
+        kept += ad_h1_trailer_allowed(&headers[i]);
+    }
+    return kept;
 }
 
 void ad_h2_block_head(struct ad_h2_block *block, bool trailers, struct aioduct_head *out)
 {
-    const char *text = block->count == 0 ? "" : (const char *)ad_buf_data(&block->text);
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < block->count; i++) {
-        const struct ad_h2_span *span = &block->spans[i];
-        struct aioduct_header *header = &block->headers[kept];
-        *header = (struct aioduct_header){.name = text + span->name_at,
-                                          .name_bytes = span->name_bytes,
-                                          .value = text + span->value_at,
-                                          .value_bytes = span->value_bytes};
-        kept += !trailers || ad_h1_trailer_allowed(header);
-    }
-    *out = (struct aioduct_head){.size = sizeof *out,
-                                 .status = block->status,
-                                 .version = 20,
-                                 .reason = "",
-                                 .header_count = kept,
-                                 .headers = block->headers};
+    *out = (struct aioduct_head){
+        .size = sizeof *out,
+        .status = block->status,
+        .version = 20,
+        .reason = "",
+        .header_count = trailers ? keep_allowed(block->headers, block->count) : block->count,
+        .headers = block->headers};
 }
 
 void ad_h2_block_end(struct ad_h2_block *block)
 {
     block->s = NULL;
-    if (block->text.capacity > KEPT_TEXT_BYTES || block->room > KEPT_FIELDS) {
+    if (block->text_room > KEPT_TEXT_BYTES || block->room > KEPT_FIELDS) {
         ad_h2_block_fini(block);
     }
 }
 
 void ad_h2_block_fini(struct ad_h2_block *block)
 {
-    ad_buf_fini(&block->text);
-    ad_free(block->spans);
+    ad_free(block->text);
     ad_free(block->headers);
-    block->spans = NULL;
+    block->text = NULL;
     block->headers = NULL;
+    block->text_room = block->text_bytes = 0;
     block->room = block->count = 0;
 }

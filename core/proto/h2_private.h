@@ -46,21 +46,18 @@ size_t ad_h2_frames_scan(struct ad_h2_frames *frames, const uint8_t *bytes, size
 
 /* ---- header blocks ---- */
 
-struct ad_h2_span {
-    uint32_t name_at, name_bytes, value_at, value_bytes;
-};
-
 struct ad_h2_block {
     struct ad_h2_stream *s; /* NULL: nobody wants it */
     int status;
-    uint64_t bytes; /* decoded, as the peer counts them */
-    struct ad_buf text;
-    struct ad_h2_span *spans;
+    uint64_t bytes, bytes_max; /* decoded, as the peer counts them */
+    char *text;                /* that the headers point into */
+    size_t text_bytes, text_room;
     struct aioduct_header *headers;
     uint32_t count, room;
 };
 
-void ad_h2_block_begin(struct ad_h2_block *block, struct ad_h2_stream *s);
+void ad_h2_block_begin(struct ad_h2_block *block, const struct ad_h2_limits *limits,
+                       struct ad_h2_stream *s);
 /* 0 | AIODUCT_E_HEAD_LIMIT, AIODUCT_E_LIMIT (trailers) | -ENOMEM, @error filled */
 int ad_h2_block_add(struct ad_h2_block *block, const struct ad_h2_limits *limits,
                     struct ad_slice name, struct ad_slice value, struct aioduct_error *error);
@@ -123,6 +120,11 @@ struct ad_h2 {
     struct ad_h2_stream *current; /* an event of it is being delivered */
     int32_t known_id;             /* the stream last asked for; 0: none */
     void *known_owner;            /* its */
+    uint32_t next_id;             /* of the next stream */
+    uint32_t streams_max;         /* how many the peer takes */
+    size_t unconsumed; /* body bytes of the feed under way, which nghttp2 was not told yet */
+    bool has_ack;      /* of our SETTINGS */
+    unsigned unsent;   /* heads in nghttp2's queue */
 
     struct ad_list queued;  /* streams not given to nghttp2 yet */
     struct ad_list waiting; /* those that wait for the peer's SETTINGS */
@@ -170,6 +172,9 @@ void ad_h2_reset_sent(struct ad_h2 *h2, int32_t id);
 void ad_h2_pace_resets(struct ad_h2 *h2);
 /* Whose stream it is; NULL: nobody's. */
 struct ad_h2_stream *ad_h2_stream_of(struct ad_h2 *h2, int32_t id);
+void ad_h2_tell_consumed(struct ad_h2 *h2);
+/* How many the peer takes, as it has said last. */
+uint32_t ad_h2_remote_streams(const struct ad_h2 *h2);
 #define AD_H2_WRONG_BODY "the body is not as long as Content-Length says, or none was allowed"
 enum aioduct_phase ad_h2_phase(const struct ad_h2_stream *s);
 

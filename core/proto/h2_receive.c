@@ -13,6 +13,9 @@
 /* A peer that goes on this far past the limit of a head is not mistaken but hostile (C43). */
 #define BOMB_FACTOR 8u
 
+/* Small bodies add up before nghttp2 is told of them. */
+#define TELL_BYTES 4096u
+
 /* ---- header blocks ---- */
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
@@ -20,7 +23,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     struct ad_h2 *h2 = user;
     (void)session;
     h2->reason[0] = '\0';
-    ad_h2_block_begin(&h2->block, ad_h2_stream_of(h2, frame->hd.stream_id));
+    ad_h2_block_begin(&h2->block, h2->limits, ad_h2_stream_of(h2, frame->hd.stream_id));
     return 0;
 }
 
@@ -260,14 +263,18 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
         s = ad_h2_stream_of(h2, frame->hd.stream_id);
         if (s != NULL) {
             s->received_bytes += AD_H2_FRAME_HEAD_BYTES + frame->data.padlen;
+            s->tells_all = s->tells_all || frame->data.padlen > 0;
             if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
                 complete(h2, s);
             }
         }
         break;
     case NGHTTP2_SETTINGS:
-        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) {
+        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) {
+            h2->has_ack = true;
+        } else {
             h2->has_settings = true;
+            h2->streams_max = ad_h2_remote_streams(h2);
             queue_waiting(h2);
             h2->events->on_room(h2->owner);
         }
@@ -289,15 +296,28 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     return h2->failed ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
 
+/* The connection's credit is returned on receipt. */
+void ad_h2_tell_consumed(struct ad_h2 *h2)
+{
+    size_t count = h2->unconsumed;
+    h2->unconsumed = 0;
+    if (count > 0 && nghttp2_session_consume_connection(h2->session, count) != 0) {
+        ad_h2_fail_memory(h2);
+    }
+}
+
 static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *bytes,
                          size_t count, void *user)
 {
     struct ad_h2 *h2 = user;
     struct ad_h2_stream *s = ad_h2_stream_of(h2, id);
+    (void)session;
     (void)flags;
-    if (nghttp2_session_consume_connection(session, count) != 0) {
-        ad_h2_fail_memory(h2);
-    } else if (s != NULL && s->measured && count > s->body_left) {
+    h2->unconsumed += count;
+    if (h2->unconsumed >= TELL_BYTES) {
+        ad_h2_tell_consumed(h2);
+    }
+    if (s != NULL && s->measured && count > s->body_left) {
         malformed(h2, s, AD_H2_WRONG_BODY);
     } else if (s != NULL) {
         s->received_bytes += count;

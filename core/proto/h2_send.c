@@ -156,6 +156,7 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
     (void)session;
     if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
         struct ad_h2_stream *s = ad_h2_stream_of(h2, frame->hd.stream_id);
+        h2->unsent--;
         if (s != NULL) {
             s->sent_end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
             s->sent_bytes += frame->hd.length + AD_H2_FRAME_HEAD_BYTES;
@@ -180,6 +181,9 @@ static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *fram
     struct ad_h2_stream *s = ad_h2_stream_of(h2, frame->hd.stream_id);
     struct aioduct_error error;
     (void)session;
+    if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+        h2->unsent--;
+    }
     if (frame->hd.type == NGHTTP2_HEADERS && s != NULL) {
         bool too_large = code == NGHTTP2_ERR_FRAME_SIZE_ERROR;
         ad_error_set(&error, too_large ? AIODUCT_E_LIMIT : AIODUCT_E_STREAM, AIODUCT_PHASE_SEND,
@@ -226,6 +230,11 @@ static void open_stream(struct ad_h2 *h2, struct ad_h2_stream *s)
     if (id > 0) {
         s->id = id;
         s->state = AD_H2_STREAM_OPEN;
+        h2->known_id = id;
+        h2->known_owner = s;
+        s->tells_all = !h2->has_ack;
+        h2->next_id = (uint32_t)id + 2;
+        h2->unsent++;
         h2->open_count++;
         ad_h2_frames_earn_request(&h2->frames);
         return;
@@ -238,49 +247,41 @@ static void open_stream(struct ad_h2 *h2, struct ad_h2_stream *s)
     ad_h2_end(h2, s, AD_H2_REFUSED_STREAM, true, &error);
 }
 
-static size_t head_bytes(const struct ad_h2_stream *s)
+/* The first of the queue goes to nghttp2, or waits, or has left. */
+static void open_first(struct ad_h2 *h2)
 {
-    size_t bytes = AD_H2_FRAME_HEAD_BYTES;
-    for (uint32_t i = 0; i < s->field_count; i++) {
-        bytes += s->fields[i].name.bytes + s->fields[i].value.bytes;
+    struct ad_h2_stream *s = (struct ad_h2_stream *)(void *)ad_list_pop_front(&h2->queued);
+    h2->queued_count--;
+    if (s->extended && !h2->has_settings) {
+        s->state = AD_H2_STREAM_WAITING;
+        ad_list_push_back(&h2->waiting, &s->node);
+        h2->waiting_count++;
+    } else if (!s->extended || takes_extended(h2, s)) {
+        open_stream(h2, s);
     }
-    return bytes;
 }
 
-/* As many as there is room to write. In nghttp2's queue they could be left behind by a lower stream
- * limit, and neither sent nor taken back. */
-static void open_queued(struct ad_h2 *h2, size_t room)
+/* -> was there one? */
+static bool take_frame(struct ad_h2 *h2, struct ad_buf *out)
 {
-    size_t bytes = 0;
-    while (!ad_list_empty(&h2->queued) && !h2->failed && bytes < room) {
-        struct ad_h2_stream *s = (struct ad_h2_stream *)(void *)ad_list_pop_front(&h2->queued);
-        h2->queued_count--;
-        if (s->extended && !h2->has_settings) {
-            s->state = AD_H2_STREAM_WAITING;
-            ad_list_push_back(&h2->waiting, &s->node);
-            h2->waiting_count++;
-        } else if (!s->extended || takes_extended(h2, s)) {
-            bytes += head_bytes(s);
-            open_stream(h2, s);
-        }
+    const uint8_t *bytes;
+    ad_ng_ssize count = ad_ng_mem_send(h2->session, &bytes);
+    if (count < 0 && !h2->failed) {
+        ad_h2_fail_library(h2, (int)count);
     }
+    if (count <= 0) {
+        return false;
+    }
+    h2->began = true;
+    if (ad_buf_append(out, bytes, (size_t)count) < 0) {
+        ad_h2_fail_memory(h2); /* a frame is lost, and HPACK is out of step */
+    }
+    return true;
 }
 
 static void take_frames(struct ad_h2 *h2, struct ad_buf *out, size_t end)
 {
-    const uint8_t *bytes;
-    while (!h2->failed && ad_buf_bytes(out) < end) {
-        ad_ng_ssize count = ad_ng_mem_send(h2->session, &bytes);
-        if (count < 0 && !h2->failed) {
-            ad_h2_fail_library(h2, (int)count);
-        }
-        if (count <= 0) {
-            return;
-        }
-        h2->began = true;
-        if (ad_buf_append(out, bytes, (size_t)count) < 0) {
-            ad_h2_fail_memory(h2); /* a frame is lost, and HPACK is out of step */
-        }
+    while (!h2->failed && ad_buf_bytes(out) < end && take_frame(h2, out)) {
     }
 }
 
@@ -288,8 +289,8 @@ static void take_frames(struct ad_h2 *h2, struct ad_buf *out, size_t end)
  * control frames is left to be made then. */
 static void look_for_end(struct ad_h2 *h2)
 {
-    bool ids_left = nghttp2_session_get_next_stream_id(h2->session) <= INT32_MAX;
-    if (!h2->goaway && ids_left && nghttp2_session_check_request_allowed(h2->session) == 0) {
+    if (!h2->goaway && h2->next_id <= INT32_MAX &&
+        nghttp2_session_check_request_allowed(h2->session) == 0) {
         take_frames(h2, &h2->spill, SIZE_MAX);
     }
 }
@@ -319,9 +320,12 @@ int ad_h2_produce(struct ad_h2 *h2, struct ad_buf *out, size_t room, struct aiod
     }
     h2->out = out;
     h2->out_end = end;
+    /* One by one: in nghttp2's queue they could be left behind by a lower stream limit, and neither
+     * sent nor taken back. */
     while (!h2->failed && !ad_list_empty(&h2->queued) && ad_buf_bytes(out) < end) {
-        open_queued(h2, end - ad_buf_bytes(out));
-        take_frames(h2, out, end);
+        open_first(h2);
+        while (h2->unsent > 0 && !h2->failed && ad_buf_bytes(out) < end && take_frame(h2, out)) {
+        }
     }
     take_frames(h2, out, end);
     h2->out = NULL;
@@ -344,6 +348,7 @@ int ad_h2_feed(struct ad_h2 *h2, const uint8_t *bytes, size_t count, struct aiod
             ad_h2_fail_library(h2, (int)used);
         }
         if (!h2->failed) {
+            ad_h2_tell_consumed(h2);
             look_for_end(h2);
         }
         if (!h2->failed && offence.text != NULL) {
