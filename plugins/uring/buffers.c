@@ -4,12 +4,21 @@
  * ring a buffer goes back by a store into shared memory; without, by a submission. A slice is lent
  * to the core only while on_data runs, so every buffer is back before the next one is looked at,
  * and the kernel can run out only of what one batch of completions brought.
+ *
+ * The kernel takes the buffers of a ring in turn, so memory is as warm as they are few. It starts
+ * with few; each receive that finds too few adds one, and after a long calm one is kept back.
  */
 #include "uring/uring.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+
+/* With a ring the kernel has at least so many: half a megabyte of 16 KiB each, twice what a receive
+ * may bring in a run. One that could take the last of them ends and has to be started again. */
+#define LEAST 32u
+/* Rounds in which no receive found too few, before one is kept back. */
+#define CALM_ROUNDS 256u
 
 static void *map(size_t bytes)
 {
@@ -60,12 +69,26 @@ static int register_ring(struct ad_uring *u)
     return code;
 }
 
+static void hand(struct ad_uring_buffers *b, uint16_t id)
+{
+    if (b->ring == NULL) {
+        b->next[b->spare++] = id;
+        return;
+    }
+    io_uring_buf_ring_add(b->ring, address_of(b, id), b->bytes, id,
+                          io_uring_buf_ring_mask(b->count), 0);
+    io_uring_buf_ring_advance(b->ring, 1);
+    b->next[b->last] = id;
+    b->last = id;
+}
+
 /* With the ring as it is: a buffer ring if the kernel has it, and all buffers handed over. */
 static int hand_over(struct ad_uring *u)
 {
     struct ad_uring_buffers *b = &u->buffers;
     b->last = 0;
     b->spare = 0;
+    b->calm_rounds = 0;
     if ((u->options.without & AD_URING_NO_BUFFER_RING) == 0) {
         int code = register_ring(u);
         if (code < 0 && code != -EINVAL) {
@@ -79,8 +102,9 @@ static int hand_over(struct ad_uring *u)
     if (b->ring != NULL) {
         io_uring_buf_ring_init(b->ring);
     }
-    for (unsigned id = 0; id < b->count; id++) {
-        ad_uring_buffer_return(b, (uint16_t)id);
+    unsigned first = b->ring != NULL && b->count > LEAST ? LEAST : b->count;
+    for (b->active = 0; b->active < first; b->active++) {
+        hand(b, (uint16_t)b->active);
     }
     return 0;
 }
@@ -124,15 +148,21 @@ void ad_uring_buffers_close(struct ad_uring *u)
 
 void ad_uring_buffer_return(struct ad_uring_buffers *b, uint16_t id)
 {
-    if (b->ring == NULL) {
-        b->next[b->spare++] = id;
-        return;
+    bool round = b->ring != NULL && b->active > LEAST && id + 1u == b->active;
+    if (round && ++b->calm_rounds == CALM_ROUNDS) {
+        b->calm_rounds = 0;
+        b->active--;
+    } else {
+        hand(b, id);
     }
-    io_uring_buf_ring_add(b->ring, address_of(b, id), b->bytes, id,
-                          io_uring_buf_ring_mask(b->count), 0);
-    io_uring_buf_ring_advance(b->ring, 1);
-    b->next[b->last] = id;
-    b->last = id;
+}
+
+void ad_uring_buffers_grow(struct ad_uring_buffers *b)
+{
+    b->calm_rounds = 0;
+    if (b->active < b->count) {
+        hand(b, (uint16_t)b->active++);
+    }
 }
 
 bool ad_uring_buffers_flush(struct ad_uring *u)

@@ -41,6 +41,7 @@ void ad_uring_recv_prepare(struct ad_uring_stream *s, struct io_uring_sqe *sqe)
 {
     const struct ad_uring_options *options = &s->u->options;
     s->recv_without = options->without;
+    s->run_bytes = 0;
     if (options->without & AD_URING_NO_MULTISHOT) {
         /* The length is the buffer's: old kernels take 0 for an empty receive. */
         io_uring_prep_recv(sqe, s->fd, NULL, options->buffer_bytes, 0);
@@ -85,6 +86,14 @@ static bool goes_on(struct ad_uring_stream *s, int result)
     }
 }
 
+/* Did the receive end because buffers ran out? One that brings bundles ends already when it can
+ * have the last of them. */
+static bool found_too_few(const struct ad_uring_stream *s, int result)
+{
+    bool bundles = (s->recv_without & AD_URING_NO_BUNDLES) == 0;
+    return result == -ENOBUFS || (bundles && result > 0 && s->run_bytes < RUN_BYTES);
+}
+
 void ad_uring_recv_complete(struct ad_uring_stream *s, int result, unsigned flags)
 {
     bool more = (flags & IORING_CQE_F_MORE) != 0;
@@ -92,6 +101,12 @@ void ad_uring_recv_complete(struct ad_uring_stream *s, int result, unsigned flag
         s->on_ring &= (uint16_t)~AIODUCT_OP_RECV;
     } else {
         s->u->multishot_seen = true;
+    }
+    if (result > 0) {
+        s->run_bytes += (uint32_t)result;
+    }
+    if (!more && found_too_few(s, result)) {
+        ad_uring_buffers_grow(&s->u->buffers);
     }
     if (result > 0) {
         ad_uring_buffers_deliver(s->u, s, (uint16_t)(flags >> IORING_CQE_BUFFER_SHIFT),

@@ -130,6 +130,8 @@ struct ad_uring_buffers {
     uint16_t *next;
     uint16_t last;
     unsigned spare;
+    unsigned active; /* the kernel has, or had, the buffers below this; the rest is untouched */
+    unsigned calm_rounds; /* of the last active buffer since a receive found too few */
     unsigned count, bytes;
     uint16_t group;
 };
@@ -138,6 +140,8 @@ int ad_uring_buffers_open(struct ad_uring *u);
 void ad_uring_buffers_close(struct ad_uring *u); /* the ring is gone already, or adopted */
 /* In a child after fork: hand all over to the new ring. */
 int ad_uring_buffers_reopen(struct ad_uring *u);
+/* A receive found too few: hand over one more, if there is one. */
+void ad_uring_buffers_grow(struct ad_uring_buffers *b);
 void ad_uring_buffer_return(struct ad_uring_buffers *b, uint16_t id);
 /* Pass @bytes, the first of them in buffer @id, to the core while @s wants them; give the buffers
  * back. */
@@ -194,6 +198,7 @@ struct ad_uring_stream {
     bool ended;      /* shutdown was called: no more sends */
     bool early_data; /* fast open was asked for and nothing was sent yet */
     unsigned recv_without; /* what the receive on the ring was prepared without */
+    uint32_t run_bytes;    /* what it has brought */
     bool recv_held;        /* wanted, but must wait for the first send (fast open) */
     int shutdown_code;
     union {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Bundles: one completion for bytes in several buffers, in the order in which the kernel was given
- * them. The kernel is played by the test. */
+ * them; and how many buffers it has. The kernel is played by the test. */
 #include "uring_rig.h"
 
 #include <stdlib.h>
@@ -119,6 +119,67 @@ static void test_close_in_the_middle(void **unused)
     assert_int_equal(buffers->ring->tail, (uint16_t)(tail + 3)); /* both are back all the same */
 }
 
+/* Use and give back all that the kernel has, in its order, @rounds times. */
+static void go_round(unsigned rounds)
+{
+    while (rounds-- > 0) {
+        for (unsigned id = 0, count = buffers->active; id < count; id++) {
+            ad_uring_buffer_return(buffers, (uint16_t)id);
+        }
+    }
+}
+
+static int setup_many(void **unused)
+{
+    static const struct rig_option options[] = {
+        {"buffers", "64"}, {"buffer_bytes", "1024"}, {NULL, NULL}};
+    (void)unused;
+    int code = rig_open(&rig, options);
+    buffers = &rig.u->buffers;
+    memset(&s, 0, sizeof s);
+    return code;
+}
+
+static void test_as_many_as_needed(void **unused)
+{
+    (void)unused;
+    if (buffers->ring == NULL) {
+        tap_skip("no buffer rings here");
+    }
+    unsigned least = buffers->active;
+    assert_in_range(least, 1, 63);
+    assert_int_equal(buffers->ring->tail, least);
+    ad_uring_buffers_grow(buffers);
+    ad_uring_buffers_grow(buffers);
+    assert_int_equal(buffers->active, least + 2);
+    assert_int_equal(buffers->ring->tail, least + 2);
+    for (unsigned i = 0; i < 100; i++) {
+        ad_uring_buffers_grow(buffers);
+    }
+    assert_int_equal(buffers->active, 64); /* the option's limit */
+    assert_int_equal(buffers->ring->tail, 64);
+}
+
+static void test_fewer_when_calm(void **unused)
+{
+    (void)unused;
+    if (buffers->ring == NULL) {
+        tap_skip("no buffer rings here");
+    }
+    unsigned least = buffers->active;
+    ad_uring_buffers_grow(buffers);
+    ad_uring_buffers_grow(buffers);
+    go_round(255);
+    ad_uring_buffers_grow(buffers); /* one was missed: the rounds count anew */
+    assert_int_equal(buffers->active, least + 3);
+    uint16_t tail = buffers->ring->tail;
+    go_round(256);
+    assert_int_equal(buffers->active, least + 2);
+    assert_int_equal((uint16_t)(buffers->ring->tail - tail), 256 * (least + 3) - 1);
+    go_round(10000);
+    assert_int_equal(buffers->active, least);
+}
+
 #define CASE(name, function)                  \
     {                                         \
         name, function, setup, teardown, NULL \
@@ -130,6 +191,9 @@ static const struct CMUnitTest cases[] = {
     CASE("a bundle follows the order in which buffers came back", test_order_of_return),
     CASE("a stream closed in the middle gets no more, and the buffers come back",
          test_close_in_the_middle),
+    {"the kernel gets few buffers, and one more for each receive that finds too few",
+     test_as_many_as_needed, setup_many, teardown, NULL},
+    {"a buffer is kept back after a long calm", test_fewer_when_calm, setup_many, teardown, NULL},
 };
 
 int main(void)
