@@ -13,14 +13,16 @@ LIBCURLS = {'OpenSSL': 'libcurl.so.4', 'GnuTLS': 'libcurl-gnutls.so.4'}
 class Contender:
     """A client program, and how to read what it prints."""
 
-    def __init__(self, name, command, read, runtime=None, all_cores=False, reference=None, start=None):
+    def __init__(self, name, command, read, runtime=None, all_cores=False, reference=None, start=None,
+                 start_requests=0):
         self.name = name
         self.reference = reference  # whose figure is 1.00; None: the first of the scenario
         self.command = [str(word) for word in command]
         self.read = read
         self.runtime = runtime
         self.all_cores = all_cores
-        self.start = start  # a command that costs what starting it costs; None: it leaves that out itself
+        self.start = start  # a command that costs what starting costs; None: it leaves that out itself
+        self.start_requests = start_requests  # that it makes
 
     def missing(self):
         """Why it cannot take part; None: it can."""
@@ -71,7 +73,10 @@ def read_wrk(text):
     wrong = re.search(r'(Non-2xx.*|Socket errors.*)', text)
     if wrong:
         raise ValueError(wrong.group(1))
-    return {'requests': int(re.search(r'(\d+) requests in', text).group(1))}
+    requests = int(re.search(r'(\d+) requests in', text).group(1))
+    if requests == 0:
+        raise ValueError('no request was done in time')
+    return {'requests': requests}
 
 
 def read_h2load(text):
@@ -81,17 +86,23 @@ def read_h2load(text):
 
 # ---- the usual ones ----
 
-def wrk(connections, url, loops=1, **more):
-    return Contender('wrk', ['wrk', f'-t{loops}', f'-c{connections}', '-d1', url], read_wrk, start=['wrk', '-v'],
-                     **more)
+def opening(connections, url, *kind):
+    """A start with connections, and a request on each: what comes before warm requests."""
+    return ['h2load', *map(str, kind), '-n', str(connections), '-c', str(connections), url]
+
+
+def wrk(connections, url, seconds=1):
+    """wrk opens connections at about h2load's cost, and has no count of requests to measure that by."""
+    return Contender('wrk', ['wrk', '-t1', f'-c{connections}', f'-d{seconds}', url], read_wrk,
+                     start=opening(connections, url, '--h1'), start_requests=connections)
 
 
 def h2load(requests, connections, streams, url, h1=False):
     kind = ['--h1'] if h1 else ['-m', streams]
-    requests = max(requests, connections)
+    requests += connections
     return Contender('h2load --h1' if h1 else 'h2load',
                      ['h2load', *kind, '-n', requests, '-c', connections, url], read_h2load,
-                     start=['h2load', '--version'])
+                     start=opening(connections, url, *kind), start_requests=connections)
 
 
 def ours(bench, *options):

@@ -161,7 +161,7 @@ class Bench:
         return done, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     def start_cpu(self, command):
-        """What starting a peer costs, once measured: ours count from when they are ready."""
+        """What starting a peer costs, once measured: ours count from when their connections are open."""
         if command is None:
             return 0.0
         key = tuple(command)
@@ -188,6 +188,10 @@ class Bench:
             figures.update(contender.read(done.stdout))
         except (AttributeError, IndexError, ValueError) as error:
             return {'error': f'what it printed cannot be read: {error}'[:200]}
+        if contender.start_requests > 0:
+            figures['requests'] -= contender.start_requests
+            if figures['requests'] <= 0:
+                return {'error': 'not a request more than connections'}
         if figures.get('failed', 0) > 0:
             return {'error': f'{figures["failed"]} requests failed'}
         return figures
@@ -287,7 +291,7 @@ def main():
             rounds, references = measure(bench, scenario, min(arguments.rounds, scenario.rounds_max),
                                          arguments.only)
             run['scenarios'].append(report.summarise(scenario, rounds, references))
-        except (OSError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError, ArithmeticError) as error:
             run['scenarios'].append(report.failed(scenario, f'{type(error).__name__}: {error}'))
         run['scenarios'][-1]['seconds'] = round(time.monotonic() - began, 1)
         run['seconds'] = round(time.monotonic() - started)

@@ -4,7 +4,8 @@
  *              [-k CAFILE] URL
  * A closed loop over the public API, as a user's program would be: verification, deadlines, pool
  * and header delivery are on. AT_ONCE requests are under way, each followed by the next on its
- * loop. Whatever URL's host is, 127.0.0.1 is dialled.
+ * loop. Whatever URL's host is, 127.0.0.1 is dialled. With more than one request, and -f not given,
+ * AT_ONCE are made before that are not counted.
  *   -2 / -H  HTTP/2 by ALPN / by prior knowledge: AT_ONCE streams on one connection
  *   -f       a connection for each request
  *   -i       open AT_ONCE connections, leave them idle, and say what they cost in memory; with
@@ -269,8 +270,20 @@ static void measure_idle(struct load *load, const struct settings *settings)
            (double)(heap_bytes() - before) / (double)(idle > 1 ? idle - 1 : 1));
 }
 
+/* Connections are open, and what the first request of each brings is done. */
+static void warm_up(struct load *load, const struct settings *settings)
+{
+    run(load, settings, load->lane_count);
+    for (int i = 0; i < load->lane_count; i++) {
+        load->lanes[i].body_bytes = 0;
+    }
+}
+
 static void measure_load(struct load *load, const struct settings *settings)
 {
+    if (!settings->fresh && settings->requests > 1) {
+        warm_up(load, settings);
+    }
     double wall = now(), used = cpu();
     run(load, settings, settings->requests);
     wall = now() - wall;
