@@ -428,6 +428,9 @@ def the_chart_is_well_formed_with_a_curve_for_each_runtime(w):
         xml.etree.ElementTree.parse(chart)
     _, err = w.fails(23, "bench", "--svg", w.path("no/such/place.svg"), "http://127.0.0.1:1/")
     matches(err, "No such file")
+    with Server() as server:
+        _, err = w.fails(23, "bench", "-n", "1", "--svg", "/dev/full", server.url())
+        matches(err, "cannot be written: No space left")
 
 
 # ---- no harm ----

@@ -30,6 +30,11 @@ static int judge(const struct bench_settings *s, const struct bench_result *tota
     return code;
 }
 
+static bool flushed(FILE *file)
+{
+    return fflush(file) == 0 && !ferror(file);
+}
+
 static int finish(const struct bench_settings *s, FILE *svg, const struct bench_result *totals,
                   bool interrupted)
 {
@@ -41,7 +46,7 @@ static int finish(const struct bench_settings *s, FILE *svg, const struct bench_
     if (svg != NULL) {
         bench_chart(svg, s, totals);
     }
-    if (fflush(stdout) != 0 || (svg != NULL && fflush(svg) != 0)) {
+    if (!flushed(stdout) || (svg != NULL && !flushed(svg))) {
         complain(&s->request, "(%d) the result cannot be written: %s", EXIT_WRITE, strerror(errno));
         return EXIT_WRITE;
     }
