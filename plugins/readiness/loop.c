@@ -404,7 +404,7 @@ int ad_readiness_open(struct ad_readiness *loop, const struct ad_readiness_ops *
     loop->due_end = &loop->due;
     ad_tasks_init(&loop->tasks, host);
     ad_timers_init(&loop->timers, host);
-    loop->scratch = host->alloc(host->ctx, NULL, SCRATCH_BYTES, 0);
+    loop->scratch = host->alloc(host->ctx, NULL, SCRATCH_BYTES, AD_SCRATCH_ALIGN);
     if (loop->scratch == NULL) {
         return refuse(host, -ENOMEM, "the receive buffer");
     }

@@ -12,7 +12,7 @@
 enum { PHASE_NEW, PHASE_CONNECTING, PHASE_OPEN, PHASE_DEAD /* connect failed */ };
 
 /* A flow that fills the buffer this often is worth a larger one, up to where more gains nothing. */
-enum { FULL_READS = 2, SCRATCH_BYTES_MAX = 262144 };
+enum { FULL_READS = 2, SCRATCH_BYTES_MAX = 524288 };
 /* One stream reads at most this much before others have their turn. */
 enum { READ_BYTES_A_TURN = 1048576 };
 
@@ -144,14 +144,17 @@ static void finish_connect(struct ad_readiness_stream *s)
     complete(s, AIODUCT_OP_CONNECT, -error);
 }
 
+/* What is in the old one has been delivered. */
 static void grow_scratch(struct ad_readiness *loop)
 {
     if (++loop->full_reads < FULL_READS || loop->scratch_bytes >= SCRATCH_BYTES_MAX) {
         return;
     }
     loop->full_reads = 0;
-    void *larger = loop->host->alloc(loop->host->ctx, loop->scratch, loop->scratch_bytes * 2, 0);
+    void *larger =
+        loop->host->alloc(loop->host->ctx, NULL, loop->scratch_bytes * 2, AD_SCRATCH_ALIGN);
     if (larger != NULL) {
+        loop->host->alloc(loop->host->ctx, loop->scratch, 0, 0);
         loop->scratch = larger;
         loop->scratch_bytes *= 2;
     }
