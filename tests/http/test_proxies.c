@@ -271,7 +271,12 @@ static void test_break(void **state)
     raw_wait_text(r, "first");
     peer_open(t->peer, GO);
     tester_run(t);
-    assert_code(AIODUCT_E_STREAM, r->error.code);
+    /* HAProxy 3 ends the stream in good order and resets it afterwards, without an error. */
+    const struct way *way = t->extra;
+    if (way->kind != SERVER_HAPROXY || r->error.code != 0) {
+        assert_code(AIODUCT_E_STREAM, r->error.code);
+    }
+    assert_int_equal(r->bytes, strlen("first"));
     check_connection(t, r->local_port);
 }
 

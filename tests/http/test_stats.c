@@ -3,10 +3,11 @@
 #include "tester.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
-enum gate { GO, ENDED };
+enum gate { GO, ENDED, FIRST };
 
 static struct aioduct_client_stats stats_of(struct tester *t)
 {
@@ -309,6 +310,47 @@ static void test_close_idle_of_workers(void **state)
 
 /* ---- drain ---- */
 
+/* What asked for /first is idle when the client is drained; its end says that this has begun. */
+static void play_in_turn(struct peer_conn *conn, int index, void *user)
+{
+    (void)index;
+    (void)user;
+    while (peer_read_request(conn)) {
+        bool first = strncmp(peer_last_request(conn)->head, "GET /first ", 11) == 0;
+        if (!peer_wait_gate(conn, first ? FIRST : GO)) {
+            break;
+        }
+        peer_answer(conn, 200, "", "hello");
+    }
+    peer_open(peer_of(conn), ENDED);
+}
+
+static void on_first(struct result *r, struct aioduct_exchange *exchange, char event)
+{
+    (void)exchange;
+    if (event == 'D') {
+        *(atomic_bool *)r->user = true;
+    }
+}
+
+/* Two requests are out, each on a connection of its own; the first ends, the second stays. */
+static void arrange_drain(struct tester *t, struct result *second)
+{
+    atomic_bool over = false;
+    struct result *first = tester_result(t);
+    first->on_event = on_first;
+    first->user = &over;
+    tester_submit_into(t, tester_request(t, "GET", peer_url(t->peer, "/first")), first);
+    tester_submit_into(t, tester_request(t, "GET", peer_url(t->peer, "/second")), second);
+    bool local = t->options.workers == 0;
+    while (!over) {
+        if (peer_requests(t->peer) == 2) {
+            peer_open(t->peer, FIRST);
+        }
+        assert_true(!local || aioduct_client_turn(t->client, 10) >= 0);
+    }
+}
+
 static void on_open_gate(struct result *r, struct aioduct_exchange *exchange, char event)
 {
     (void)exchange;
@@ -319,10 +361,10 @@ static void on_open_gate(struct result *r, struct aioduct_exchange *exchange, ch
     }
 }
 
-static void *open_soon(void *user)
+static void *open_when_drained(void *user)
 {
     struct tester *t = user;
-    peer_wait_requests(t->peer, 1);
+    peer_wait_open(t->peer, ENDED);
     peer_open(t->peer, GO);
     return NULL;
 }
@@ -331,12 +373,12 @@ static void *open_soon(void *user)
 static void check_drain(struct tester *t)
 {
     tester_client(t);
-    tester_peer(t, play_at_gate, NULL);
+    tester_peer(t, play_in_turn, NULL);
     struct result *r = tester_result(t);
     r->on_event = on_open_gate;
-    tester_submit_into(t, tester_request(t, "GET", peer_url(t->peer, "/")), r);
+    arrange_drain(t, r);
     pthread_t thread;
-    assert_int_equal(pthread_create(&thread, NULL, open_soon, t), 0);
+    assert_int_equal(pthread_create(&thread, NULL, open_when_drained, t), 0);
     int code = aioduct_client_drain(t->client, 10000);
     pthread_join(thread, NULL);
     assert_code(0, code);
@@ -347,7 +389,7 @@ static void check_drain(struct tester *t)
     assert_code(AIODUCT_E_CLIENT_CLOSED, tester_submit_code(t, request, late));
     assert_code(AIODUCT_E_CLIENT_CLOSED, tester_perform_code(t, request, late));
     assert_int_equal(stats_of(t).connections_idle, 0);
-    assert_true(peer_wait_open(t->peer, ENDED)); /* nor did the connection stay */
+    assert_int_equal(peer_wait_ended(t->peer, 2), 2); /* nor did a connection stay */
 }
 
 static void test_drain(void **state)
