@@ -79,6 +79,11 @@ def first_line(*command):
     return ((done.stdout or done.stderr).splitlines() or [''])[0].strip() or None
 
 
+def number_in(text):
+    found = re.search(r'\d+(\.\d+)+[^\s,]*', text or '')
+    return found.group() if found else text
+
+
 def macros(header):
     """Numbers that a header defines; libev and llhttp say their version so."""
     text = subprocess.run(['gcc', '-E', '-dM', '-I/usr/share/include/llhttp', '-include', header, '-xc',
@@ -102,11 +107,9 @@ def versions():
             ('libevent', 'libevent'))},
         'llhttp': joined(llhttp, 'LLHTTP_VERSION_MAJOR', 'LLHTTP_VERSION_MINOR', 'LLHTTP_VERSION_PATCH'),
         'libev': joined(libev, 'EV_VERSION_MAJOR', 'EV_VERSION_MINOR'),
-        'curl': first_line('curl', '--version'),
-        'wrk': (first_line('wrk', '-v') or '').split(' Copyright')[0] or None,
-        'h2load': first_line('h2load', '--version'),
-        'nginx': first_line('nginx', '-v'),
-        'OpenSSL': first_line('openssl', 'version'),
-        'valgrind': first_line('valgrind', '--version'),
+        **{name: number_in(first_line(*command)) for name, command in (
+            ('curl', ('curl', '--version')), ('wrk', ('wrk', '-v')), ('h2load', ('h2load', '--version')),
+            ('nginx', ('nginx', '-v')), ('OpenSSL', ('openssl', 'version')),
+            ('valgrind', ('valgrind', '--version')))},
     }
     return {name: text for name, text in found.items() if text}

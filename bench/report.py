@@ -222,7 +222,7 @@ def markdown(run):
         f'{shape["cpu"]}, {shape["cores"]} cores, {shape["memory_mib"]} MiB, Linux {shape["kernel"]}, '
         f'TCP {shape["congestion_control"]}; {run["started"]}, {run["rounds"]} rounds, '
         f'{run["seconds"] // 60} minutes. ' +
-        ', '.join(f'{name}: {text}' for name, text in versions.items()) + '.', '',
+        ', '.join(f'{name} {text}' for name, text in versions.items()) + '.', '',
         '| ' + ' | '.join(heads) + ' |', '|' + '---|' * len(heads)]
     lines += [markdown_row(summary, runtimes) for summary in run['scenarios']]
     return '\n'.join(lines + [''])
