@@ -21,6 +21,11 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 ERRORS = ("resolve refused connect tls timeout closed reset truncated protocol stream other http_4xx http_5xx").split()
 
 
+def once(function):
+    """A case that no runtime has a part in: on one of them."""
+    return case(function) if RUNTIME == "epoll" else function
+
+
 class Server:
     """Keeps connections; @answer(number of the request, head, body) gives bytes, and None ends the connection.
     What came is noted before it is answered: when (monotonic), head and body."""
@@ -151,7 +156,7 @@ def n_requests_are_n_at_the_server(w):
             assert all(head.startswith("GET /x?y=1 HTTP/1.1\r\n") for _, head, _ in server.seen)
 
 
-@case
+@once
 def the_object_has_every_member(w):
     with Server() as server:
         one, whole = bench(w, "-n", "3", server.url())
@@ -290,7 +295,7 @@ def silence_is_a_timeout(w):
         equal((one["errors"]["timeout"], one["failed"]), (3, 3))
 
 
-@case
+@once
 def a_process_that_dies_is_said(w):
     with Server() as server:
         with under_way(w, "-z", "60", server.url()) as process:
@@ -322,7 +327,7 @@ def a_duration_ends(w):
         equal(one["answers"], 5)
 
 
-@case
+@once
 def a_duration_ends_also_if_nothing_is_answered(w):
     with Silent() as server:
         one, _ = bench(w, "-z", "0.2", "-c", "3", server.url(), code=28)
@@ -333,8 +338,8 @@ def a_duration_ends_also_if_nothing_is_answered(w):
 def a_rate_is_never_exceeded(w):
     with Server() as server:
         before = time.monotonic()
-        one, whole = bench(w, "-z", "1", "--rate", "50", server.url())
-        assert 1 <= one["started"] <= 50, one["started"]
+        one, whole = bench(w, "-z", "0.5", "--rate", "50", server.url())
+        assert 1 <= one["started"] <= 25, one["started"]
         assert one["answers"] <= len(server.seen) <= one["started"], (one, len(server.seen))
         equal(whole["settings"]["latency_from"], "due")
         for number, (at, _, _) in enumerate(server.seen):  # none comes before it is due
@@ -345,15 +350,15 @@ def a_rate_is_never_exceeded(w):
 def with_a_rate_what_waits_behind_a_stall_is_seen_to_wait(w):
     def stall(number, *_):
         if number == 0:
-            time.sleep(1)  # the i-th, due 10 i ms after the first, waits for the rest of it
+            time.sleep(0.5)  # the i-th, due 10 i ms after the first, waits for the rest of it
         return OK
 
     with Server(stall) as server:
-        one, _ = bench(w, "-n", "50", "-c", "1", "--rate", "100", server.url())
-        equal((one["answers"], len(server.seen), one["connections"]["opened"]), (50, 50, 1))
-        assert one["latency_ns"]["min"] >= 500e6, one["latency_ns"]
-        assert one["latency_ns"]["p50"] >= 740e6, one["latency_ns"]
-        assert one["latency_ns"]["max"] >= 1000e6, one["latency_ns"]
+        one, _ = bench(w, "-n", "25", "-c", "1", "--rate", "100", server.url())
+        equal((one["answers"], len(server.seen), one["connections"]["opened"]), (25, 25, 1))
+        assert one["latency_ns"]["min"] >= 260e6, one["latency_ns"]
+        assert one["latency_ns"]["p50"] >= 380e6, one["latency_ns"]
+        assert one["latency_ns"]["max"] >= 500e6, one["latency_ns"]
 
 
 @case
@@ -400,11 +405,13 @@ def two_runtimes_take_turns_and_are_compared(w):
         matches(out, rf"runtime +{RUNTIME} +epoll +epoll/1st\n")
         matches(out, r"answers +8 +8\n")
         matches(out, r"requests/s +[\d.]+ +[\d.]+ +[\d.]+\n")
-    _, err = w.fails(2, "bench", "--runtime", f"{RUNTIME},nosuch", "http://127.0.0.1:1/")
-    matches(err, "runtime 'nosuch' not found")
+    with Server() as server:  # before any has its turn
+        _, err = w.fails(2, "bench", "--runtime", f"{RUNTIME},nosuch", server.url())
+        matches(err, "runtime 'nosuch' not found")
+        equal(server.seen, [])
 
 
-@case
+@once
 def the_chart_is_well_formed_with_a_curve_for_each_runtime(w):
     chart = w.path("bench.svg")
     with Server() as server:
@@ -436,7 +443,7 @@ def the_chart_is_well_formed_with_a_curve_for_each_runtime(w):
 # ---- no harm ----
 
 
-@case
+@once
 def a_target_that_is_not_this_machine_is_refused_and_nothing_is_dialled(w):
     refused = (["http://192.0.2.1/"], ["http://[2001:db8::1]:8080/"], ["http://0.0.0.0/"],
                ["--resolve", "a.test:80:192.0.2.1", "http://a.test/"],
@@ -455,7 +462,7 @@ def a_target_that_is_not_this_machine_is_refused_and_nothing_is_dialled(w):
         matches(err, "dial")
 
 
-@case
+@once
 def names_and_rules_that_lead_here_are_allowed(w):
     with Server() as server:
         port = server.port
@@ -471,7 +478,7 @@ def names_and_rules_that_lead_here_are_allowed(w):
     matches(err, "cannot resolve no.such.name.invalid")
 
 
-@case
+@once
 def a_command_line_that_is_wrong_is_exit_2(w):
     for arguments, what in ((["-c", "0"], "-c"), (["-c", "10001"], "-c.*10000"), (["-n", "x"], "-n"), (["-z", "0"], "-z"),
                             (["-z", "5parsecs"], "-z"), (["-z", "25h"], "-z"), (["--rate", "-1"], "--rate"),
@@ -494,7 +501,7 @@ def a_command_line_that_is_wrong_is_exit_2(w):
 # ---- progress ----
 
 
-@case
+@once
 def progress_is_for_terminals(w):
     with Server() as server:
         equal(w.run("bench", "-z", "0.5", server.url())[2], "")

@@ -5,6 +5,7 @@
 #include "bench.h"
 #include "exitcode.h"
 #include "pace.h"
+#include "plugins_child.h"
 #include "transfer.h"
 
 #include <errno.h>
@@ -19,7 +20,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PROGRESS_MS 200 /* between two pictures of the line */
+#define PROBE_SECONDS 10 /* a plugin that does not load in this time never will */
+#define PROGRESS_MS 200  /* between two pictures of the line */
 
 /* What parent and child share. */
 struct shared {
@@ -36,7 +38,7 @@ static void on_signal(int number)
     atomic_store_explicit(&shared->stop, 1, memory_order_relaxed);
 }
 
-static void catch (bool on)
+static void catch_signals(bool on)
 {
     struct sigaction action = {.sa_handler = on ? on_signal : SIG_DFL,
                                .sa_flags = (int)SA_RESETHAND};
@@ -214,6 +216,23 @@ static int take_turn(const struct bench_settings *s, size_t runtime, int round,
 
 /* ---- all of them ---- */
 
+/* Can each of them run here? Else that would be said when its turn comes. */
+static int probe(const struct bench_settings *s)
+{
+    int code = 0;
+    for (size_t i = 0; i < s->runtime_count && s->runtime_count > 1 && code == 0; i++) {
+        const struct plugin_question question = {.wanted = s->runtimes[i],
+                                                 .timeout_seconds = PROBE_SECONDS};
+        const struct plugin_hears nobody = {0};
+        struct aioduct_runtime_selection chosen;
+        struct aioduct_error error;
+        if (plugins_ask(&question, &nobody, NULL, &chosen, &error) < 0) {
+            code = complain_error(&s->request, &error);
+        }
+    }
+    return code;
+}
+
 int bench_runs(const struct bench_settings *s, struct bench_result *totals, bool *out_interrupted)
 {
     struct progress progress = {
@@ -226,8 +245,8 @@ int bench_runs(const struct bench_settings *s, struct bench_result *totals, bool
         return EXIT_MEMORY;
     }
     shared = memory;
-    catch (true);
-    int code = 0;
+    int code = probe(s);
+    catch_signals(true);
     for (int round = 0; round < s->rounds && code == 0; round++) {
         for (size_t i = 0; i < s->runtime_count && code == 0 && !stopped(); i++) {
             /* Every other round backwards: who comes behind whom is no advantage. */
@@ -236,7 +255,7 @@ int bench_runs(const struct bench_settings *s, struct bench_result *totals, bool
         }
     }
     *out_interrupted = stopped();
-    catch (false);
+    catch_signals(false);
     munmap(memory, sizeof *shared);
     shared = NULL;
     return code;
