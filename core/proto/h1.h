@@ -73,6 +73,7 @@ uint64_t ad_h1_head_bytes(const struct ad_h1 *h1); /* of the heads so far */
 /* Is it a token (RFC 9110 5.6.2)? Is it a field value without CR, LF, NUL and other control bytes
  * but HTAB? */
 bool ad_h1_is_token(const char *s, size_t bytes);
+bool ad_h1_is_lower_token(const char *s, size_t bytes); /* without capital letters */
 bool ad_h1_is_field_value(const char *s, size_t bytes);
 
 /* May a trailer section hold this field (RFC 9110 6.5.1)? */

@@ -126,10 +126,6 @@ static void say_code(const struct ad_h2 *h2, const struct ad_h2_stream *s, uint3
     if (refused && h2->goaway) {
         ad_error_set(error, AIODUCT_E_STREAM, ad_h2_phase(s),
                      "the server is going away and has not acted on the request");
-    } else if (!refused && h2->reset_id != s->id && s->got_head && code == AD_H2_PROTOCOL_ERROR) {
-        /* What is wrong with DATA is not said by all versions of nghttp2 as it happens. */
-        ad_error_set(error, AIODUCT_E_PROTOCOL, AIODUCT_PHASE_BODY, "malformed response: %s",
-                     AD_H2_WRONG_BODY);
     } else if (!refused && h2->reset_id != s->id) { /* nghttp2 has found fault with the peer */
         ad_error_set(error, AIODUCT_E_PROTOCOL, ad_h2_phase(s), "HTTP/2 stream error %s",
                      ad_h2_code_name(code));
@@ -241,8 +237,7 @@ static int new_session(struct ad_h2 *h2, struct ad_h2_scratch *scratch)
         /* h2_frames.c counts them; some versions count pieces of their headers. */
         nghttp2_option_set_max_continuations(option, SIZE_MAX);
 #endif
-        /* Spaces around a value are cut off, as in HTTP/1; servers do send them. */
-        nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(option, 1);
+        nghttp2_option_set_no_http_messaging(option, 1); /* see h2_message.c */
         if (ad_h2_scratch_session(scratch, &h2->session, callbacks, h2, option) == 0) {
             code = take_preface(h2);
         }
@@ -383,8 +378,11 @@ unsigned ad_h2_room(const struct ad_h2 *h2)
 void ad_h2_submit(struct ad_h2 *h2, struct ad_h2_stream *s, const struct ad_h2_field *fields,
                   uint32_t count, bool has_body)
 {
-    *s = (struct ad_h2_stream){
-        .state = AD_H2_STREAM_QUEUED, .has_body = has_body, .fields = fields, .field_count = count};
+    *s = (struct ad_h2_stream){.state = AD_H2_STREAM_QUEUED,
+                               .has_body = has_body,
+                               .length = -1,
+                               .fields = fields,
+                               .field_count = count};
     ad_list_push_back(&h2->queued, &s->node);
     h2->queued_count++;
 }

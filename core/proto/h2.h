@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * HTTP/2 codec of a client, without I/O: bytes in, events out; requests in, bytes out. nghttp2
- * keeps streams, HPACK and the rules of messages; decided here are limits, floods, flow control,
+ * keeps streams and HPACK; decided here are the rules of messages, limits, floods, flow control,
  * the pace of resets and what an error is called, row by row (C33 to C50).
  *
  * A request's stream is a struct in the owner's memory, from ad_h2_submit until on_complete or
@@ -63,9 +63,9 @@ struct ad_h2_stream {
     bool extended;
     /* Set in on_head: DATA alone follows, and each direction ends by itself. */
     bool raw;
-    bool measured; /* body_left is known */
     uint32_t interim_count;
-    uint64_t body_left;                  /* of the answer that refuses a CONNECT */
+    int64_t length;                      /* of its body, if that is known; else negative */
+    uint64_t body_bytes;                 /* of it, so far */
     uint64_t head_bytes;                 /* of all heads so far */
     uint64_t sent_bytes, received_bytes; /* of its frames, with their headers */
     size_t unconsumed; /* what needs no memory any more, and nghttp2 was not told */

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "proto/h1_private.h"
+#include "proto/text.h"
 
 #include <errno.h>
 #include <string.h>
@@ -22,6 +23,7 @@ void ad_h2_block_begin(struct ad_h2_block *block, const struct ad_h2_limits *lim
 {
     block->s = s;
     block->status = 0;
+    block->has_status = block->regular = false;
     block->bytes = 0;
     block->bytes_max =
         s != NULL && s->got_head ? limits->trailer_bytes_max : limits->head_bytes_max;
@@ -42,6 +44,15 @@ static int over(struct aioduct_error *error, const struct ad_h2_limits *limits, 
     return ad_error_set(error, code, phase, "%s larger than %u bytes (%s)", what,
                         trailers ? limits->trailer_bytes_max : limits->head_bytes_max,
                         trailers ? "trailer_bytes_max" : "head_bytes_max");
+}
+
+/* A value may be a secret. */
+static int wrong(struct aioduct_error *error, const struct ad_h2_stream *s, struct ad_slice name)
+{
+    char shown[64];
+    ad_text_escape(name.p, name.bytes, shown, sizeof shown);
+    return ad_error_set(error, AIODUCT_E_PROTOCOL, ad_h2_phase(s),
+                        "malformed response: field \"%s\"", shown);
 }
 
 static int grow_fields(struct ad_h2_block *block)
@@ -83,14 +94,14 @@ static int grow_text(struct ad_h2_block *block, size_t bytes)
 int ad_h2_block_add(struct ad_h2_block *block, const struct ad_h2_limits *limits,
                     struct ad_slice name, struct ad_slice value, struct aioduct_error *error)
 {
-    value = ad_slice_trim(value);
+    value = ad_slice_trim(value); /* servers do send spaces around them */
     block->bytes += name.bytes + value.bytes + FIELD_OVERHEAD;
     if (block->bytes > block->bytes_max) {
         return over(error, limits, block->s->got_head, false);
     }
-    if (name.bytes > 0 && name.p[0] == ':') { /* :status, nghttp2 has seen three digits */
-        block->status = (value.p[0] - '0') * 100 + (value.p[1] - '0') * 10 + (value.p[2] - '0');
-        return 0;
+    enum ad_h2_field_kind kind = ad_h2_message_field(block, name, value);
+    if (kind != AD_H2_FIELD_TAKEN) {
+        return kind == AD_H2_FIELD_DROPPED ? 0 : wrong(error, block->s, name);
     }
     if (block->count == limits->head_fields_max) {
         return over(error, limits, block->s->got_head, true);

@@ -147,11 +147,17 @@ size_t ad_h2_frames_scan(struct ad_h2_frames *frames, const uint8_t *bytes, size
         if (frames->head_bytes == 0) {
             frame_at = at;
         }
-        size_t step = AD_H2_FRAME_HEAD_BYTES - frames->head_bytes;
-        step = step < count - at ? step : count - at;
-        memcpy(frames->head + frames->head_bytes, bytes + at, step);
-        frames->head_bytes = (uint8_t)(frames->head_bytes + step);
-        at += step;
+        if (frames->head_bytes == 0 && count - at >= AD_H2_FRAME_HEAD_BYTES) { /* the usual case */
+            memcpy(frames->head, bytes + at, AD_H2_FRAME_HEAD_BYTES);
+            frames->head_bytes = AD_H2_FRAME_HEAD_BYTES;
+            at += AD_H2_FRAME_HEAD_BYTES;
+        } else {
+            size_t step = AD_H2_FRAME_HEAD_BYTES - frames->head_bytes;
+            step = step < count - at ? step : count - at;
+            memcpy(frames->head + frames->head_bytes, bytes + at, step);
+            frames->head_bytes = (uint8_t)(frames->head_bytes + step);
+            at += step;
+        }
         if (frames->head_bytes == AD_H2_FRAME_HEAD_BYTES) {
             frames->head_bytes = 0;
             if (!check(frames, offence)) {

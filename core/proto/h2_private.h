@@ -4,6 +4,7 @@
  *
  *   h2_frames.c   frame headers, read beside nghttp2: the first frame, floods, what is forbidden
  *   h2_block.c    a header block -> a head, within the limits
+ *   h2_message.c  is it, with what belongs to it, a message that may be?
  *   h2_receive.c  nghttp2's callbacks for what came
  *   h2_mem.c      small blocks that one request leaves to the next
  *   h2_scratch.c  the memory of sessions, as far as they share it
@@ -49,6 +50,8 @@ size_t ad_h2_frames_scan(struct ad_h2_frames *frames, const uint8_t *bytes, size
 struct ad_h2_block {
     struct ad_h2_stream *s; /* NULL: nobody wants it */
     int status;
+    bool has_status;
+    bool regular;              /* a field that is no pseudo-header field came */
     uint64_t bytes, bytes_max; /* decoded, as the peer counts them */
     char *text;                /* that the headers point into */
     size_t text_bytes, text_room;
@@ -58,7 +61,8 @@ struct ad_h2_block {
 
 void ad_h2_block_begin(struct ad_h2_block *block, const struct ad_h2_limits *limits,
                        struct ad_h2_stream *s);
-/* 0 | AIODUCT_E_HEAD_LIMIT, AIODUCT_E_LIMIT (trailers) | -ENOMEM, @error filled */
+/* 0 | AIODUCT_E_HEAD_LIMIT, AIODUCT_E_LIMIT (trailers), AIODUCT_E_PROTOCOL | -ENOMEM, @error filled
+ */
 int ad_h2_block_add(struct ad_h2_block *block, const struct ad_h2_limits *limits,
                     struct ad_slice name, struct ad_slice value, struct aioduct_error *error);
 /* Borrowed until the next begin. */
@@ -66,6 +70,20 @@ void ad_h2_block_head(struct ad_h2_block *block, bool trailers, struct aioduct_h
 /* Give back what a large block took. */
 void ad_h2_block_end(struct ad_h2_block *block);
 void ad_h2_block_fini(struct ad_h2_block *block);
+
+/* ---- messages ---- */
+
+enum ad_h2_field_kind { AD_H2_FIELD_TAKEN, AD_H2_FIELD_DROPPED, AD_H2_FIELD_WRONG };
+
+/* The next field of a block: is it delivered? Its status and its body's length are noted. */
+enum ad_h2_field_kind ad_h2_message_field(struct ad_h2_block *block, struct ad_slice name,
+                                          struct ad_slice value);
+/* Is the block one that may come here? @end: nothing comes behind it. */
+bool ad_h2_message_block(struct ad_h2_block *block, bool end);
+/* May @count more bytes of a body come? */
+bool ad_h2_message_data(struct ad_h2_stream *s, size_t count);
+/* Has all come of its body? */
+bool ad_h2_message_ends(const struct ad_h2_stream *s);
 
 /* ---- small blocks ---- */
 
@@ -141,7 +159,6 @@ struct ad_h2 {
     struct ad_buf *out;  /* during produce */
     size_t out_end;      /* where it is full */
     struct ad_buf spill; /* the preface, and what was made during feed */
-    char reason[160];    /* nghttp2's last complaint */
     bool began;          /* the preface is out */
     int32_t reset_id;    /* the stream that the peer has just reset */
     bool goaway;         /* the peer's came */

@@ -5,9 +5,7 @@
 #include "proto/h2_private.h"
 
 #include "base/error.h"
-#include "proto/text.h"
 
-#include <stdio.h>
 #include <string.h>
 
 /* A peer that goes on this far past the limit of a head is not mistaken but hostile (C43). */
@@ -22,7 +20,6 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 {
     struct ad_h2 *h2 = user;
     (void)session;
-    h2->reason[0] = '\0';
     ad_h2_block_begin(&h2->block, h2->limits, ad_h2_stream_of(h2, frame->hd.stream_id));
     return 0;
 }
@@ -57,46 +54,11 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
         ad_h2_block_add(&h2->block, h2->limits, (struct ad_slice){(const char *)name, name_bytes},
                         (struct ad_slice){(const char *)value, value_bytes}, &error);
     if (code < 0) {
+        uint32_t say = code == AIODUCT_E_PROTOCOL ? AD_H2_PROTOCOL_ERROR : AD_H2_CANCEL;
         h2->block.s = NULL;
-        ad_h2_end(h2, s, AD_H2_CANCEL, false, &error);
-        ad_h2_reset(h2, frame->hd.stream_id, AD_H2_CANCEL);
+        ad_h2_end(h2, s, say, false, &error);
+        ad_h2_reset(h2, frame->hd.stream_id, say);
     }
-    return 0;
-}
-
-/* nghttp2 would drop the field in silence. */
-static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *frame,
-                             const uint8_t *name, size_t name_bytes, const uint8_t *value,
-                             size_t value_bytes, uint8_t flags, void *user)
-{
-    (void)session;
-    (void)frame;
-    (void)name;
-    (void)name_bytes;
-    (void)value;
-    (void)value_bytes;
-    (void)flags;
-    (void)user;
-    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* said by on_complaint and on_invalid_frame */
-}
-
-/* The name out of "... name: [x], value: [y]"; a value may be a secret. */
-static int on_complaint(nghttp2_session *session, int code, const char *text, size_t bytes,
-                        void *user)
-{
-    struct ad_h2 *h2 = user;
-    (void)session;
-    (void)code;
-    const char *name = memmem(text, bytes, "name: [", 7);
-    if (name == NULL) {
-        return 0;
-    }
-    name += 7;
-    size_t left = bytes - (size_t)(name - text);
-    const char *end = memmem(name, left, "], value: [", 11);
-    char shown[64];
-    ad_text_escape(name, end == NULL ? left : (size_t)(end - name), shown, sizeof shown);
-    snprintf(h2->reason, sizeof h2->reason, "field \"%s\"", shown);
     return 0;
 }
 
@@ -115,7 +77,7 @@ static void complete(struct ad_h2 *h2, struct ad_h2_stream *s)
 {
     int32_t id = s->id;
     bool uploading = !s->sent_end;
-    if (s->measured && s->body_left > 0) {
+    if (!s->got_head || !ad_h2_message_ends(s)) {
         malformed(h2, s, AD_H2_WRONG_BODY);
         return;
     }
@@ -131,7 +93,6 @@ static void complete(struct ad_h2 *h2, struct ad_h2_stream *s)
     h2->events->on_complete(h2->owner, s);
 }
 
-/* A 101, which HTTP/2 does not have, nghttp2 takes for no status. */
 static void deliver_interim(struct ad_h2 *h2, struct ad_h2_stream *s,
                             const struct aioduct_head *head)
 {
@@ -148,21 +109,7 @@ static void deliver_interim(struct ad_h2 *h2, struct ad_h2_stream *s,
     h2->events->on_interim(h2->owner, s, head);
 }
 
-/* nghttp2 holds what answers a request to its Content-Length, which it has looked at; but not what
- * refuses a CONNECT. */
-static void measure(struct ad_h2_stream *s, const struct aioduct_head *head)
-{
-    bool looks = head->status >= 300 && head->status != 304 && s->field_count > 0 &&
-                 ad_slice_equal(s->fields[0].value, ad_slice_of("CONNECT"));
-    for (uint32_t i = 0; looks && i < head->header_count; i++) {
-        const struct aioduct_header *field = &head->headers[i];
-        if (ad_slice_equal((struct ad_slice){field->name, field->name_bytes},
-                           ad_slice_of("content-length"))) {
-            s->measured = ad_slice_to_u64((struct ad_slice){field->value, field->value_bytes},
-                                          INT64_MAX, &s->body_left) == 0;
-        }
-    }
-}
+#define WRONG_BLOCK "no :status, a length that cannot be, or trailers that do not end the stream"
 
 static void deliver_block(struct ad_h2 *h2, struct ad_h2_stream *s, const nghttp2_frame *frame)
 {
@@ -171,7 +118,9 @@ static void deliver_block(struct ad_h2 *h2, struct ad_h2_stream *s, const nghttp
     ad_h2_block_head(&h2->block, trailers, &head);
     s->head_bytes += h2->block.bytes;
     s->received_bytes += frame->hd.length + AD_H2_FRAME_HEAD_BYTES;
-    if (trailers && s->raw) {
+    if (!ad_h2_message_block(&h2->block, (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)) {
+        malformed(h2, s, WRONG_BLOCK);
+    } else if (trailers && s->raw) {
         malformed(h2, s, "HEADERS where only DATA is allowed, behind an accepted CONNECT");
     } else if (trailers) {
         if (head.header_count > 0) {
@@ -183,7 +132,6 @@ static void deliver_block(struct ad_h2 *h2, struct ad_h2_stream *s, const nghttp
         deliver_interim(h2, s, &head);
     } else {
         s->got_head = true;
-        measure(s, &head);
         h2->events->on_head(h2->owner, s, &head);
     }
     ad_h2_block_end(&h2->block);
@@ -317,30 +265,16 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
     if (h2->unconsumed >= TELL_BYTES) {
         ad_h2_tell_consumed(h2);
     }
-    if (s != NULL && s->measured && count > s->body_left) {
+    if (s != NULL && !ad_h2_message_data(s, count)) {
         malformed(h2, s, AD_H2_WRONG_BODY);
     } else if (s != NULL) {
         s->received_bytes += count;
-        s->body_left -= s->measured ? count : 0;
         h2->events->on_body(h2->owner, s, bytes, count);
     }
     return h2->failed ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
 
 /* ---- what is wrong ---- */
-
-static const char *reason_of(const struct ad_h2 *h2, const nghttp2_frame *frame, int code)
-{
-    if (h2->reason[0] != '\0') {
-        return h2->reason;
-    }
-    if (code != NGHTTP2_ERR_HTTP_MESSAGING && code != NGHTTP2_ERR_PROTO) {
-        return nghttp2_strerror(code);
-    }
-    return frame->hd.type == NGHTTP2_DATA
-               ? AD_H2_WRONG_BODY
-               : "no :status, a length that cannot be, or trailers that do not end the stream";
-}
 
 static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame, int code,
                             void *user)
@@ -355,7 +289,7 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
     bool message = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
     if (s != NULL && message) { /* nghttp2 resets the stream, or ends the connection */
         ad_error_set(&error, AIODUCT_E_PROTOCOL, ad_h2_phase(s), "malformed response: %s",
-                     reason_of(h2, frame, code));
+                     nghttp2_strerror(code));
         ad_h2_end(h2, s, AD_H2_PROTOCOL_ERROR, false, &error);
     }
     return 0;
@@ -384,10 +318,8 @@ void ad_h2_set_receive_callbacks(nghttp2_session_callbacks *callbacks)
 {
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
-    nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks, on_invalid_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame_recv);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data_chunk);
     nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, on_invalid_frame);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
-    nghttp2_session_callbacks_set_error_callback2(callbacks, on_complaint);
 }

@@ -99,7 +99,7 @@ static int heap_grow(struct ad_loop *loop)
 int ad_deadline_set(struct ad_loop *loop, struct ad_deadline *d, uint64_t at_ns)
 {
     AD_DEBUG_ASSERT(at_ns != 0);
-    if (d->heap_index != 0 && round_up(at_ns) >= d->heap_ns) {
+    if (d->heap_index != 0 && (at_ns >= d->heap_ns || round_up(at_ns) >= d->heap_ns)) {
         d->at_ns = at_ns;
         return 0;
     }

@@ -13,6 +13,7 @@
 /* What is wrong comes on the first stream, and the second must not notice. */
 #define ASK "get\nget\nproduce\n" SERVER
 #define REST "\n< HEADERS 3 | :status: 200\n< DATA 3 end fine\nproduce"
+#define GET(id) "> HEADERS " #id " end | :method: GET | :scheme: http | :authority: a | :path: /\n"
 #define FINE "head 2 200\nbody 2 \"fine\"\ncomplete 2\n"
 
 static void check_malformed(const char *request, const char *frames, const char *reason)
@@ -52,6 +53,14 @@ static void test_malformed_heads(void **state)
         {"| :status: 200 | transfer-encoding: chunked", "field \"transfer-encoding\""},
         {"| :status: 200 | upgrade: h2c", "field \"upgrade\""},
         {"| :status: 200 | te: gzip", "field \"te\""},
+        {"| :status: 200 | a: b | :status: 200", "field \":status\""},
+        {"| :status: 200 | a: b | :x: y", "field \":x\""},
+        {"| :status: 2 0", "field \":status\""},
+        {"| :status: 200 | a: \x7f", "field \"a\""},
+        {"| :status: 204 | content-length: 1", "field \"content-length\""},
+        {"| :status: 103 | content-length: 0", "field \"content-length\""},
+        {"| :status: 200 | content-length: 9223372036854775808", "field \"content-length\""},
+        {"| :status: 200 | content-length: +1", "field \"content-length\""},
         {"| :status: 200 | a b: c", "field \"a b\""},
         {"| :status: 200 | a: b\x01", "field \"a\""},
         {"| :status: 200 | content-length: -1", "field \"content-length\""},
@@ -88,6 +97,30 @@ static void test_malformed_bodies(void **state)
                     "body: malformed response: field \":status\"");
     check_malformed("get", "HEADERS 1 | :status: 200\n< HEADERS 1 end | Upper: a",
                     "body: malformed response: field \"Upper\"");
+    check_malformed("get",
+                    "HEADERS 1 | :status: 200 | content-length: 1\n< DATA 1 a\n"
+                    "< HEADERS 1 end | content-length: 1",
+                    "body: malformed response: field \"content-length\"");
+    check_malformed("get",
+                    "HEADERS 1 | :status: 200\n< DATA 1 a\n< HEADERS 1 end | content-length: 2",
+                    "body: malformed response: no :status, a length that cannot be");
+    check_malformed("get", "HEADERS 1 | :status: 103\n< DATA 1 a", "head: malformed response: ");
+    check_malformed("get", "HEADERS 1 | :status: 103\n< DATA 1 end", "head: malformed response: ");
+}
+
+/* What is common, or means nothing here, is no fault. */
+static void test_odd_heads(void **state)
+{
+    (void)state;
+    h2_check("get\nget\nget\n" SERVER "produce\n"
+             "< HEADERS 1 end | :status: 204 | content-length: 0 | te: Trailers\n"
+             "< HEADERS 3 end | :status: 200 | a:  b  | !#$%&'*+-.^_`|~09: \x80\xff\n"
+             "< HEADERS 5 end | :status: 200 | b:",
+             "sent 1\nsent 2\nsent 3\n> SETTINGS 2=0 4=1048576 6=65536\n> SETTINGS ack\n"
+             "> WINDOW_UPDATE 0 16711681\n" GET(1) GET(3)
+                 GET(5) "head 1 204 | te: Trailers\ncomplete 1\n"
+                        "head 2 200 | a: b | !#$%&'*+-.^_`|~09: \x80\xff\ncomplete 2\n"
+                        "head 3 200 | b: \ncomplete 3");
 }
 
 static void test_head_without_body(void **state)
@@ -284,6 +317,7 @@ int main(void)
 {
     static const struct CMUnitTest cases[] = {
         {"C46: a malformed head is an error of its stream", test_malformed_heads, NULL, NULL, NULL},
+        {"C46: what is odd in a head and no fault", test_odd_heads, NULL, NULL, NULL},
         {"C46: a body that does not fit is an error of its stream", test_malformed_bodies, NULL,
          NULL, NULL},
         {"C2: responses without a body may say a length", test_head_without_body, NULL, NULL, NULL},
