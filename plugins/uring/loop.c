@@ -117,19 +117,15 @@ void ad_uring_complete(struct ad_uring *u, uint64_t user_data, int result, unsig
 }
 
 /* Take the completions that are there now; what they bring about is the next turn's. Each is copied
- * out first, so that its place is free while callbacks run. */
+ * out first, so that its place is free while callbacks run. Our ring has entries of one size. */
 static void reap(struct ad_uring *u)
 {
-    for (unsigned left = io_uring_cq_ready(u->ring); left > 0; left--) {
-        struct io_uring_cqe *cqe;
-        if (io_uring_peek_cqe(u->ring, &cqe) != 0) {
-            break;
-        }
-        uint64_t user_data = cqe->user_data;
-        int result = cqe->res;
-        unsigned flags = cqe->flags;
-        io_uring_cqe_seen(u->ring, cqe);
-        ad_uring_complete(u, user_data, result, flags);
+    const struct io_uring_cq *cq = &u->ring->cq;
+    unsigned head = *cq->khead;
+    for (unsigned left = io_uring_cq_ready(u->ring); left > 0; left--, head++) {
+        struct io_uring_cqe cqe = cq->cqes[head & cq->ring_mask];
+        io_uring_cq_advance(u->ring, 1);
+        ad_uring_complete(u, cqe.user_data, cqe.res, cqe.flags);
     }
 }
 

@@ -41,7 +41,6 @@ void ad_uring_recv_prepare(struct ad_uring_stream *s, struct io_uring_sqe *sqe)
 {
     const struct ad_uring_options *options = &s->u->options;
     s->recv_without = options->without;
-    s->run_bytes = 0;
     if (options->without & AD_URING_NO_MULTISHOT) {
         /* The length is the buffer's: old kernels take 0 for an empty receive. */
         io_uring_prep_recv(sqe, s->fd, NULL, options->buffer_bytes, 0);
@@ -53,7 +52,11 @@ void ad_uring_recv_prepare(struct ad_uring_stream *s, struct io_uring_sqe *sqe)
         if ((options->without & AD_URING_NO_BUNDLES) == 0) {
             sqe->ioprio |= IORING_RECVSEND_BUNDLE;
         }
+        if (s->run_bytes == 0) { /* nothing came yet, so a first try would be in vain */
+            sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
+        }
     }
+    s->run_bytes = 0;
     sqe->flags |= IOSQE_BUFFER_SELECT;
     sqe->buf_group = s->u->buffers.group;
 }

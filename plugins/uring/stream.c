@@ -229,65 +229,57 @@ uint64_t ad_uring_stream_tag(const struct ad_uring_stream *s, enum ad_uring_kind
                           : (uint64_t)(uintptr_t)s | kind;
 }
 
-static const struct {
-    unsigned op;
-    enum ad_uring_kind kind, cancel;
-} kinds[] = {
-    {AIODUCT_OP_CONNECT, AD_URING_CONNECT, AD_URING_CANCEL_CONNECT},
-    {AIODUCT_OP_RECV, AD_URING_RECV, AD_URING_CANCEL_RECV},
-    {AIODUCT_OP_SEND, AD_URING_SEND, AD_URING_CANCEL_SEND},
-};
-
-static void prepare_op(struct ad_uring_stream *s, enum ad_uring_kind kind, struct io_uring_sqe *sqe)
+static void prepare_cancel(struct ad_uring_stream *s, enum ad_uring_kind kind,
+                           struct io_uring_sqe *sqe)
 {
-    switch (kind) {
-    case AD_URING_CONNECT:
+    io_uring_prep_cancel64(sqe, ad_uring_stream_tag(s, kind), 0);
+}
+
+/* Fill in @sqe for one wish. -> what its completion will be */
+static enum ad_uring_kind prepare(struct ad_uring_stream *s, unsigned wish,
+                                  struct io_uring_sqe *sqe)
+{
+    switch (wish) {
+    case AIODUCT_OP_CONNECT:
         io_uring_prep_connect(sqe, s->fd, (struct sockaddr *)&s->address->storage,
                               s->address->bytes);
-        break;
-    case AD_URING_RECV:
+        return AD_URING_CONNECT;
+    case AIODUCT_OP_RECV:
         ad_uring_recv_prepare(s, sqe);
-        break;
-    default:
+        return AD_URING_RECV;
+    case AIODUCT_OP_SEND:
         ad_uring_send_prepare(s, sqe);
-        break;
+        return AD_URING_SEND;
+    case AD_URING_OP_CLOSE:
+        io_uring_prep_close(sqe, s->fd);
+        s->gone = true;
+        return AD_URING_CLOSE;
+    case AD_URING_CANCEL(AIODUCT_OP_CONNECT):
+        prepare_cancel(s, AD_URING_CONNECT, sqe);
+        return AD_URING_CANCEL_CONNECT;
+    case AD_URING_CANCEL(AIODUCT_OP_RECV):
+        prepare_cancel(s, AD_URING_RECV, sqe);
+        return AD_URING_CANCEL_RECV;
+    default:
+        prepare_cancel(s, AD_URING_SEND, sqe);
+        return AD_URING_CANCEL_SEND;
     }
 }
 
 /* Put the wishes of one stream on the ring. -> false: the queue is full; the rest stays wished. */
 static bool flush_stream(struct ad_uring_stream *s)
 {
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-        unsigned op = kinds[i].op;
-        if ((s->todo & (op | AD_URING_CANCEL(op))) == 0) {
-            continue;
-        }
+    while (s->todo != 0) {
         struct io_uring_sqe *sqe = ad_uring_ring_sqe(s->u->ring);
         if (sqe == NULL) {
             return false;
         }
-        if (s->todo & op) {
-            prepare_op(s, kinds[i].kind, sqe);
-            sqe->user_data = ad_uring_stream_tag(s, kinds[i].kind);
-            s->on_ring |= (uint16_t)op;
-            unwish(s, op);
-        } else {
-            io_uring_prep_cancel64(sqe, ad_uring_stream_tag(s, kinds[i].kind), 0);
-            sqe->user_data = ad_uring_stream_tag(s, kinds[i].cancel);
-            unwish(s, AD_URING_CANCEL(op));
-        }
+        unsigned wish = s->todo & -(unsigned)s->todo; /* operations first, their cancels last */
+        enum ad_uring_kind kind = prepare(s, wish, sqe);
+        sqe->user_data = ad_uring_stream_tag(s, kind);
+        s->on_ring |= (uint16_t)(wish & OPS);
         s->refs++;
-    }
-    if (s->todo & AD_URING_OP_CLOSE) {
-        struct io_uring_sqe *sqe = ad_uring_ring_sqe(s->u->ring);
-        if (sqe == NULL) {
-            return false;
-        }
-        io_uring_prep_close(sqe, s->fd);
-        s->gone = true;
-        sqe->user_data = ad_uring_stream_tag(s, AD_URING_CLOSE);
-        s->refs++;
-        unwish(s, AD_URING_OP_CLOSE);
+        unwish(s, wish);
     }
     return true;
 }
