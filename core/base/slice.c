@@ -28,6 +28,10 @@ bool ad_slice_case_equal(struct ad_slice a, struct ad_slice b)
             return false;
         }
     }
+    if (i > 0) { /* the last eight, some of them once more */
+        size_t last = a.bytes - sizeof(uint64_t);
+        return lower_of(a.p + last) == lower_of(b.p + last);
+    }
     for (; i < a.bytes; i++) {
         if (ad_ascii_lower(a.p[i]) != ad_ascii_lower(b.p[i])) {
             return false;
@@ -79,11 +83,13 @@ int ad_slice_to_u64(struct ad_slice s, uint64_t max, uint64_t *out)
         if (s.p[i] < '0' || s.p[i] > '9') {
             return -EINVAL;
         }
-        uint64_t digit = (uint64_t)(s.p[i] - '0');
-        if (value > (max - digit) / 10 || digit > max) {
+        if (__builtin_mul_overflow(value, 10u, &value) ||
+            __builtin_add_overflow(value, (uint64_t)(s.p[i] - '0'), &value)) {
             return -EINVAL;
         }
-        value = value * 10 + digit;
+    }
+    if (value > max) {
+        return -EINVAL;
     }
     *out = value;
     return 0;

@@ -228,12 +228,25 @@ static int check_request(const struct aioduct_client *client, struct aioduct_req
     if (code < 0) {
         return code;
     }
-    if (strlen(request->url.text) > client->settings.url_bytes_max) {
+    if (request->url_bytes > client->settings.url_bytes_max) {
         return ad_error_set(error, AIODUCT_E_LIMIT, AIODUCT_PHASE_SETUP,
                             "url_bytes_max: the URL is longer than %u bytes",
                             client->settings.url_bytes_max);
     }
     return 0;
+}
+
+/* A program may know fewer of them than we do. */
+static void set_callbacks(struct aioduct_exchange *ex, const struct aioduct_callbacks *callbacks)
+{
+    if (callbacks != NULL && callbacks->size >= sizeof *callbacks) {
+        ex->callbacks = *callbacks;
+        return;
+    }
+    ex->callbacks = (struct aioduct_callbacks){0};
+    if (callbacks != NULL) {
+        memcpy(&ex->callbacks, callbacks, callbacks->size);
+    }
 }
 
 /* Make @ex ready to send the body of @request. */
@@ -275,7 +288,7 @@ size_t ad_client_outstanding(const struct aioduct_client *client)
 /* Where the calling thread counts. */
 static struct ad_tally *tally_of(struct aioduct_client *client)
 {
-    struct ad_worker *worker = ad_worker_current(client);
+    struct ad_worker *worker = client->worker_count == 0 ? NULL : ad_worker_current(client);
     return worker != NULL ? &worker->engine.tally : &client->workers[0].engine.tally;
 }
 
@@ -325,11 +338,7 @@ int ad_client_submit(struct aioduct_client *client, struct aioduct_request *requ
         ad_request_ref(request);
     }
     ex->request = request;
-    if (callbacks != NULL) {
-        size_t bytes =
-            callbacks->size < sizeof ex->callbacks ? callbacks->size : sizeof ex->callbacks;
-        memcpy(&ex->callbacks, callbacks, bytes);
-    }
+    set_callbacks(ex, callbacks);
     ex->user = user;
     ex->completion = completion;
     if (out != NULL) {

@@ -61,13 +61,23 @@ static void on_interim(void *owner, const struct aioduct_head *head)
     }
 }
 
+static struct ad_slice keep_alive_of(const struct aioduct_head *head)
+{
+    const struct ad_slice wanted = ad_slice_of("Keep-Alive");
+    for (uint32_t i = 0; i < head->header_count; i++) {
+        const struct aioduct_header *field = &head->headers[i];
+        if (ad_slice_case_equal((struct ad_slice){field->name, field->name_bytes}, wanted)) {
+            return (struct ad_slice){field->value, field->value_bytes};
+        }
+    }
+    return (struct ad_slice){NULL, 0};
+}
+
 /* Keep-Alive: timeout=n. false: not worth keeping. */
 static bool take_idle_hint(struct ad_conn *conn, const struct aioduct_head *head)
 {
-    uint32_t bytes;
     uint64_t seconds = 0;
-    const char *value = aioduct_head_find(head, "Keep-Alive", &bytes);
-    struct ad_slice rest = {value, value == NULL ? 0 : bytes};
+    struct ad_slice rest = keep_alive_of(head);
     while (rest.bytes > 0) {
         const char *comma = memchr(rest.p, ',', rest.bytes);
         size_t part = comma == NULL ? rest.bytes : (size_t)(comma - rest.p);

@@ -54,7 +54,7 @@ void ad_conn_h2_submit(struct ad_conn *conn, struct aioduct_exchange *ex)
     ad_exchange_set_recv(ex, AD_RECV_HEAD);
     const struct ad_request_h2 *head = ad_request_h2(ex->request);
     if (head == NULL) {
-        ex->h2.stream.state = 0;
+        ex->h2.stream = (struct ad_h2_stream){0};
         ad_exchange_failf(ex, -ENOMEM, AIODUCT_PHASE_SEND, "out of memory");
         return;
     }

@@ -174,10 +174,10 @@ void ad_engine_fini(struct ad_engine *engine)
 
 /* ---- exchanges ---- */
 
-/* Everything from `node` on belongs to one use. */
+/* For another use. What it is asked to do is set by who asks. */
 static void clear(struct aioduct_exchange *ex)
 {
-    size_t from = offsetof(struct aioduct_exchange, node);
+    size_t from = offsetof(struct aioduct_exchange, place);
     memset((char *)ex + from, 0, sizeof *ex - from);
     ad_list_init(&ex->node);
     ad_list_init(&ex->wait_node);

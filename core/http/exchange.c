@@ -89,6 +89,11 @@ enum aioduct_phase ad_exchange_phase(const struct aioduct_exchange *ex)
 
 /* ---- deadlines ---- */
 
+static void out_of_memory(struct aioduct_exchange *ex)
+{
+    ad_exchange_failf(ex, -ENOMEM, ad_exchange_phase(ex), "out of memory");
+}
+
 void ad_exchange_arm(struct aioduct_exchange *ex, struct ad_deadline *deadline, uint64_t ns)
 {
     if (ns == 0) {
@@ -97,7 +102,7 @@ void ad_exchange_arm(struct aioduct_exchange *ex, struct ad_deadline *deadline, 
     }
     struct ad_loop *loop = ex->engine->loop;
     if (ad_deadline_set(loop, deadline, ad_loop_now_ns(loop) + ns) < 0) {
-        ad_exchange_failf(ex, -ENOMEM, ad_exchange_phase(ex), "out of memory");
+        out_of_memory(ex);
     }
 }
 
@@ -239,7 +244,7 @@ void ad_exchange_start(struct aioduct_exchange *ex)
     uint64_t total = ad_exchange_timeout_ns(ex, AD_TIMEOUT_TOTAL);
     if (total != 0 &&
         ad_deadline_set(engine->loop, &ex->total_deadline, ex->start_ns + total) < 0) {
-        ad_exchange_failf(ex, -ENOMEM, ad_exchange_phase(ex), "out of memory");
+        out_of_memory(ex);
     }
     if (ex->place == AD_PLACE_NEW) {
         ad_pool_acquire(ex);
@@ -254,13 +259,11 @@ static bool is_unsent(const struct aioduct_exchange *ex)
 
 static void end(struct aioduct_exchange *ex)
 {
-    struct ad_engine *engine = ex->engine;
     ad_exchange_set_place(ex, AD_PLACE_ENDED);
     ad_exchange_deadlines_clear(ex);
     ad_list_remove(&ex->kick_node);
     ad_list_remove(&ex->node);
-    ad_list_push_back(&engine->ended, &ex->node);
-    ad_pass_live(&engine->pass, -1);
+    ad_pass_live(&ex->engine->pass, -1);
 }
 
 void ad_exchange_complete(struct aioduct_exchange *ex)
@@ -327,6 +330,7 @@ void ad_exchange_fail(struct aioduct_exchange *ex, const struct aioduct_error *e
         ex->conn->codec->cancel(ex->conn, ex);
     }
     end(ex);
+    ad_list_push_back(&ex->engine->ended, &ex->node);
     ad_engine_kick(ex->engine);
 }
 
@@ -364,7 +368,6 @@ void ad_exchange_finish(struct aioduct_exchange *ex)
     struct ad_engine *engine = ex->engine;
 
     AD_ASSERT(ex->place == AD_PLACE_ENDED && !engine->in_callback);
-    ad_list_remove(&ex->node);
     ad_upload_finish(ex);
     if (ex->code == 0) {
         error = &success;

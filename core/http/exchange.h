@@ -94,7 +94,7 @@ struct aioduct_exchange {
     _Atomic uint64_t held;     /* delivered with AIODUCT_HOLD and not released */
     _Atomic uint64_t released; /* since the loop was last asked to look at that */
 
-    /* loop; cleared for each use, from here on */
+    /* loop; set for each use */
     struct ad_list node;      /* engine's list of outstanding or of ended exchanges */
     struct ad_list wait_node; /* origin's queue */
     struct ad_list kick_node; /* engine's list of those that the caller let go on */
@@ -102,7 +102,10 @@ struct aioduct_exchange {
     struct aioduct_callbacks callbacks;
     void *user;
     struct ad_completion *completion;
+    struct ad_list trailers; /* of struct ad_field: said while the body was sent */
+    struct ad_h2_slot h2;    /* set by the HTTP/2 connection that takes it */
 
+    /* loop; cleared for each use, from here on */
     enum ad_place place;
     enum ad_send_state send;
     enum ad_recv_state recv;
@@ -128,9 +131,7 @@ struct aioduct_exchange {
     unsigned replays;
     struct ad_upload upload;
     struct ad_pace pace;
-    struct ad_push *push;    /* the body's bytes, if the caller writes them */
-    struct ad_list trailers; /* of struct ad_field: said while the body was sent */
-    struct ad_h2_slot h2;
+    struct ad_push *push;                   /* the body's bytes, if the caller writes them */
     struct ad_buf stash;                    /* body bytes that came while the caller held back */
     struct ad_kept_trailers *kept_trailers; /* those that came behind them */
 

@@ -147,10 +147,11 @@ static bool is_to_ask_again(struct aioduct_exchange *ex, const struct aioduct_he
  * body goes on; a little rest is sent, so that the connection can be kept (C14). */
 static bool refuses_body(const struct aioduct_exchange *ex, const struct aioduct_head *head)
 {
+    if ((ex->send != AD_SEND_BODY && ex->send != AD_SEND_WAIT) || head->status < 300) {
+        return false;
+    }
     int64_t left = ad_upload_left(ex);
-    bool under_way = ex->send == AD_SEND_BODY || ex->send == AD_SEND_WAIT;
-    return under_way && head->status >= 300 &&
-           (left < 0 || left > (int64_t)ex->engine->settings->drain_bytes_max);
+    return left < 0 || left > (int64_t)ex->engine->settings->drain_bytes_max;
 }
 
 /* Has the server agreed to speak another protocol from here on? */
@@ -180,7 +181,10 @@ static void check_length(struct aioduct_exchange *ex, const struct aioduct_head 
 {
     uint32_t bytes;
     uint64_t length, max = ex->request->recv_bytes_max;
-    const char *value = max == 0 ? NULL : aioduct_head_find(head, "Content-Length", &bytes);
+    if (max == 0) {
+        return;
+    }
+    const char *value = aioduct_head_find(head, "Content-Length", &bytes);
     bool bodiless = ex->raw || ex->request->is_head || head->status == 204 || head->status == 304;
     if (value != NULL && !bodiless &&
         ad_slice_to_u64((struct ad_slice){value, bytes}, INT64_MAX, &length) == 0 && length > max) {

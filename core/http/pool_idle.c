@@ -37,7 +37,7 @@ struct ad_conn *ad_pool_idle_find(struct ad_origin *origin)
 }
 
 /* 0: closed at once; UINT64_MAX: no limit. */
-static uint64_t limit_ns(const struct ad_conn *conn)
+static uint64_t limit_ns(const struct ad_conn *conn, uint64_t now_ns)
 {
     const struct ad_settings *settings = conn->engine->settings;
     uint64_t ns = settings->idle_ns == 0 ? UINT64_MAX : settings->idle_ns;
@@ -45,18 +45,17 @@ static uint64_t limit_ns(const struct ad_conn *conn)
         ns = conn->idle_hint_ns;
     }
     if (settings->age_ns != 0) {
-        uint64_t age = ad_loop_now_ns(conn->engine->loop) - conn->opened_ns;
+        uint64_t age = now_ns - conn->opened_ns;
         uint64_t left = age < settings->age_ns ? settings->age_ns - age : 0;
         ns = left < ns ? left : ns;
     }
     return ns;
 }
 
-static bool arm(struct ad_conn *conn, uint64_t ns)
+static bool arm(struct ad_conn *conn, uint64_t now_ns, uint64_t ns)
 {
-    struct ad_loop *loop = conn->engine->loop;
     return ns == UINT64_MAX ||
-           ad_deadline_set(loop, &conn->deadline, ad_loop_now_ns(loop) + ns) == 0;
+           ad_deadline_set(conn->engine->loop, &conn->deadline, now_ns + ns) == 0;
 }
 
 void ad_pool_idle_put(struct ad_conn *conn)
@@ -64,9 +63,10 @@ void ad_pool_idle_put(struct ad_conn *conn)
     struct ad_engine *engine = conn->engine;
     struct ad_origin *origin = conn->origin;
     const struct ad_pool_limits *limits = &engine->pool.limits;
-    uint64_t ns = limit_ns(conn);
+    uint64_t now_ns = ad_loop_now_ns(engine->loop);
+    uint64_t ns = limit_ns(conn, now_ns);
     if (engine->closing || engine->drain != AD_DRAIN_NO || ns == 0 ||
-        limits->idle_per_origin_max == 0 || !arm(conn, ns)) {
+        limits->idle_per_origin_max == 0 || !arm(conn, now_ns, ns)) {
         ad_pool_evict(
             conn, engine->drain != AD_DRAIN_NO ? AIODUCT_CLOSE_CLIENT : AIODUCT_CLOSE_IDLE, true);
         return;

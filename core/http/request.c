@@ -52,6 +52,7 @@ static int set_url(struct aioduct_request *request, const char *url, struct aiod
     if (code < 0) {
         return code;
     }
+    request->url_bytes = strlen(request->url.text);
     request->origin_hash = hash_origin(&request->url);
     request->asterisk = strcmp(request->method, "OPTIONS") == 0 && has_no_path(url);
     if (request->url.user == NULL) {

@@ -65,6 +65,7 @@ struct aioduct_request {
     /* immutable once frozen */
     char *method;
     struct ad_url url;
+    size_t url_bytes;     /* of its text */
     uint64_t origin_hash; /* of scheme, host and port: the pool's key */
     struct ad_list fields;
     struct ad_list trailers;  /* of struct ad_field; they make the body chunked on HTTP/1.1 */

@@ -3,20 +3,12 @@
  * and value is one span; what it lets through in some versions is looked at again afterwards. */
 #include "proto/h1_private.h"
 
+#include "base/assert.h"
 #include "base/error.h"
 #include "proto/text.h"
 
 #include <llhttp.h>
-
-/* Trailers have no status line, which llhttp wants to see first. */
-#define TRAILERS_PREFIX "HTTP/1.1 200 OK\r\n"
-
-static int on_status(llhttp_t *parser, const char *at, size_t bytes)
-{
-    struct ad_h1_fields *out = parser->data;
-    out->reason = (struct ad_slice){at, bytes};
-    return 0;
-}
+#include <pthread.h>
 
 static int on_header_field(llhttp_t *parser, const char *at, size_t bytes)
 {
@@ -46,11 +38,42 @@ static int on_headers_complete(llhttp_t *parser)
 }
 
 static const llhttp_settings_t settings = {
-    .on_status = on_status,
     .on_header_field = on_header_field,
     .on_header_value = on_header_value,
     .on_headers_complete = on_headers_complete,
 };
+
+/* ---- llhttp ---- */
+
+/* One that has read a status line. Ours, since an answer's own is looked at by h1.c, which has to
+ * know it sooner, and trailers have none. Every section of fields goes on from a copy. */
+static llhttp_t behind_status_line;
+
+static void read_status_line(void)
+{
+    static const char line[] = "HTTP/1.1 200 OK\r\n";
+    llhttp_init(&behind_status_line, HTTP_RESPONSE, &settings);
+    /* Both lengths together are refused by our own framing, which knows when there is no body. */
+    llhttp_set_lenient_chunked_length(&behind_status_line, 1);
+    llhttp_execute(&behind_status_line, line, sizeof line - 1);
+}
+
+/* @lines begins with the first field -> nothing is known to be wrong; else @code says what llhttp
+ * found */
+static bool run_llhttp(struct ad_h1_fields *out, llhttp_t *parser, struct ad_slice lines,
+                       llhttp_errno_t *code)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, read_status_line);
+    *parser = behind_status_line;
+    parser->data = out;
+    out->count = 0;
+    out->complete = false;
+    *code = llhttp_execute(parser, lines.p, lines.bytes);
+    return *code == HPE_PAUSED && out->complete;
+}
+
+/* ---- what is wrong ---- */
 
 /* The line that @at lies in, up to its colon: a name may be shown, a value may be a secret. */
 static void name_of_line(struct ad_slice block, const char *at, char *out, size_t out_bytes)
@@ -120,43 +143,48 @@ static bool is_content_length(const struct aioduct_header *field)
 }
 
 /* What some versions of llhttp let through: a name that is empty or no token, a tab after a
- * Content-Length, control bytes in a reason phrase. */
-static int finish(struct ad_h1_fields *out, enum aioduct_phase phase, struct aioduct_error *error)
+ * Content-Length. */
+static bool has_odd_name(const struct aioduct_header *field)
 {
-    char name[64];
-    for (uint32_t i = 0; i < out->count; i++) {
-        struct aioduct_header *field = &out->headers[i];
-        if (!ad_h1_is_token(field->name, field->name_bytes)) {
-            ad_text_escape(field->name, field->name_bytes, name, sizeof name);
-            return refuse(error, phase, name, "the name is not a token");
-        }
-        if (trim_value(field) && is_content_length(field)) {
-            return refuse_length(error, phase);
-        }
-    }
-    if (!ad_h1_is_field_value(out->reason.p, out->reason.bytes)) {
-        return ad_error_set(error, AIODUCT_E_PROTOCOL, phase,
-                            "control byte in the response's reason phrase");
-    }
-    return 0;
+    return !ad_h1_is_token(field->name, field->name_bytes);
 }
 
-/* -> nothing is known to be wrong; else @code says what llhttp found */
-static bool run_llhttp(struct ad_h1_fields *out, llhttp_t *parser, struct ad_slice block,
-                       bool trailers, llhttp_errno_t *code)
+static bool has_odd_length(struct aioduct_header *field)
 {
-    llhttp_init(parser, HTTP_RESPONSE, &settings);
-    /* Both lengths together are refused by our own framing, which knows when there is no body. */
-    llhttp_set_lenient_chunked_length(parser, 1);
-    parser->data = out;
-    out->count = 0;
-    out->complete = false;
-    if (trailers) {
-        llhttp_execute(parser, TRAILERS_PREFIX, sizeof TRAILERS_PREFIX - 1);
+    return trim_value(field) && is_content_length(field);
+}
+
+static int finish(struct aioduct_header *field, enum aioduct_phase phase,
+                  struct aioduct_error *error)
+{
+    char name[64];
+    if (has_odd_name(field)) {
+        ad_text_escape(field->name, field->name_bytes, name, sizeof name);
+        return refuse(error, phase, name, "the name is not a token");
     }
-    out->reason = (struct ad_slice){block.p, 0};
-    *code = llhttp_execute(parser, block.p, block.bytes);
-    return *code == HPE_PAUSED && out->complete;
+    return has_odd_length(field) ? refuse_length(error, phase) : 0;
+}
+
+static int check_reason(const struct ad_h1_fields *fields, struct aioduct_error *error)
+{
+    if (ad_h1_is_field_value(fields->reason.p, fields->reason.bytes)) {
+        return 0;
+    }
+    return ad_error_set(error, AIODUCT_E_PROTOCOL, AIODUCT_PHASE_HEAD,
+                        "control byte in the response's reason phrase");
+}
+
+/* The rest of a status line is the reason. -> where the line ends; NULL: not with CRLF, here */
+static const char *take_reason(struct ad_h1_fields *out, struct ad_slice head)
+{
+    const char *at = head.p + AD_H1_STATUS_BYTES;
+    const char *cr = memchr(at, '\r', head.bytes - AD_H1_STATUS_BYTES);
+    at += *at == ' ';
+    if (cr == NULL || head.p + head.bytes - cr < 2 || cr[1] != '\n') {
+        return NULL;
+    }
+    out->reason = (struct ad_slice){at, (size_t)(cr - at)};
+    return cr + 2;
 }
 
 int ad_h1_fields_parse(struct ad_h1_fields *out, struct ad_slice block, bool trailers,
@@ -165,10 +193,23 @@ int ad_h1_fields_parse(struct ad_h1_fields *out, struct ad_slice block, bool tra
     enum aioduct_phase phase = trailers ? AIODUCT_PHASE_BODY : AIODUCT_PHASE_HEAD;
     llhttp_t parser;
     llhttp_errno_t code;
-    if (!run_llhttp(out, &parser, block, trailers, &code)) {
+    struct ad_slice lines = block;
+    out->reason = (struct ad_slice){block.p, 0};
+    if (!trailers) {
+        lines.p = take_reason(out, block);
+        AD_ASSERT(lines.p != NULL);
+        lines.bytes -= (size_t)(lines.p - block.p);
+    }
+    if (!run_llhttp(out, &parser, lines, &code)) {
         return refuse_llhttp(block, &parser, code, phase, error);
     }
-    return finish(out, phase, error);
+    for (uint32_t i = 0; i < out->count; i++) {
+        int result = finish(&out->headers[i], phase, error);
+        if (result < 0) {
+            return result;
+        }
+    }
+    return check_reason(out, error);
 }
 
 /* ---- a head where it lies ---- */
@@ -201,17 +242,16 @@ size_t ad_h1_fields_find(struct ad_h1_fields *out, struct ad_slice bytes)
 {
     llhttp_t parser;
     llhttp_errno_t code;
-    if (bytes.bytes <= AD_H1_STATUS_BYTES || !run_llhttp(out, &parser, bytes, false, &code) ||
-        finish(out, AIODUCT_PHASE_HEAD, NULL) < 0) {
+    const char *end = bytes.p + bytes.bytes;
+    const char *at = bytes.bytes > AD_H1_STATUS_BYTES ? take_reason(out, bytes) : NULL;
+    if (at == NULL || check_reason(out, NULL) < 0 ||
+        !run_llhttp(out, &parser, (struct ad_slice){at, (size_t)(end - at)}, &code)) {
         return 0;
     }
-    const char *end = bytes.p + bytes.bytes;
-    const char *at =
-        out->reason.bytes > 0 ? out->reason.p + out->reason.bytes : bytes.p + AD_H1_STATUS_BYTES;
-    at = line_end(at, end);
     for (uint32_t i = 0; i < out->count && at != NULL; i++) {
-        const struct aioduct_header *field = &out->headers[i];
-        if (field->name != at || !on_one_line(field)) {
+        struct aioduct_header *field = &out->headers[i];
+        if (field->name != at || !on_one_line(field) || has_odd_name(field) ||
+            has_odd_length(field)) {
             return 0;
         }
         at = line_end(field->value + field->value_bytes, end);

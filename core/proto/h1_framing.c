@@ -121,7 +121,7 @@ int ad_h1_framing_of(const struct aioduct_head *head, unsigned flags, struct ad_
     int status = head->status;
     bool tunnel = status == 101 || ((flags & AD_H1_CONNECT) != 0 && status / 100 == 2);
     bool bodiless =
-        tunnel || (flags & AD_H1_HEAD) != 0 || status / 100 == 1 || status == 204 || status == 304;
+        tunnel || (flags & AD_H1_HEAD) != 0 || status < 200 || status == 204 || status == 304;
     int result = read_facts(head, bodiless, &facts, error);
     if (result < 0) {
         return result;

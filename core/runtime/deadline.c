@@ -96,7 +96,7 @@ static int heap_grow(struct ad_loop *loop)
     return 0;
 }
 
-int ad_deadline_set(struct ad_loop *loop, struct ad_deadline *d, uint64_t at_ns)
+int ad_deadline_place(struct ad_loop *loop, struct ad_deadline *d, uint64_t at_ns)
 {
     AD_DEBUG_ASSERT(at_ns != 0);
     if (d->heap_index != 0 && (at_ns >= d->heap_ns || round_up(at_ns) >= d->heap_ns)) {
@@ -117,11 +117,6 @@ int ad_deadline_set(struct ad_loop *loop, struct ad_deadline *d, uint64_t at_ns)
         ad_deadline_remove(loop, d);
     }
     return code;
-}
-
-void ad_deadline_clear(struct ad_deadline *d)
-{
-    d->at_ns = 0;
 }
 
 void ad_deadline_remove(struct ad_loop *loop, struct ad_deadline *d)

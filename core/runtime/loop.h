@@ -144,11 +144,25 @@ struct ad_deadline {
     uint32_t heap_index; /* 0: not in the heap */
     void (*expired)(struct ad_deadline *deadline);
 };
+/* A place in the heap; what ad_deadline_set does where a store is not enough. */
+int ad_deadline_place(struct ad_loop *loop, struct ad_deadline *d, uint64_t at_ns);
+void ad_deadline_remove(struct ad_loop *loop, struct ad_deadline *d); /* before its memory goes */
+
 /* @at_ns on the clock of ad_loop_now_ns. Moving it later costs a store, and cannot fail. -> 0 |
  * -ENOMEM or what the runtime says: then it is not set at all */
-int ad_deadline_set(struct ad_loop *loop, struct ad_deadline *d, uint64_t at_ns);
-void ad_deadline_clear(struct ad_deadline *d);                        /* a store */
-void ad_deadline_remove(struct ad_loop *loop, struct ad_deadline *d); /* before its memory goes */
+static inline int ad_deadline_set(struct ad_loop *loop, struct ad_deadline *d, uint64_t at_ns)
+{
+    if (d->heap_index == 0 || at_ns < d->heap_ns) {
+        return ad_deadline_place(loop, d, at_ns);
+    }
+    d->at_ns = at_ns;
+    return 0;
+}
+
+static inline void ad_deadline_clear(struct ad_deadline *d)
+{
+    d->at_ns = 0;
+}
 
 /* ---- buffers: idle connections own none; they borrow from here while bytes are under way ---- */
 
