@@ -6,7 +6,9 @@
 
 #include <string.h>
 
-#define PER_ORIGIN_MAX 2       /* as many as servers send at once */
+/* A ticket of TLS 1.3 is for one connection (RFC 8446 section C.4), and a burst of connections
+ * needs one each. Of what may be used again the newest is enough. */
+#define ONCE_PER_ORIGIN_MAX 32
 #define TICKETS_MAX 1000       /* each holds the peer's certificates: 2 to 6 KB */
 #define TICKET_BYTES_MAX 65536 /* what is larger is the peer's attempt to fill our memory */
 
@@ -106,7 +108,7 @@ void ad_tls_tickets_put(struct ad_tls_tickets *s, const char *host, uint16_t por
         return;
     }
     pthread_mutex_lock(&s->lock);
-    trim(s, host, port, PER_ORIGIN_MAX - 1);
+    trim(s, host, port, once ? ONCE_PER_ORIGIN_MAX - 1 : 0);
     if (s->count >= TICKETS_MAX) {
         struct ad_tls_ticket *oldest = AD_CONTAINER_OF(s->used.prev, struct ad_tls_ticket, used);
         unlink_ticket(s, oldest);

@@ -95,19 +95,22 @@ static void test_ticket_store(void **state)
     (void)state;
     ad_tls_tickets_init(&store);
     assert_null(ad_tls_tickets_take(&store, "a.test", 1));
-    ad_tls_tickets_put(&store, "a.test", 1, true, (const uint8_t *)"1", 1);
-    ad_tls_tickets_put(&store, "a.test", 1, true, (const uint8_t *)"2", 1);
-    ad_tls_tickets_put(&store, "a.test", 1, true, (const uint8_t *)"3", 1);
-    assert_int_equal(store.count, 2);
+    for (uint8_t i = 0; i < 40; i++) { /* TLS 1.3: once each, and the newest 32 */
+        ad_tls_tickets_put(&store, "a.test", 1, true, &i, 1);
+    }
+    assert_int_equal(store.count, 32);
     assert_null(ad_tls_tickets_take(&store, "b.test", 1));
     assert_null(ad_tls_tickets_take(&store, "a.test", 2));
-    ticket = ad_tls_tickets_take(&store, "a.test", 1);
-    assert_memory_equal(ticket->bytes, "3", 1);
-    ad_tls_ticket_destroy(ticket);
-    ticket = ad_tls_tickets_take(&store, "a.test", 1);
-    assert_memory_equal(ticket->bytes, "2", 1);
-    ad_tls_ticket_destroy(ticket);
+    for (uint8_t i = 40; i-- > 8;) {
+        ticket = ad_tls_tickets_take(&store, "a.test", 1);
+        assert_memory_equal(ticket->bytes, &i, 1);
+        ad_tls_ticket_destroy(ticket);
+    }
     assert_null(ad_tls_tickets_take(&store, "a.test", 1));
+    ad_tls_tickets_put(&store, "a.test", 1, false, (const uint8_t *)"1", 1);
+    ad_tls_tickets_put(&store, "a.test", 1, false, (const uint8_t *)"2", 1);
+    assert_int_equal(store.count, 1);
+    ad_tls_tickets_forget(&store, "a.test", 1);
     for (int i = 0; i < 1100; i++) {
         snprintf(host, sizeof host, "h%d.test", i);
         ad_tls_tickets_put(&store, host, 1, false, (const uint8_t *)"x", 1);
