@@ -466,7 +466,8 @@ def a_target_that_is_not_this_machine_is_refused_and_nothing_is_dialled(w):
 def names_and_rules_that_lead_here_are_allowed(w):
     with Server() as server:
         port = server.port
-        for arguments in ([f"http://localhost:{port}/", "-4"], ["--yes", server.url()],
+        for arguments in ([f"http://localhost:{port}/", "-4"], [f"http://Any.LocalHost.:{port}/", "-4"],
+                          ["--yes", server.url()],
                           ["--resolve", f"a.test:{port}:127.0.0.1", f"http://a.test:{port}/"],
                           ["--resolve", "*:" + f"{port}:127.0.0.1", f"http://b.test:{port}/"],
                           ["--connect-to", f"a.test:80:127.0.0.1:{port}", "http://a.test/"],

@@ -124,6 +124,24 @@ static bool is_address(const char *text)
     return inet_pton(AF_INET, text, &any) == 1 || inet_pton(AF_INET6, text, &any) == 1;
 }
 
+/* What the library leads to this machine without asking anybody (RFC 6761 section 6.3). */
+static bool is_localhost(const char *host)
+{
+    static const char name[] = "localhost";
+    size_t bytes = strlen(host);
+    bytes -= bytes > 0 && host[bytes - 1] == '.';
+    if (bytes < sizeof name - 1) {
+        return false;
+    }
+    const char *last = host + bytes - (sizeof name - 1);
+    return strncasecmp(last, name, sizeof name - 1) == 0 && (last == host || last[-1] == '.');
+}
+
+static const char *localhost(const struct options *o)
+{
+    return o->family == 4 ? "127.0.0.1" : o->family == 6 ? "::1" : "127.0.0.1,::1";
+}
+
 /* Addresses of a name, commas between. -> 0 or an exit code */
 static int look_up(const struct options *o, const char *host, char *list, size_t room)
 {
@@ -210,6 +228,8 @@ int bench_target_check(struct bench_settings *s)
     const char *list = find_resolve(&o->resolve, &place);
     if (list == NULL && is_address(place.host)) {
         list = place.host;
+    } else if (list == NULL && is_localhost(place.host)) {
+        list = localhost(o);
     } else if (list == NULL) {
         int code = look_up(o, place.host, found, sizeof found);
         if (code != 0) {
