@@ -45,6 +45,7 @@ void ad_conn_unref(struct ad_conn *conn)
     if (conn != NULL) {
         AD_ASSERT(conn->refs > 0);
         if (--conn->refs == 0) {
+            conn->deferred.release = release;
             ad_loop_defer(conn->engine->loop, &conn->deferred);
         }
     }
@@ -90,7 +91,7 @@ static void tell_opened(struct ad_conn *conn)
     if (!ad_event_wanted(conn->engine)) {
         return;
     }
-    if (ad_transport_times(t)->secured_ns != 0) {
+    if (ad_transport_is_tls(t)) {
         struct aioduct_event tls = {.tls_version = ad_transport_tls_version(t),
                                     .tls_cipher = ad_transport_tls_cipher(t),
                                     .tls_resumed = ad_transport_tls_resumed(t)};
@@ -182,11 +183,11 @@ static bool is_trusted_idle(struct ad_conn *conn, size_t count)
     if (conn->state != AD_CONN_IDLE) {
         return true;
     }
-    conn->idle_bytes += count;
+    conn->idle_bytes += (uint32_t)(count < IDLE_BYTES_MAX ? count : IDLE_BYTES_MAX + 1);
     if (conn->codec->shared && conn->idle_bytes <= IDLE_BYTES_MAX) {
         return true;
     }
-    ad_logf(AD_LOG_INFO, "%s:%u: %zu bytes on an idle connection, closed", conn->origin->dial_host,
+    ad_logf(AD_LOG_INFO, "%s:%u: %u bytes on an idle connection, closed", conn->origin->dial_host,
             conn->origin->dial_port, conn->idle_bytes);
     ad_pool_evict(conn, AIODUCT_CLOSE_UNASKED, false);
     return false;
@@ -333,7 +334,6 @@ int ad_conn_open(struct ad_engine *engine, struct ad_origin *origin)
     conn->number = 1 + atomic_fetch_add_explicit(&count, 1, memory_order_relaxed);
     conn->dial_ns = ad_loop_now_ns(engine->loop);
     conn->refs = 1;
-    conn->deferred.release = release;
     conn->deadline.expired = on_deadline;
     ad_list_init(&conn->lru_node);
     ad_event_conn(conn, AIODUCT_EVENT_DIAL, NULL);
@@ -415,7 +415,7 @@ void ad_conn_close(struct ad_conn *conn, bool orderly)
     ad_conn_blame(conn, AIODUCT_CLOSE_NONE);
     ad_stats_add(&conn->engine->stats, AD_STAT_CLOSED + conn->why, 1);
     if (ad_event_wanted(conn->engine)) {
-        struct aioduct_event more = {.reason = conn->why, .count = (unsigned)conn->served};
+        struct aioduct_event more = {.reason = conn->why, .count = conn->served};
         ad_event_conn_tell(conn, AIODUCT_EVENT_CLOSED, &more);
     }
     ad_pool_forget(conn);
@@ -428,7 +428,7 @@ void ad_conn_close(struct ad_conn *conn, bool orderly)
 void ad_conn_blame(struct ad_conn *conn, enum aioduct_close_reason why)
 {
     if (conn->why == AIODUCT_CLOSE_NONE) {
-        conn->why = conn->engine->closing ? AIODUCT_CLOSE_CLIENT : why;
+        conn->why = (uint8_t)(conn->engine->closing ? AIODUCT_CLOSE_CLIENT : why);
     }
 }
 

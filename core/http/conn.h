@@ -76,7 +76,8 @@ struct ad_conn_info {
     char tls_version[16], tls_cipher[64];
     char peer_address[AD_ADDR_TEXT_BYTES], local_address[AD_ADDR_TEXT_BYTES];
     int peer_port, local_port;
-    struct ad_transport_times times;   /* when it was opened */
+    struct ad_transport_times times;   /* on the way to open */
+    uint64_t secured_ns;               /* 0: no TLS */
     uint64_t wire_sent, wire_received; /* as of ad_conn_wire_fill */
 };
 
@@ -89,32 +90,33 @@ struct ad_conn {
         struct ad_h1_side *h1;    /* of an exchange; an idle connection has none */
         struct ad_h2_side *h2;
     };
+    struct ad_conn_info *info; /* made when it is first asked for; NULL: not yet, or no memory */
+    struct ad_list node;       /* engine's list of all */
+    struct ad_list lru_node;   /* pool's idle list */
+    union {
+        struct ad_list place_node;   /* origin's opening, idle or shared list */
+        struct ad_deferred deferred; /* once it is closed, and nobody refers to it */
+    };
+    struct ad_deadline deadline; /* opening: a bound for surplus dials; idle: idleness; draining */
+    uint64_t number;             /* unique in the process */
+    uint64_t dial_ns, opened_ns;
 
-    enum ad_conn_state state;
     unsigned refs;
     /* Exchanges on it: ad_conn_assign counts up; down counts ad_conn_release, or a shared codec
      * when one has left. */
     unsigned exchange_count;
+    unsigned streams_counted; /* of exchange_count, in the statistics */
+    /* How many exchanges the peer takes at a time, set by a shared codec; 0: it has not said. */
+    unsigned streams_max;
+    uint32_t served;      /* responses completed; as many as there can be: more */
+    uint32_t idle_bytes;  /* received since it lies in the pool */
+    uint32_t idle_hint_s; /* the server's Keep-Alive hint; 0: none */
+    enum ad_conn_state state : 8;
+    uint8_t why;   /* enum aioduct_close_reason: of its end, once it is known */
+    bool was_idle; /* lay in the pool: the server may have closed it before it knew */
     /* Takes no more exchanges for good: it is going away, or out of stream ids. Set by a shared
      * codec or the pool, which closes it when the last exchange has left. */
     bool retired;
-    /* How many exchanges the peer takes at a time, set by a shared codec; 0: it has not said. */
-    unsigned streams_max;
-    struct ad_list node;         /* engine's list of all */
-    struct ad_list place_node;   /* origin's opening, idle or shared list */
-    struct ad_list lru_node;     /* pool's idle list */
-    struct ad_deadline deadline; /* opening: a bound for surplus dials; idle: idleness; draining */
-    struct ad_deferred deferred;
-    uint64_t number;               /* unique in the process */
-    enum aioduct_close_reason why; /* of its end, once it is known */
-    uint64_t dial_ns, opened_ns;
-    uint64_t idle_hint_ns;    /* the server's Keep-Alive hint; 0: none */
-    uint64_t served;          /* responses completed */
-    bool was_idle;            /* lay in the pool: the server may have closed it before it knew */
-    size_t idle_bytes;        /* received since it lies there */
-    unsigned streams_counted; /* of exchange_count, in the statistics */
-
-    struct ad_conn_info *info; /* made when it is first asked for; NULL: not yet, or no memory */
 };
 
 /* Start opening one for @origin; the pool hears of the end. 0 | negative */

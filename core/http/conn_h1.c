@@ -86,8 +86,7 @@ static bool take_idle_hint(struct ad_conn *conn, const struct aioduct_head *head
             ad_slice_case_equal((struct ad_slice){item.p, 8}, ad_slice_of("timeout=")) &&
             ad_slice_to_u64((struct ad_slice){item.p + 8, item.bytes - 8}, HINT_MAX_S, &seconds) ==
                 0) {
-            conn->idle_hint_ns =
-                seconds > HINT_MARGIN_S ? (seconds - HINT_MARGIN_S) * 1000000000u : 0;
+            conn->idle_hint_s = seconds > HINT_MARGIN_S ? (uint32_t)(seconds - HINT_MARGIN_S) : 0;
             return seconds > HINT_MARGIN_S;
         }
         part += comma != NULL;
@@ -184,7 +183,7 @@ void ad_conn_h1_finish(struct ad_conn *conn, bool surplus)
         ad_exchange_set_recv(ex, AD_RECV_END);
     }
     reset(side);
-    conn->served++;
+    conn->served += conn->served != UINT32_MAX;
     reusable = reusable && sent;
     if (reusable) {
         resume(conn); /* an idle connection is listened to */
@@ -544,7 +543,9 @@ static void h1_fini(struct ad_conn *conn)
 {
     if (conn->h1 != NULL) {
         AD_ASSERT(!conn->h1->feeding);
-        ad_conn_h1_side_destroy(conn->h1);
+        ad_buf_fini(&conn->h1->kept);
+        ad_h1_renew(conn->h1->h1, NULL, false); /* it may have been amid an answer */
+        ad_conn_h1_give_side(conn);
     }
 }
 

@@ -197,7 +197,7 @@ static uint32_t on_request_trailers(void *owner, struct ad_h2_stream *s, struct 
 static void finish(struct ad_conn *conn, struct aioduct_exchange *ex)
 {
     ad_conn_info_fill(conn);
-    conn->served++;
+    conn->served += conn->served != UINT32_MAX;
     ad_conn_h2_leave(conn, ex);
     ad_exchange_set_recv(ex, AD_RECV_END);
     ad_exchange_complete(ex);

@@ -29,8 +29,9 @@ void ad_conn_address_text(const uint8_t *bytes, uint32_t count, char *text, int 
     }
 }
 
-static void fill(struct ad_conn_info *info, struct ad_transport *transport)
+static void fill(struct ad_conn_info *info, const struct ad_conn *conn)
 {
+    struct ad_transport *transport = conn->transport;
     struct aioduct_stream_info stream = {.size = sizeof stream};
     if (ad_transport_info(transport, &stream) == 0) {
         ad_conn_address_text(stream.peer_addr, stream.peer_addr_bytes, info->peer_address,
@@ -42,6 +43,7 @@ static void fill(struct ad_conn_info *info, struct ad_transport *transport)
              ad_transport_tls_version(transport));
     snprintf(info->tls_cipher, sizeof info->tls_cipher, "%s", ad_transport_tls_cipher(transport));
     info->times = *ad_transport_times(transport);
+    info->secured_ns = ad_transport_is_tls(transport) ? conn->opened_ns : 0;
     info->tls_resumed = ad_transport_tls_resumed(transport);
 }
 
@@ -52,6 +54,6 @@ void ad_conn_info_fill(struct ad_conn *conn)
     }
     conn->info = ad_zalloc(sizeof *conn->info);
     if (conn->info != NULL) {
-        fill(conn->info, conn->transport);
+        fill(conn->info, conn);
     }
 }

@@ -24,7 +24,7 @@ static void fill_timings(const struct aioduct_exchange *ex, struct aioduct_timin
         const struct ad_conn_info *known = ex->conn->info;
         t->resolved_ns = known == NULL ? 0 : since(ex, known->times.resolved_ns);
         t->connected_ns = known == NULL ? 0 : since(ex, known->times.connected_ns);
-        t->secured_ns = known == NULL ? 0 : since(ex, known->times.secured_ns);
+        t->secured_ns = known == NULL ? 0 : since(ex, known->secured_ns);
     }
     t->picked_ns = since(ex, ex->picked_ns);
     t->sent_ns = since(ex, ex->sent_ns);

@@ -41,8 +41,9 @@ static uint64_t limit_ns(const struct ad_conn *conn, uint64_t now_ns)
 {
     const struct ad_settings *settings = conn->engine->settings;
     uint64_t ns = settings->idle_ns == 0 ? UINT64_MAX : settings->idle_ns;
-    if (conn->idle_hint_ns != 0 && conn->idle_hint_ns < ns) {
-        ns = conn->idle_hint_ns;
+    uint64_t hint_ns = conn->idle_hint_s * UINT64_C(1000000000);
+    if (hint_ns != 0 && hint_ns < ns) {
+        ns = hint_ns;
     }
     if (settings->age_ns != 0) {
         uint64_t age = now_ns - conn->opened_ns;

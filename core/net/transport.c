@@ -31,7 +31,7 @@ void ad_transport_open_failed(struct ad_transport *t, int code, const struct aio
 {
     ad_transport_note_error(t, code, error);
     t->state = AD_TRANSPORT_FAILED;
-    if (ad_buf_bytes(&t->next) > 0 && !t->sending && !t->send_over) {
+    if (ad_transport_has_next(t) && !t->sending && !t->send_over) {
         ad_transport_push(t); /* the alert; whether it arrives does not matter */
     }
     t->events->on_open(t, code);
@@ -66,11 +66,16 @@ static void start_receiving(struct ad_transport *t)
     }
 }
 
+static void drop_setup(struct ad_transport *t)
+{
+    ad_free(t->setup);
+    t->linger = NULL; /* from now on it is this */
+}
+
 static void opened(struct ad_transport *t)
 {
     t->state = AD_TRANSPORT_OPEN;
-    ad_free(t->setup);
-    t->setup = NULL;
+    drop_setup(t);
     if (t->paused && ad_stream_receiving(t->stream)) {
         ad_stream_recv_stop(t->stream);
     }
@@ -87,16 +92,24 @@ static void shake(struct ad_transport *t)
         ad_transport_open_failed(t, -ENOMEM, NULL);
         return;
     }
-    int code = ad_tls_handshake(t->tls, &t->next, &error);
+    int code = ad_tls_handshake(t->tls, t->next, &error);
     if (code < 0) {
         ad_transport_open_failed(t, code, &error);
         return;
     }
     ad_transport_arm(t);
     if (code == AIODUCT_DONE) {
-        t->times.secured_ns = ad_loop_now_ns(t->loop);
         opened(t);
     }
+}
+
+/* What TLS has to say while it reads, which is rare: an alert, a key update. 0 | -ENOMEM */
+static int take_said(struct ad_transport *t, struct ad_buf *said)
+{
+    int code = ad_transport_need_next(t);
+    code = code < 0 ? code : ad_buf_append(t->next, ad_buf_data(said), ad_buf_bytes(said));
+    ad_buf_fini(said);
+    return code;
 }
 
 /* Plaintext of the ciphertext at hand, until there is none or the owner has had enough. */
@@ -108,7 +121,11 @@ static void read_tls(struct ad_transport *t)
     while (t->state == AD_TRANSPORT_OPEN && !t->paused && !t->end_told) {
         struct aioduct_error error;
         const uint8_t *bytes;
-        int64_t count = ad_tls_read(t->tls, &bytes, &t->next, &error);
+        struct ad_buf said = {0};
+        int64_t count = ad_tls_read(t->tls, &bytes, &said, &error);
+        if (said.block != NULL && take_said(t, &said) < 0) {
+            count = ad_error_set(&error, -ENOMEM, AIODUCT_PHASE_NONE, "out of memory");
+        }
         if (count == -EAGAIN) {
             break;
         }
@@ -116,14 +133,14 @@ static void read_tls(struct ad_transport *t)
             t->events->on_plain(t, bytes, (size_t)count);
             continue;
         }
-        if (count < 0 && ad_buf_bytes(&t->next) > 0 && !t->sending && !t->send_over) {
+        if (count < 0 && ad_transport_has_next(t) && !t->sending && !t->send_over) {
             ad_transport_push(t); /* the alert */
         }
         if (t->state == AD_TRANSPORT_OPEN) {
             tell_end(t, (int)count, count < 0 ? &error : NULL);
         }
     }
-    if (t->state == AD_TRANSPORT_OPEN && ad_buf_bytes(&t->next) > 0) {
+    if (t->state == AD_TRANSPORT_OPEN && ad_transport_has_next(t)) {
         ad_transport_arm(t);
     }
 }
@@ -173,7 +190,7 @@ static void on_recv_done(struct ad_transport *t, int code)
                      code < 0 ? aioduct_error_text(code) : "the peer closed the connection");
         error.safe_to_retry = 1;
         ad_transport_open_failed(t, why, &error);
-    } else if (t->state == AD_TRANSPORT_CLOSING && t->read_on_to != 0) {
+    } else if (t->state == AD_TRANSPORT_CLOSING && t->linger != NULL) {
         ad_transport_begin_close(t);
     }
 }
@@ -182,7 +199,7 @@ static void on_data(struct ad_stream *stream, const uint8_t *bytes, size_t count
 {
     struct ad_transport *t = ad_stream_owner(stream);
     t->wire_received += count;
-    if (t->state == AD_TRANSPORT_CLOSING && t->read_on_to != 0) {
+    if (t->state == AD_TRANSPORT_CLOSING && t->linger != NULL) {
         ad_transport_begin_close(t);
     }
     if ((t->state != AD_TRANSPORT_OPEN && t->state != AD_TRANSPORT_SHAKING) || t->end_told) {
@@ -222,7 +239,7 @@ static void release(struct ad_deferred *deferred)
 {
     struct ad_transport *t = AD_CONTAINER_OF(deferred, struct ad_transport, deferred);
     ad_tls_destroy(t->tls);
-    ad_free(t->setup);
+    ad_free(t->linger);
     ad_free(t->error);
     ad_free(t);
 }
@@ -235,9 +252,12 @@ static void close_if_gone(struct ad_transport *t)
     }
     t->state = AD_TRANSPORT_CLOSED;
     ad_transport_drop_buffers(t);
-    ad_deadline_remove(t->loop, &t->linger);
     ad_list_remove(&t->hook.node);
+    if (t->linger != NULL) {
+        ad_deadline_remove(t->loop, &t->linger->deadline);
+    }
     t->events->on_closed(t);
+    t->deferred.release = release;
     ad_loop_defer(t->loop, &t->deferred);
 }
 
@@ -269,13 +289,6 @@ static void on_turn_end(struct ad_turn_hook *hook)
         }
     }
     ad_transport_flush(t);
-}
-
-static void on_linger(struct ad_deadline *deadline)
-{
-    struct ad_transport *t = AD_CONTAINER_OF(deadline, struct ad_transport, linger);
-    t->orderly = false;
-    ad_transport_begin_close(t);
 }
 
 /* ---- dialling ---- */
@@ -353,8 +366,6 @@ int ad_transport_start(struct ad_loop *loop, const struct ad_transport_params *p
     t->owner = owner;
     t->hook.run = on_turn_end;
     ad_list_init(&t->hook.node);
-    t->deferred.release = release;
-    t->linger.expired = on_linger;
     struct ad_dial_params dial = params->dial;
     dial.resolved_ns = &t->times.resolved_ns;
     dial.on_gone = on_dial_gone;
@@ -409,11 +420,14 @@ void ad_transport_close(struct ad_transport *t, bool orderly)
         return;
     }
     AD_ASSERT(t->state < AD_TRANSPORT_CLOSING);
-    t->orderly = orderly && t->state == AD_TRANSPORT_OPEN && !t->send_over;
+    bool was_open = t->state == AD_TRANSPORT_OPEN;
+    t->orderly = orderly && was_open && !t->send_over;
     t->state = AD_TRANSPORT_CLOSING;
-    if (t->setup != NULL && t->setup->dial != NULL) {
-        t->dial_gone = ad_dial_cancel(t->setup->dial) == AIODUCT_DONE;
-        t->setup->dial = NULL;
+    if (!was_open) {
+        if (t->setup->dial != NULL) {
+            t->dial_gone = ad_dial_cancel(t->setup->dial) == AIODUCT_DONE;
+        }
+        drop_setup(t);
     }
     if (t->stream == NULL) {
         ad_transport_arm(t); /* on_closed comes from there */
@@ -444,6 +458,11 @@ const struct aioduct_error *ad_transport_error(const struct ad_transport *t)
 const struct ad_transport_times *ad_transport_times(const struct ad_transport *t)
 {
     return &t->times;
+}
+
+bool ad_transport_is_tls(const struct ad_transport *t)
+{
+    return t->tls != NULL;
 }
 
 const char *ad_transport_alpn(const struct ad_transport *t)

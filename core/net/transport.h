@@ -46,7 +46,7 @@ struct ad_transport_params {
 };
 
 struct ad_transport_times { /* loop time; 0: did not happen */
-    uint64_t resolved_ns, connected_ns, secured_ns;
+    uint64_t resolved_ns, connected_ns;
 };
 
 int ad_transport_start(struct ad_loop *loop, const struct ad_transport_params *params,
@@ -78,6 +78,7 @@ void ad_transport_close(struct ad_transport *t, bool orderly);
 
 const struct aioduct_error *ad_transport_error(const struct ad_transport *t);
 const struct ad_transport_times *ad_transport_times(const struct ad_transport *t);
+bool ad_transport_is_tls(const struct ad_transport *t);
 const char *ad_transport_alpn(const struct ad_transport *t);
 const char *ad_transport_tls_version(const struct ad_transport *t); /* "" on clear text */
 const char *ad_transport_tls_cipher(const struct ad_transport *t);

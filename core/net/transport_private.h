@@ -25,47 +25,65 @@ struct ad_transport_setup {
     uint16_t port;
 };
 
+/* What only an orderly close needs that does not end at once. */
+struct ad_transport_linger {
+    struct ad_deadline deadline;
+    struct ad_transport *transport;
+    uint64_t read_on_to; /* what wire_received may be while it reads on; 0: it does not read on */
+};
+
+/* An idle connection has one of these for as long as it lives: what it does not need then is in a
+ * block of its own, lent or made when it is. */
 struct ad_transport {
     struct ad_loop *loop;
     const struct ad_transport_events *events;
     void *owner;
-    enum ad_transport_state state;
-
-    struct ad_transport_setup *setup; /* NULL once it is open: an idle connection carries none */
-    bool dial_gone;                   /* the dial has ended, and has no stream left */
-
+    union {
+        struct ad_transport_setup *setup;   /* until it is open, or closes before */
+        struct ad_transport_linger *linger; /* from then on; NULL: it does not */
+    };
     struct ad_stream *stream;
     struct ad_tls *tls; /* NULL: clear text */
-    struct ad_turn_hook hook;
-    struct ad_deferred deferred;
-    struct ad_deadline linger; /* of an orderly close */
+    union {
+        struct ad_turn_hook hook;
+        struct ad_deferred deferred; /* after on_closed */
+    };
     struct ad_transport_times times;
     uint64_t wire_sent, wire_received;
-    uint64_t read_on_to; /* what wire_received may be while an orderly close reads on; 0: it does
-                            not read on */
     struct aioduct_error *error; /* made when there is one; NULL: none */
-
-    /* receiving */
-    bool paused;
-    bool read_due;  /* resume left something to deliver at the end of the turn */
-    bool recv_over; /* the stream's end has come, with recv_code */
-    bool end_told;  /* on_end was called */
+    /* Bytes are gathered in next, and lie still in out while a send is in flight. Lent by the
+     * loop; NULL: none is needed. */
+    struct ad_buf *next, *out;
     int recv_code;
 
-    /* sending: bytes are gathered in next, and lie still in out while a send is in flight */
-    bool dirty;     /* the owner has something to produce */
-    bool more;      /* the last produce filled its room */
-    bool producing; /* on_produce is on the stack */
-    bool produced;  /* plaintext was produced that on_sent is still to be called for */
-    bool sending;
-    bool pended;    /* the runtime keeps what it sends until later */
-    bool send_over; /* nothing can be sent any more */
-    bool shut_due;  /* this direction ends when all is with the system */
-    bool notified;  /* close_notify was written */
-    bool orderly;
-    bool stream_closing;
-    struct ad_buf next, out;
+    enum ad_transport_state state : 8;
+    bool dial_gone : 1; /* the dial has ended, and has no stream left */
+
+    /* receiving */
+    bool paused : 1;
+    bool read_due : 1;  /* resume left something to deliver at the end of the turn */
+    bool recv_over : 1; /* the stream's end has come, with recv_code */
+    bool end_told : 1;  /* on_end was called */
+
+    /* sending */
+    bool dirty : 1;     /* the owner has something to produce */
+    bool more : 1;      /* the last produce filled its room */
+    bool producing : 1; /* on_produce is on the stack */
+    bool produced : 1;  /* plaintext was produced that on_sent is still to be called for */
+    bool sending : 1;
+    bool pended : 1;    /* the runtime keeps what it sends until later */
+    bool send_over : 1; /* nothing can be sent any more */
+    bool shut_due : 1;  /* this direction ends when all is with the system */
+    bool notified : 1;  /* close_notify was written */
+    bool orderly : 1;
+    bool stream_closing : 1;
 };
+
+/* Is there output that was not given to the system? */
+static inline bool ad_transport_has_next(const struct ad_transport *t)
+{
+    return t->next != NULL && ad_buf_bytes(t->next) > 0;
+}
 
 /* transport.c */
 void ad_transport_open_failed(struct ad_transport *t, int code, const struct aioduct_error *error);

@@ -5,6 +5,7 @@
  * the same turn serve the other transports in between.
  */
 #include "base/assert.h"
+#include "base/mem.h"
 #include "net/transport_private.h"
 
 #include <errno.h>
@@ -23,26 +24,33 @@ void ad_transport_arm(struct ad_transport *t)
 
 int ad_transport_need_next(struct ad_transport *t)
 {
-    return t->next.block != NULL ? 0 : ad_loop_buf_get(t->loop, &t->next);
+    if (t->next == NULL) {
+        t->next = ad_loop_buf_get(t->loop);
+    }
+    return t->next != NULL ? 0 : -ENOMEM;
+}
+
+static void give_back(struct ad_transport *t, struct ad_buf **buf)
+{
+    if (*buf != NULL) {
+        ad_loop_buf_put(t->loop, *buf);
+        *buf = NULL;
+    }
 }
 
 /* An idle transport owns no buffer. */
 static void drop_next_if_empty(struct ad_transport *t)
 {
-    if (t->next.block != NULL && ad_buf_bytes(&t->next) == 0) {
-        ad_loop_buf_put(t->loop, &t->next);
+    if (!ad_transport_has_next(t)) {
+        give_back(t, &t->next);
     }
 }
 
 void ad_transport_drop_buffers(struct ad_transport *t)
 {
     AD_ASSERT(!t->sending);
-    if (t->next.block != NULL) {
-        ad_loop_buf_put(t->loop, &t->next);
-    }
-    if (t->out.block != NULL) {
-        ad_loop_buf_put(t->loop, &t->out);
-    }
+    give_back(t, &t->next);
+    give_back(t, &t->out);
 }
 
 /* ---- sending ---- */
@@ -56,7 +64,7 @@ static void send_failed(struct ad_transport *t, int code)
 {
     t->send_over = true;
     t->dirty = t->more = false;
-    ad_buf_clear(&t->next);
+    give_back(t, &t->next);
     switch (t->state) {
     case AD_TRANSPORT_SHAKING:
         /* The peer may have said why: its alert is still to be read, then its end. */
@@ -87,7 +95,7 @@ static void sent(struct ad_transport *t)
         t->produced = false;
         t->events->on_sent(t);
     }
-    if (t->dirty || t->more || t->shut_due || ad_buf_bytes(&t->next) > 0) {
+    if (t->dirty || t->more || t->shut_due || ad_transport_has_next(t)) {
         ad_transport_arm(t);
     }
 }
@@ -95,7 +103,7 @@ static void sent(struct ad_transport *t)
 void ad_transport_send_done(struct ad_transport *t, int code)
 {
     t->sending = false;
-    ad_loop_buf_put(t->loop, &t->out);
+    give_back(t, &t->out);
     if (code < 0) {
         send_failed(t, code);
     } else {
@@ -105,14 +113,11 @@ void ad_transport_send_done(struct ad_transport *t, int code)
 
 void ad_transport_push(struct ad_transport *t)
 {
-    AD_ASSERT(!t->sending && ad_buf_bytes(&t->out) == 0);
-    t->out = t->next;
-    t->next = (struct ad_buf){0};
-    if (t->pended) {
-        ad_loop_buf_shrink(t->loop, &t->out);
-    }
-    struct iovec piece = {.iov_base = t->out.block + t->out.begin,
-                          .iov_len = ad_buf_bytes(&t->out)};
+    AD_ASSERT(!t->sending && t->out == NULL);
+    t->out = t->pended ? ad_loop_buf_shrink(t->loop, t->next) : t->next;
+    t->next = NULL;
+    struct iovec piece = {.iov_base = t->out->block + t->out->begin,
+                          .iov_len = ad_buf_bytes(t->out)};
     int code = ad_stream_send(t->stream, &piece, 1);
     t->pended = code == AIODUCT_PENDING;
     if (t->pended) {
@@ -135,14 +140,14 @@ static int produce_clear(struct ad_transport *t)
     if (ad_transport_need_next(t) < 0) {
         return -ENOMEM;
     }
-    size_t before = ad_buf_bytes(&t->next);
+    size_t before = ad_buf_bytes(t->next);
     size_t room = before < AD_LOOP_BUF_BYTES ? AD_LOOP_BUF_BYTES - before : 0;
     if (room == 0) {
         t->more = true; /* what is there goes first */
         return 0;
     }
-    t->events->on_produce(t, &t->next, room);
-    size_t made = ad_buf_bytes(&t->next) - before;
+    t->events->on_produce(t, t->next, room);
+    size_t made = ad_buf_bytes(t->next) - before;
     t->produced = t->produced || made > 0;
     t->more = made >= room;
     return 0;
@@ -152,23 +157,23 @@ static int produce_tls(struct ad_transport *t)
 {
     const size_t room = AD_LOOP_BUF_BYTES - CIPHERTEXT_SURPLUS;
     struct aioduct_error error;
-    struct ad_buf plain = {0};
-    int code = ad_transport_need_next(t);
-    code = code < 0 ? code : ad_loop_buf_get(t->loop, &plain);
-    if (code < 0) {
-        return code;
+    struct ad_buf *plain = ad_loop_buf_get(t->loop);
+    if (plain == NULL || ad_transport_need_next(t) < 0) {
+        give_back(t, &plain);
+        return -ENOMEM;
     }
-    t->events->on_produce(t, &plain, room);
-    size_t made = ad_buf_bytes(&plain);
+    int code = 0;
+    t->events->on_produce(t, plain, room);
+    size_t made = ad_buf_bytes(plain);
     if (made > 0) {
         t->produced = true;
-        code = ad_tls_write(t->tls, ad_buf_data(&plain), made, &t->next, &error);
+        code = ad_tls_write(t->tls, ad_buf_data(plain), made, t->next, &error);
         if (code < 0) {
             ad_transport_note_error(t, code, &error);
         }
     }
     t->more = made >= room;
-    ad_loop_buf_put(t->loop, &plain);
+    ad_loop_buf_put(t->loop, plain);
     return code;
 }
 
@@ -187,8 +192,8 @@ void ad_transport_append(struct ad_transport *t, const uint8_t *bytes, size_t co
     if (t->state != AD_TRANSPORT_OPEN || t->send_over || ad_transport_need_next(t) < 0) {
         return;
     }
-    int code = t->tls != NULL ? ad_tls_write(t->tls, bytes, count, &t->next, &error)
-                              : ad_buf_append(&t->next, bytes, count);
+    int code = t->tls != NULL ? ad_tls_write(t->tls, bytes, count, t->next, &error)
+                              : ad_buf_append(t->next, bytes, count);
     if (code < 0) {
         t->send_over = true; /* a part may be there: nothing may follow it */
     }
@@ -199,8 +204,8 @@ static void shut(struct ad_transport *t)
 {
     if (t->tls != NULL && !t->notified && ad_transport_need_next(t) == 0) {
         t->notified = true;
-        ad_tls_close_notify(t->tls, &t->next);
-        if (ad_buf_bytes(&t->next) > 0) {
+        ad_tls_close_notify(t->tls, t->next);
+        if (ad_transport_has_next(t)) {
             ad_transport_push(t); /* and once more from there */
             return;
         }
@@ -235,10 +240,10 @@ void ad_transport_flush(struct ad_transport *t)
             return;
         }
     }
-    if (ad_buf_bytes(&t->next) > 0) {
+    if (ad_transport_has_next(t)) {
         ad_transport_push(t);
     }
-    if (t->shut_due && !t->sending && !t->dirty && !t->more && ad_buf_bytes(&t->next) == 0 &&
+    if (t->shut_due && !t->sending && !t->dirty && !t->more && !ad_transport_has_next(t) &&
         t->state == AD_TRANSPORT_OPEN && !t->send_over) {
         shut(t);
     }
@@ -250,22 +255,46 @@ void ad_transport_flush(struct ad_transport *t)
 
 /* ---- closing ---- */
 
+/* The close has taken its time. */
+static void on_linger(struct ad_deadline *deadline)
+{
+    struct ad_transport *t =
+        AD_CONTAINER_OF(deadline, struct ad_transport_linger, deadline)->transport;
+    t->orderly = false;
+    ad_transport_begin_close(t);
+}
+
+/* NULL: out of memory. */
+static struct ad_transport_linger *need_linger(struct ad_transport *t)
+{
+    if (t->linger == NULL && (t->linger = ad_zalloc(sizeof *t->linger)) != NULL) {
+        t->linger->deadline.expired = on_linger;
+        t->linger->transport = t;
+    }
+    return t->linger;
+}
+
 void ad_transport_read_on(struct ad_transport *t)
 {
-    t->read_on_to = t->wire_received + READ_ON_BYTES;
+    if (t->state == AD_TRANSPORT_OPEN &&
+        need_linger(t) != NULL) { /* else the peer may miss our last words */
+        t->linger->read_on_to = t->wire_received + READ_ON_BYTES;
+    }
 }
 
 /* Does the close wait a while for something? */
 static bool lingers(struct ad_transport *t)
 {
-    return t->linger.at_ns != 0 ||
-           ad_deadline_set(t->loop, &t->linger, ad_loop_now_ns(t->loop) + LINGER_NS) == 0;
+    return need_linger(t) != NULL && (t->linger->deadline.at_ns != 0 ||
+                                      ad_deadline_set(t->loop, &t->linger->deadline,
+                                                      ad_loop_now_ns(t->loop) + LINGER_NS) == 0);
 }
 
 /* Behind the last words: is there a peer whose end is worth the wait? */
 static bool reads_on(struct ad_transport *t)
 {
-    if (!t->orderly || t->sending || t->read_on_to <= t->wire_received || t->recv_over ||
+    if (!t->orderly || t->sending || t->linger == NULL ||
+        t->linger->read_on_to <= t->wire_received || t->recv_over ||
         !ad_stream_receiving(t->stream)) {
         return false;
     }
@@ -285,10 +314,10 @@ void ad_transport_begin_close(struct ad_transport *t)
         return;
     }
     if (t->orderly && !t->send_over) {
-        if (t->tls != NULL) {
-            ad_tls_close_notify(t->tls, &t->next);
+        if (t->tls != NULL && ad_transport_need_next(t) == 0) {
+            ad_tls_close_notify(t->tls, t->next);
         }
-        if (!t->sending && ad_buf_bytes(&t->next) > 0) {
+        if (!t->sending && ad_transport_has_next(t)) {
             ad_transport_push(t); /* comes back here when it is done at once */
             if (t->stream_closing) {
                 return;

@@ -77,7 +77,9 @@ void ad_h1_destroy(struct ad_h1 *h1)
 
 void ad_h1_renew(struct ad_h1 *h1, void *owner, bool first)
 {
-    AD_DEBUG_ASSERT(h1->gathered.block == NULL);
+    if (h1->gathered.block != NULL) {
+        ad_buf_fini(&h1->gathered);
+    }
     *h1 =
         (struct ad_h1){.limits = h1->limits, .events = h1->events, .owner = owner, .fresh = first};
 }

@@ -37,8 +37,8 @@ struct ad_h1;
 int ad_h1_create(const struct ad_h1_limits *limits, const struct ad_h1_events *events, void *owner,
                  struct ad_h1 **out); /* @limits and @events borrowed for the codec's life */
 void ad_h1_destroy(struct ad_h1 *h1);
-/* Between responses: forget everything, and serve @owner's connection from now on. @first: no
- * answer has come on that one. */
+/* Between responses, or instead of the rest of one: forget everything, and serve @owner's
+ * connection from now on. @first: no answer has come on that one. */
 void ad_h1_renew(struct ad_h1 *h1, void *owner, bool first);
 
 enum { AD_H1_HEAD = 1, AD_H1_CONNECT = 2, AD_H1_UPGRADE = 4 };

@@ -294,7 +294,8 @@ static void lay_out_streams(struct ad_loop *loop)
 {
     const struct aioduct_layout *layout =
         loop->chain == NULL ? &loop->plugin->connector.stream : &loop->chain[0].table->stream;
-    size_t align = layout->align < _Alignof(max_align_t) ? _Alignof(max_align_t) : layout->align;
+    const size_t least = _Alignof(struct ad_stream);
+    size_t align = layout->align < least ? least : layout->align;
     loop->stream_align = align;
     loop->stream_state = (sizeof(struct ad_stream) + align - 1) / align * align;
     loop->stream_bytes = loop->stream_state + layout->bytes;

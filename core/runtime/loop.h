@@ -166,12 +166,11 @@ static inline void ad_deadline_clear(struct ad_deadline *d)
 
 /* ---- buffers: idle connections own none; they borrow from here while bytes are under way ---- */
 
-#define AD_LOOP_BUF_BYTES 32768 /* two full TLS records' plaintext */
-int ad_loop_buf_get(struct ad_loop *loop,
-                    struct ad_buf *buf); /* @buf is empty and has no block -> 0 | -ENOMEM */
-void ad_loop_buf_put(struct ad_loop *loop,
-                     struct ad_buf *buf); /* takes the block back; the list is bounded */
-/* @buf will be lent for long: if little is in it, move that to a small block. */
-void ad_loop_buf_shrink(struct ad_loop *loop, struct ad_buf *buf);
+#define AD_LOOP_BUF_BYTES 32768                       /* two full TLS records' plaintext */
+struct ad_buf *ad_loop_buf_get(struct ad_loop *loop); /* empty; NULL: out of memory */
+void ad_loop_buf_put(struct ad_loop *loop, struct ad_buf *buf); /* with or without bytes in it */
+/* @buf will be lent for long: if little is in it, that is moved to a small one. -> the one that
+ * has the bytes now */
+struct ad_buf *ad_loop_buf_shrink(struct ad_loop *loop, struct ad_buf *buf);
 
 #endif

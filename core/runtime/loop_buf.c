@@ -4,35 +4,43 @@
  * warm in the cache. Where a runtime keeps what it sends until later, a request head would hold a
  * large one all that time: it is moved to a small one.
  */
-#include "base/assert.h"
 #include "base/buf.h"
 #include "base/mem.h"
 #include "runtime/loop_private.h"
 
-#include <errno.h>
 #include <string.h>
 
 #define SMALL_BYTES 2048
 
-int ad_loop_buf_get(struct ad_loop *loop, struct ad_buf *buf)
+static void destroy(struct ad_buf *buf)
 {
-    AD_DEBUG_ASSERT(buf->block == NULL);
-    uint8_t *block = loop->spare_buf_count > 0 ? loop->spare_bufs[--loop->spare_buf_count]
-                                               : ad_alloc(AD_LOOP_BUF_BYTES);
-    if (block == NULL) {
-        return -ENOMEM;
-    }
-    *buf = (struct ad_buf){.block = block, .capacity = AD_LOOP_BUF_BYTES};
-    return 0;
+    ad_buf_fini(buf);
+    ad_free(buf);
 }
 
-static bool keep(uint8_t **spares, unsigned *count, size_t max, struct ad_buf *buf)
+static struct ad_buf *create(size_t bytes)
+{
+    struct ad_buf *buf = ad_zalloc(sizeof *buf);
+    if (buf != NULL && ad_buf_reserve(buf, bytes) == NULL) {
+        ad_free(buf);
+        buf = NULL;
+    }
+    return buf;
+}
+
+struct ad_buf *ad_loop_buf_get(struct ad_loop *loop)
+{
+    return loop->spare_buf_count > 0 ? loop->spare_bufs[--loop->spare_buf_count]
+                                     : create(AD_LOOP_BUF_BYTES);
+}
+
+static bool keep(struct ad_buf **spares, unsigned *count, size_t max, struct ad_buf *buf)
 {
     if (*count == max) {
         return false;
     }
-    spares[(*count)++] = buf->block;
-    *buf = (struct ad_buf){0};
+    ad_buf_clear(buf);
+    spares[(*count)++] = buf;
     return true;
 }
 
@@ -41,39 +49,40 @@ void ad_loop_buf_put(struct ad_loop *loop, struct ad_buf *buf)
     const size_t max = sizeof loop->spare_bufs / sizeof loop->spare_bufs[0];
     const size_t small_max = sizeof loop->spare_small_bufs / sizeof loop->spare_small_bufs[0];
     bool kept = false;
-    if (buf->block != NULL && buf->capacity == AD_LOOP_BUF_BYTES) {
+    if (buf->capacity == AD_LOOP_BUF_BYTES) {
         kept = keep(loop->spare_bufs, &loop->spare_buf_count, max, buf);
-    } else if (buf->block != NULL && buf->capacity == SMALL_BYTES) {
+    } else if (buf->capacity == SMALL_BYTES) {
         kept = keep(loop->spare_small_bufs, &loop->spare_small_buf_count, small_max, buf);
     }
     if (!kept) {
-        ad_buf_fini(buf);
+        destroy(buf);
     }
 }
 
-void ad_loop_buf_shrink(struct ad_loop *loop, struct ad_buf *buf)
+struct ad_buf *ad_loop_buf_shrink(struct ad_loop *loop, struct ad_buf *buf)
 {
     size_t bytes = ad_buf_bytes(buf);
     if (bytes > SMALL_BYTES || buf->capacity <= SMALL_BYTES) {
-        return;
+        return buf;
     }
-    uint8_t *block = loop->spare_small_buf_count > 0
-                         ? loop->spare_small_bufs[--loop->spare_small_buf_count]
-                         : ad_alloc(SMALL_BYTES);
-    if (block == NULL) {
-        return; /* the large one will do */
+    struct ad_buf *small = loop->spare_small_buf_count > 0
+                               ? loop->spare_small_bufs[--loop->spare_small_buf_count]
+                               : create(SMALL_BYTES);
+    if (small == NULL) {
+        return buf; /* the large one will do */
     }
-    memcpy(block, ad_buf_data(buf), bytes);
+    memcpy(small->block, ad_buf_data(buf), bytes);
+    small->end = bytes;
     ad_loop_buf_put(loop, buf);
-    *buf = (struct ad_buf){.block = block, .end = bytes, .capacity = SMALL_BYTES};
+    return small;
 }
 
 void ad_loop_bufs_free(struct ad_loop *loop)
 {
     while (loop->spare_buf_count > 0) {
-        ad_free(loop->spare_bufs[--loop->spare_buf_count]);
+        destroy(loop->spare_bufs[--loop->spare_buf_count]);
     }
     while (loop->spare_small_buf_count > 0) {
-        ad_free(loop->spare_small_bufs[--loop->spare_small_buf_count]);
+        destroy(loop->spare_small_bufs[--loop->spare_small_buf_count]);
     }
 }

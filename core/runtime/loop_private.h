@@ -28,12 +28,14 @@ struct ad_stream {
     struct ad_loop *loop;
     const struct ad_stream_events *events;
     void *owner;
-    void *state;       /* the plugin's half */
-    unsigned inflight; /* AIODUCT_OP_* */
-    bool known;        /* the plugin accepted connect: it must be told to close */
+    union {
+        struct ad_turn_hook closed_hook; /* on_closed of a stream that the plugin never knew */
+        struct ad_deferred deferred;     /* after on_closed */
+    };
+    uint8_t inflight; /* AIODUCT_OP_* */
+    bool known;       /* the plugin accepted connect: it must be told to close */
     bool closing;
-    struct ad_turn_hook closed_hook; /* on_closed of a stream that the plugin never knew */
-    struct ad_deferred deferred;
+    /* the plugin's half follows: loop->stream_state */
 };
 
 struct ad_loop {
@@ -77,7 +79,7 @@ struct ad_loop {
     void *timer_state;
     uint64_t timer_ns; /* when it fires; 0: not armed */
     bool rearm;        /* it could not be armed: try again */
-    uint8_t *spare_bufs[16], *spare_small_bufs[256];
+    struct ad_buf *spare_bufs[16], *spare_small_bufs[256];
     unsigned spare_buf_count, spare_small_buf_count;
     void *spare_streams;
     unsigned spare_stream_count;

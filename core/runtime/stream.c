@@ -20,6 +20,11 @@ static const struct aioduct_connector *connector(const struct ad_stream *stream)
     return stream->loop->connector;
 }
 
+static void *state_of(const struct ad_stream *stream)
+{
+    return (uint8_t *)(uintptr_t)stream + stream->loop->stream_state;
+}
+
 /* ---- life ---- */
 
 static void release(struct ad_deferred *deferred)
@@ -48,6 +53,7 @@ static void closed(struct ad_stream *stream)
 {
     AD_ASSERT(stream->closing && stream->inflight == 0);
     stream->events->on_closed(stream);
+    stream->deferred.release = release;
     ad_loop_defer(stream->loop, &stream->deferred);
 }
 
@@ -64,16 +70,16 @@ static struct ad_stream *stream_alloc(struct ad_loop *loop)
         loop->spare_stream_count--;
         memset(stream, 0, loop->stream_bytes);
     } else {
-        stream = loop->stream_align == _Alignof(max_align_t)
+        stream = loop->stream_align <= _Alignof(max_align_t)
                      ? ad_zalloc(loop->stream_bytes)
                      : ad_zalloc_aligned(loop->stream_bytes, loop->stream_align);
     }
     if (stream == NULL) {
         return NULL;
     }
-    stream->state = (uint8_t *)stream + loop->stream_state;
+    stream->loop = loop;
     if (loop->chain != NULL) {
-        ad_chain_stream_init(loop->chain, opaque(stream), stream->state);
+        ad_chain_stream_init(loop->chain, opaque(stream), state_of(stream));
     }
     return stream;
 }
@@ -86,11 +92,9 @@ int ad_stream_create(struct ad_loop *loop, const struct ad_stream_events *events
     if (stream == NULL) {
         return -ENOMEM;
     }
-    stream->loop = loop;
     stream->events = events;
     stream->owner = owner;
     stream->closed_hook.run = on_never_known;
-    stream->deferred.release = release;
     ad_list_init(&stream->closed_hook.node);
     *out = stream;
     return 0;
@@ -122,7 +126,7 @@ void ad_stream_close(struct ad_stream *stream)
     AD_DEBUG_ASSERT(ad_loop_is_current(stream->loop));
     stream->closing = true;
     if (stream->known) {
-        connector(stream)->stream_close(stream->state);
+        connector(stream)->stream_close(state_of(stream));
     } else {
         ad_loop_at_turn_end(stream->loop, &stream->closed_hook);
     }
@@ -137,7 +141,7 @@ static int begin(struct ad_stream *stream, unsigned op)
     if (stream->inflight & op) {
         return -EBUSY;
     }
-    stream->inflight |= op;
+    stream->inflight |= (uint8_t)op;
     return 0;
 }
 
@@ -146,7 +150,7 @@ static int accepted(struct ad_stream *stream, unsigned op, int code)
 {
     AD_ASSERT(code <= AIODUCT_PENDING);
     if (code != AIODUCT_PENDING) {
-        stream->inflight &= ~op;
+        stream->inflight &= (uint8_t)~op;
     }
     return code;
 }
@@ -158,7 +162,7 @@ int ad_stream_connect(struct ad_stream *stream, const struct aioduct_socket_conf
     if (code < 0) {
         return code;
     }
-    code = connector(stream)->connect(stream->loop->cx, opaque(stream), stream->state, config);
+    code = connector(stream)->connect(stream->loop->cx, opaque(stream), state_of(stream), config);
     AD_ASSERT(code == AIODUCT_PENDING || code < 0);
     stream->known = code == AIODUCT_PENDING;
     if (code < 0 && stream->loop->chain != NULL) {
@@ -173,10 +177,10 @@ int ad_stream_recv_start(struct ad_stream *stream)
     if (code < 0) {
         return code;
     }
-    code = connector(stream)->recv_start(stream->state);
+    code = connector(stream)->recv_start(state_of(stream));
     AD_ASSERT(code <= 0);
     if (code < 0) {
-        stream->inflight &= ~(unsigned)AIODUCT_OP_RECV;
+        stream->inflight &= (uint8_t)~AIODUCT_OP_RECV;
     }
     return code;
 }
@@ -185,7 +189,7 @@ void ad_stream_recv_stop(struct ad_stream *stream)
 {
     AD_ASSERT(!stream->closing);
     if (stream->inflight & AIODUCT_OP_RECV) {
-        connector(stream)->recv_stop(stream->state);
+        connector(stream)->recv_stop(state_of(stream));
     }
 }
 
@@ -200,7 +204,8 @@ int ad_stream_send(struct ad_stream *stream, const struct iovec *pieces, unsigne
     if (code < 0) {
         return code;
     }
-    return accepted(stream, AIODUCT_OP_SEND, connector(stream)->send(stream->state, pieces, count));
+    return accepted(stream, AIODUCT_OP_SEND,
+                    connector(stream)->send(state_of(stream), pieces, count));
 }
 
 int ad_stream_shutdown(struct ad_stream *stream)
@@ -209,7 +214,7 @@ int ad_stream_shutdown(struct ad_stream *stream)
     if (code < 0) {
         return code;
     }
-    return accepted(stream, AIODUCT_OP_SHUTDOWN, connector(stream)->shutdown(stream->state));
+    return accepted(stream, AIODUCT_OP_SHUTDOWN, connector(stream)->shutdown(state_of(stream)));
 }
 
 void ad_stream_cancel(struct ad_stream *stream, unsigned ops)
@@ -217,7 +222,7 @@ void ad_stream_cancel(struct ad_stream *stream, unsigned ops)
     AD_ASSERT(!stream->closing);
     ops &= stream->inflight;
     if (ops != 0) {
-        connector(stream)->cancel(stream->state, ops);
+        connector(stream)->cancel(state_of(stream), ops);
     }
 }
 
@@ -229,7 +234,7 @@ int ad_stream_info(struct ad_stream *stream, struct aioduct_stream_info *info)
     if (!stream->known || stream->closing) {
         return AIODUCT_E_UNSUPPORTED;
     }
-    return connector(stream)->stream_info(stream->state, info);
+    return connector(stream)->stream_info(state_of(stream), info);
 }
 
 /* ---- what the plugin calls ---- */
@@ -255,7 +260,7 @@ void ad_stream_on_done(void *ctx, struct aioduct_stream *opaque_stream, int op, 
     struct ad_loop *loop = ctx;
     struct ad_stream *stream = (struct ad_stream *)(void *)opaque_stream;
     AD_ASSERT(stream->loop == loop && (stream->inflight & (unsigned)op) && code <= 0);
-    stream->inflight &= ~(unsigned)op;
+    stream->inflight &= (uint8_t)~op;
     loop->heard = true;
     ad_loop_enter(loop);
     stream->events->on_done(stream, op, code, bytes);

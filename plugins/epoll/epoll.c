@@ -14,22 +14,9 @@
 /* Events taken from the kernel at once: the rest waits in its own queue. */
 #define EPOLL_BATCH 128
 
-/* Every watched descriptor is in a list, for a child after fork(2) that needs a set of its own. */
-struct epoll_watcher {
-    struct ad_watch *watch;
-    struct epoll_watcher *next, **link;
-};
-
-struct epoll_stream {
-    struct ad_readiness_stream base;
-    struct epoll_watcher watcher;
-};
-
 struct epoll_rt {
     struct ad_readiness loop; /* first */
     int fd;
-    struct epoll_watcher *watchers;
-    struct epoll_watcher wake, clock;
     struct epoll_event ready[EPOLL_BATCH];
 };
 
@@ -51,30 +38,10 @@ static int control(const struct epoll_rt *rt, int operation, struct ad_watch *wa
 /* A descriptor without interest leaves the set: EPOLLHUP and EPOLLERR cannot be switched off. */
 static int epoll_watch(struct ad_watch *watch, unsigned events)
 {
-    struct epoll_rt *rt = rt_of(watch->loop);
-    struct epoll_watcher *w = watch->backend;
-    if (watch->events != 0 && events != 0) {
-        return control(rt, EPOLL_CTL_MOD, watch, events);
-    }
-    int code = control(rt, events != 0 ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, watch, events);
-    if (code < 0) {
-        return code;
-    }
-    if (events != 0) {
-        w->watch = watch;
-        w->next = rt->watchers;
-        w->link = &rt->watchers;
-        if (w->next != NULL) {
-            w->next->link = &w->next;
-        }
-        rt->watchers = w;
-    } else {
-        *w->link = w->next;
-        if (w->next != NULL) {
-            w->next->link = w->link;
-        }
-    }
-    return 0;
+    int operation = events == 0          ? EPOLL_CTL_DEL
+                    : watch->events == 0 ? EPOLL_CTL_ADD
+                                         : EPOLL_CTL_MOD;
+    return control(rt_of(watch->loop), operation, watch, events);
 }
 
 /* Milliseconds, rounded up: a timer is never early. */
@@ -109,7 +76,6 @@ static int epoll_wait_for(struct ad_readiness *loop, uint64_t deadline_ns)
 }
 
 static const struct ad_readiness_ops ops = {
-    .stream_watcher = offsetof(struct epoll_stream, watcher),
     .watch = epoll_watch,
     .wait = epoll_wait_for,
 };
@@ -131,8 +97,6 @@ static int epoll_open(void *opaque, const struct aioduct_host *host,
         host->error(host->ctx, code, text);
         return code;
     }
-    rt->loop.wake.backend = &rt->wake;
-    rt->loop.clock.backend = &rt->clock;
     int code = ad_readiness_open(&rt->loop, &ops, host);
     if (code < 0) {
         close(rt->fd);
@@ -154,6 +118,11 @@ static int epoll_poll_fd(void *opaque)
     return code < 0 ? code : rt->fd;
 }
 
+static int watch_again(const struct epoll_rt *rt, struct ad_watch *watch)
+{
+    return watch->events == 0 ? 0 : control(rt, EPOLL_CTL_ADD, watch, watch->events);
+}
+
 /* The set is the parent's too: what we changed in it would change there. */
 static int epoll_after_fork_child(void *opaque)
 {
@@ -164,13 +133,13 @@ static int epoll_after_fork_child(void *opaque)
     }
     close(rt->fd);
     rt->fd = fresh;
-    for (struct epoll_watcher *w = rt->watchers; w != NULL; w = w->next) {
-        int code = control(rt, EPOLL_CTL_ADD, w->watch, w->watch->events);
-        if (code < 0) {
-            return code;
-        }
+    int code = watch_again(rt, &rt->loop.wake);
+    code = code < 0 ? code : watch_again(rt, &rt->loop.clock);
+    struct ad_readiness_stream *s = rt->loop.open;
+    for (; code == 0 && s != NULL; s = s->next_open) {
+        code = watch_again(rt, &s->watch);
     }
-    return ad_readiness_after_fork(&rt->loop);
+    return code < 0 ? code : ad_readiness_after_fork(&rt->loop);
 }
 
 static const struct aioduct_runtime runtime = {
@@ -181,7 +150,8 @@ static const struct aioduct_runtime runtime = {
     .after_fork_child = epoll_after_fork_child,
 };
 
-static const struct aioduct_connector connector = AD_READINESS_CONNECTOR_TABLE(struct epoll_stream);
+static const struct aioduct_connector connector =
+    AD_READINESS_CONNECTOR_TABLE(struct ad_readiness_stream);
 
 /* ---- the plugin ---- */
 

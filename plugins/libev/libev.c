@@ -40,7 +40,7 @@ static void on_io(struct ev_loop *ev, ev_io *io, int events)
 static int libev_watch(struct ad_watch *watch, unsigned events)
 {
     struct ev_loop *ev = rt_of(watch->loop)->ev;
-    ev_io *io = watch->backend;
+    ev_io *io = ad_readiness_backend(watch);
     if (watch->events != 0) {
         ev_io_stop(ev, io);
     }
@@ -150,8 +150,8 @@ static int libev_open(void *opaque, const struct aioduct_host *host,
     rt->limit_ns = UINT64_MAX;
     ev_init(&rt->limit, on_limit);
     rt->limit.data = rt;
-    rt->loop.wake.backend = &rt->wake;
-    rt->loop.clock.backend = &rt->clock;
+    rt->loop.wake_backend = &rt->wake;
+    rt->loop.clock_backend = &rt->clock;
     code = ad_readiness_open(&rt->loop, rt->adopted ? &adopted_ops : &own_ops, host);
     if (code < 0 && !rt->adopted) {
         ev_loop_destroy(rt->ev);

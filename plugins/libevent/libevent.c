@@ -50,7 +50,7 @@ static void on_event(evutil_socket_t fd, short events, void *watch)
 static int libevent_watch(struct ad_watch *watch, unsigned events)
 {
     struct event_base *base = rt_of(watch->loop)->base;
-    struct event *event = watch->backend;
+    struct event *event = ad_readiness_backend(watch);
     if (watch->events != 0) {
         event_del(event);
         watch->events = 0;
@@ -213,8 +213,8 @@ static int libevent_open(void *opaque, const struct aioduct_host *host,
     rt->limit_ns = UINT64_MAX;
     event_assign(&rt->limit, rt->base, -1, 0, on_limit, rt);
     event_assign(&rt->round, rt->base, -1, 0, on_round, rt);
-    rt->loop.wake.backend = &rt->wake;
-    rt->loop.clock.backend = &rt->clock;
+    rt->loop.wake_backend = &rt->wake;
+    rt->loop.clock_backend = &rt->clock;
     struct timeval later = {.tv_sec = 3600};
     code = event_add(&rt->limit, &later) < 0 ? -ENOMEM : 0; /* later it needs no memory */
     event_del(&rt->limit);

@@ -52,7 +52,7 @@ unsigned aioduct_watch_events(const struct aioduct_watch *watch)
 
 void *aioduct_watch_watcher(const struct aioduct_watch *watch)
 {
-    return inside(watch)->backend;
+    return ad_readiness_backend((struct ad_watch *)(uintptr_t)inside(watch));
 }
 
 void *aioduct_watch_runtime(const struct aioduct_watch *watch)
@@ -152,8 +152,8 @@ int aioduct_readiness_open(void *rt, const struct aioduct_readiness_ops *ops, vo
         return code;
     }
     helper->ops = ops;
-    helper->loop.wake.backend = own;
-    helper->loop.clock.backend = (char *)own + ops->watcher_bytes;
+    helper->loop.wake_backend = own;
+    helper->loop.clock_backend = (char *)own + ops->watcher_bytes;
     return ad_readiness_open(&helper->loop, ops->arm != NULL ? &adopted_ops : &own_ops, host);
 }
 

@@ -61,23 +61,8 @@ static void drain(int fd)
     (void)got;
 }
 
-static void on_wake(struct ad_watch *watch, unsigned events)
-{
-    (void)events;
-    drain(watch->fd);
-}
-
-/* It is disarmed now: the same deadline again is to be set again. */
-static void on_clock(struct ad_watch *watch, unsigned events)
-{
-    (void)events;
-    drain(watch->fd);
-    watch->loop->clock_ns = UINT64_MAX;
-}
-
 static int open_wake(struct ad_readiness *loop)
 {
-    loop->wake.ready = on_wake;
     loop->wake.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (loop->wake.fd < 0) {
         return -errno;
@@ -91,7 +76,6 @@ static int open_wake(struct ad_readiness *loop)
 
 static int open_clock(struct ad_readiness *loop)
 {
-    loop->clock.ready = on_clock;
     loop->clock_ns = UINT64_MAX;
     loop->clock.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (loop->clock.fd < 0) {
@@ -267,7 +251,14 @@ void ad_readiness_ready(struct ad_watch *watch, unsigned events)
     loop->waits = false;
     ad_tasks_awake(&loop->tasks); /* what is woken from here on runs before the next wait */
     note_time(loop);
-    watch->ready(watch, events);
+    if (watch == &loop->wake) {
+        drain(watch->fd);
+    } else if (watch == &loop->clock) {
+        drain(watch->fd);
+        loop->clock_ns = UINT64_MAX; /* it is disarmed: the same deadline again is to be set */
+    } else {
+        ad_readiness_stream_ready(watch, events);
+    }
     loop->waits = !alone;
     if (alone) {
         ad_tasks_leave(&loop->tasks);

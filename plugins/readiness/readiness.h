@@ -36,12 +36,11 @@ struct ad_watch {
     struct ad_readiness *loop;
     int fd;
     uint8_t events; /* AD_READ | AD_WRITE: what the backend reports now; 0: not watched */
-    void *backend;  /* the backend's own memory beside it, zeroed at first */
-    void (*ready)(struct ad_watch *watch, unsigned events);
 };
 
 struct ad_readiness_ops {
-    size_t stream_watcher; /* where the backend's memory lies in its struct for streams */
+    /* Where the backend's memory lies in its struct for streams, whose first member is the watch. */
+    size_t stream_watcher;
     /* Report @events from now on, no longer watch->events; errors and hang-ups as both. -> 0 or
      * -errno */
     int (*watch)(struct ad_watch *watch, unsigned events);
@@ -73,11 +72,12 @@ struct ad_readiness {
     uint64_t now_ns;       /* of this turn; 0: to be read */
     struct ad_watch wake;  /* eventfd: another thread, or work left over */
     struct ad_watch clock; /* timerfd, only once an application polls our descriptor; else -1 */
-    uint64_t clock_ns;     /* what it is set to */
-    bool polled;           /* the application waits for our descriptor between turns */
-    int set_fd;            /* what ad_readiness_find_epoll has found; -1: not yet */
-    bool waits;            /* inside the backend's wait, and in no callback */
-    bool unsettled;        /* the backend takes notice of a watch only when it waits next */
+    void *wake_backend, *clock_backend;
+    uint64_t clock_ns; /* what it is set to */
+    bool polled;       /* the application waits for our descriptor between turns */
+    int set_fd;        /* what ad_readiness_find_epoll has found; -1: not yet */
+    bool waits;        /* inside the backend's wait, and in no callback */
+    bool unsettled;    /* the backend takes notice of a watch only when it waits next */
     struct ad_readiness_stream *due, **due_end; /* streams with something put off */
     struct ad_readiness_stream *open;           /* those that have a descriptor */
     void (*gone)(void *arg); /* to be called when the application gets its loop back */
@@ -88,7 +88,7 @@ struct ad_readiness {
 };
 
 /**
- * @loop is zeroed but for the backend pointers of wake and clock. Opens and watches the eventfd.
+ * @loop is zeroed but for wake_backend and clock_backend. Opens and watches the eventfd.
  * Returns: 0 | -errno, and nothing is left open
  */
 int ad_readiness_open(struct ad_readiness *loop, const struct ad_readiness_ops *ops,
@@ -141,9 +141,12 @@ struct ad_readiness_cx {
     const struct aioduct_host *host;
 };
 
-/* More pieces than this of a send that did not finish are kept in allocated memory: the engine
- * sends one. */
-#define AD_READINESS_PIECES 1
+/* What a send that did not finish at once has to remember: an idle stream carries none of it. */
+struct ad_readiness_rest {
+    size_t sent;
+    uint32_t first, count;
+    struct iovec pieces[];
+};
 
 /* A connector's half of a stream; the backend's own memory follows it. */
 struct ad_readiness_stream {
@@ -152,16 +155,17 @@ struct ad_readiness_stream {
     struct aioduct_stream *stream;
     struct ad_readiness_stream *next_due;
     struct ad_readiness_stream *next_open, **open_link;
+    union {                             /* of the send in flight */
+        struct ad_readiness_rest *rest; /* what is to be written */
+        size_t sent;                    /* what was, if nothing more can be: send_code is not 0 */
+    };
+    int send_code;
     uint8_t phase;    /* enum in stream.c */
     uint8_t inflight; /* AIODUCT_OP_* that the core waits for */
     uint8_t decided;  /* of these, whose result is known and put off */
     bool shut;        /* our side has ended, or will after the send in flight */
     bool closing, listed;
-    int codes[4]; /* results, by operation */
-    uint32_t piece_first, piece_count;
-    struct iovec *pieces; /* what the send in flight has still to write */
-    struct iovec few[AD_READINESS_PIECES];
-    size_t sent;
+    bool at_once; /* connect found nothing to wait for */
 };
 
 int ad_readiness_cx_open(void *cx, const struct aioduct_host *host, void *rt);
@@ -212,6 +216,15 @@ int ad_readiness_descriptors_free(unsigned count);
  * AIODUCT_E_UNSUPPORTED */
 int ad_readiness_poll_set(struct ad_readiness *loop);
 
+/* The backend's own memory for @watch, zeroed at first. */
+static inline void *ad_readiness_backend(struct ad_watch *watch)
+{
+    struct ad_readiness *loop = watch->loop;
+    return watch == &loop->wake    ? loop->wake_backend
+           : watch == &loop->clock ? loop->clock_backend
+                                   : (char *)watch + loop->ops->stream_watcher;
+}
+
 /* ---- inside the room ---- */
 
 /* Set what is watched, if it differs. -> 0 or -errno */
@@ -222,6 +235,8 @@ void ad_readiness_watch_end(struct ad_watch *watch);
 void ad_readiness_nudge(struct ad_readiness *loop);
 /* Deliver what was put off before this call. */
 void ad_readiness_deliver(struct ad_readiness *loop);
+/* The descriptor of a stream is ready. */
+void ad_readiness_stream_ready(struct ad_watch *watch, unsigned events);
 /* Close every descriptor of a stream, and tell nobody. */
 void ad_readiness_streams_drop(struct ad_readiness *loop);
 

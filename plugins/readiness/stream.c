@@ -24,11 +24,6 @@ static struct ad_readiness_stream *stream_of(struct ad_watch *watch)
 
 /* ---- results ---- */
 
-static int index_of(int op)
-{
-    return __builtin_ctz((unsigned)op);
-}
-
 static void list(struct ad_readiness_stream *s)
 {
     struct ad_readiness *loop = s->watch.loop;
@@ -42,14 +37,24 @@ static void list(struct ad_readiness_stream *s)
     ad_readiness_nudge(loop);
 }
 
-/* The result of @op is known; the core learns it later. The first result stands. */
-static void decide(struct ad_readiness_stream *s, int op, int code)
+/* The result of @op is known, and is put off. -> false: it was known before; the first stands */
+static bool decide(struct ad_readiness_stream *s, int op)
 {
-    if ((s->inflight & op) && !(s->decided & op)) {
-        s->decided |= (uint8_t)op;
-        s->codes[index_of(op)] = code;
-        list(s);
+    if (!(s->inflight & op) || (s->decided & op)) {
+        return false;
     }
+    s->decided |= (uint8_t)op;
+    list(s);
+    return true;
+}
+
+/* What put off an operation: all are cancelled but a connect that was over at once, and a send of
+ * which a part went. */
+static int decided_code(const struct ad_readiness_stream *s, int op)
+{
+    return op == AIODUCT_OP_CONNECT && s->at_once       ? 0
+           : op == AIODUCT_OP_SEND && s->send_code != 0 ? s->send_code
+                                                        : -ECANCELED;
 }
 
 /* Is @op in flight, and does its result still depend on the descriptor? */
@@ -93,13 +98,16 @@ static unsigned interest(const struct ad_readiness_stream *s)
            (waits(s, AIODUCT_OP_SEND | AIODUCT_OP_CONNECT) ? AD_WRITE : 0);
 }
 
-static void free_pieces(struct ad_readiness_stream *s)
+/* -> bytes that went */
+static size_t end_send(struct ad_readiness_stream *s)
 {
-    if (s->pieces != NULL && s->pieces != s->few) {
-        s->cx->host->alloc(s->cx->host->ctx, s->pieces, 0, 0);
+    size_t sent = s->sent;
+    if (s->send_code == 0) {
+        sent = s->rest->sent;
+        s->cx->host->alloc(s->cx->host->ctx, s->rest, 0, 0);
     }
-    s->pieces = NULL;
-    s->piece_count = 0;
+    s->send_code = 0;
+    return sent;
 }
 
 static int end_our_side(struct ad_readiness_stream *s)
@@ -117,8 +125,7 @@ static void complete(struct ad_readiness_stream *s, int op, int code)
         s->phase = code == 0 ? PHASE_OPEN : PHASE_DEAD;
     }
     if (op == AIODUCT_OP_SEND) {
-        bytes = s->sent;
-        free_pieces(s);
+        bytes = end_send(s);
     }
     host->on_done(host->ctx, s->stream, op, code, bytes);
     if (op == AIODUCT_OP_SEND && waits(s, AIODUCT_OP_SHUTDOWN)) {
@@ -129,17 +136,20 @@ static void complete(struct ad_readiness_stream *s, int op, int code)
 
 /* ---- the descriptor is ready ---- */
 
+/* A socket has a peer while it is connected; what else became of it is its error. */
 static void finish_connect(struct ad_readiness_stream *s)
 {
     int error = 0;
-    socklen_t bytes = sizeof error;
     struct sockaddr_storage peer;
-    if (getsockopt(s->watch.fd, SOL_SOCKET, SO_ERROR, &error, &bytes) < 0) {
-        error = errno;
-    }
-    bytes = sizeof peer;
-    if (error == 0 && getpeername(s->watch.fd, (struct sockaddr *)&peer, &bytes) < 0) {
-        return; /* libraries may report a descriptor for no reason */
+    socklen_t bytes = sizeof peer;
+    if (getpeername(s->watch.fd, (struct sockaddr *)&peer, &bytes) < 0) {
+        bytes = sizeof error;
+        if (getsockopt(s->watch.fd, SOL_SOCKET, SO_ERROR, &error, &bytes) < 0) {
+            error = errno;
+        }
+        if (error == 0) {
+            return; /* libraries may report a descriptor for no reason */
+        }
     }
     complete(s, AIODUCT_OP_CONNECT, -error);
 }
@@ -188,10 +198,11 @@ static void receive(struct ad_readiness_stream *s)
     }
 }
 
-/* Write until the socket is full. Counts whole pieces in *@done, and in *@offset the bytes that
- * went of the next. -> 0 all | -EAGAIN the rest has to wait | why no more can be written */
-static int write_pieces(struct ad_readiness_stream *s, const struct iovec *pieces, uint32_t count,
-                        uint32_t *done, size_t *offset)
+/* Write until the socket is full. Counts whole pieces in *@done, in *@offset the bytes that went of
+ * the next, and adds all of them to *@sent. -> 0 all | -EAGAIN the rest has to wait | why no more
+ * can be written */
+static int write_pieces(const struct ad_readiness_stream *s, const struct iovec *pieces,
+                        uint32_t count, uint32_t *done, size_t *offset, size_t *sent)
 {
     *done = 0;
     *offset = 0;
@@ -207,7 +218,7 @@ static int write_pieces(struct ad_readiness_stream *s, const struct iovec *piece
         if (took < 0) {
             return -errno;
         }
-        s->sent += (size_t)took;
+        *sent += (size_t)took;
         size_t left = (size_t)took;
         uint32_t whole = 0;
         while (whole < batch && left >= first[whole].iov_len) {
@@ -224,16 +235,17 @@ static int write_pieces(struct ad_readiness_stream *s, const struct iovec *piece
 
 static void resume_send(struct ad_readiness_stream *s)
 {
+    struct ad_readiness_rest *rest = s->rest;
     uint32_t done;
     size_t offset;
-    int code = write_pieces(s, s->pieces + s->piece_first, s->piece_count - s->piece_first, &done,
-                            &offset);
+    int code = write_pieces(s, rest->pieces + rest->first, rest->count - rest->first, &done,
+                            &offset, &rest->sent);
     if (code != -EAGAIN) {
         complete(s, AIODUCT_OP_SEND, code);
         return;
     }
-    s->piece_first += done;
-    struct iovec *next = &s->pieces[s->piece_first];
+    rest->first += done;
+    struct iovec *next = &rest->pieces[rest->first];
     next->iov_base = (char *)next->iov_base + offset;
     next->iov_len -= offset;
 }
@@ -241,7 +253,7 @@ static void resume_send(struct ad_readiness_stream *s)
 /* Reading comes first: what a peer said before it reset the connection is worth more than why we
  * cannot write. Interest is only ever dropped here, so a receive that is stopped and started again
  * meanwhile costs no system call. */
-static void on_ready(struct ad_watch *watch, unsigned events)
+void ad_readiness_stream_ready(struct ad_watch *watch, unsigned events)
 {
     struct ad_readiness_stream *s = stream_of(watch);
     if ((events & AD_WRITE) && waits(s, AIODUCT_OP_CONNECT)) {
@@ -264,7 +276,7 @@ static void deliver_one(struct ad_readiness_stream *s)
     const struct aioduct_host *host = s->cx->host;
     for (int op = AIODUCT_OP_CONNECT; op <= AIODUCT_OP_SHUTDOWN; op <<= 1) {
         if (s->decided & op) {
-            complete(s, op, s->codes[index_of(op)]);
+            complete(s, op, decided_code(s, op));
         }
     }
     if (s->closing && !s->listed) {
@@ -321,11 +333,7 @@ int ad_readiness_connect(void *opaque, struct aioduct_stream *stream, void *stat
         cx->host->error(cx->host->ctx, -ECONNREFUSED, "the listener's queue is full");
         code = -ECONNREFUSED;
     }
-    struct ad_watch watch = {.loop = cx->loop,
-                             .fd = fd,
-                             .backend = (char *)state + cx->loop->ops->stream_watcher,
-                             .ready = on_ready};
-    s->watch = watch;
+    s->watch = (struct ad_watch){.loop = cx->loop, .fd = fd};
     if (code == 0 && !at_once) {
         code = ad_readiness_watch(&s->watch, AD_WRITE);
     }
@@ -340,7 +348,7 @@ int ad_readiness_connect(void *opaque, struct aioduct_stream *stream, void *stat
     s->phase = PHASE_CONNECTING;
     s->inflight = AIODUCT_OP_CONNECT;
     if (at_once) {
-        decide(s, AIODUCT_OP_CONNECT, 0);
+        s->at_once = decide(s, AIODUCT_OP_CONNECT);
     }
     return AIODUCT_PENDING;
 }
@@ -363,26 +371,30 @@ int ad_readiness_recv_start(void *state)
 
 void ad_readiness_recv_stop(void *state)
 {
-    decide(state, AIODUCT_OP_RECV, -ECANCELED);
+    (void)decide(state, AIODUCT_OP_RECV);
 }
 
-/* Keep what was not written. -> 0 or -ENOMEM */
-static int keep_pieces(struct ad_readiness_stream *s, const struct iovec *pieces, uint32_t count,
-                       size_t offset)
+/* Keep what was not written, which the first @offset bytes were, until the socket has room. -> 0 |
+ * -ENOMEM or -errno */
+static int wait_for_room(struct ad_readiness_stream *s, const struct iovec *pieces, uint32_t count,
+                         size_t offset, size_t sent)
 {
     const struct aioduct_host *host = s->cx->host;
-    s->pieces = s->few;
-    if (count > AD_READINESS_PIECES) {
-        s->pieces = host->alloc(host->ctx, NULL, count * sizeof *pieces, 0);
-    }
-    if (s->pieces == NULL) {
+    struct ad_readiness_rest *rest =
+        host->alloc(host->ctx, NULL, sizeof *rest + count * sizeof *pieces, 0);
+    if (rest == NULL) {
         return -ENOMEM;
     }
-    memcpy(s->pieces, pieces, count * sizeof *pieces);
-    s->pieces[0].iov_base = (char *)s->pieces[0].iov_base + offset;
-    s->pieces[0].iov_len -= offset;
-    s->piece_first = 0;
-    s->piece_count = count;
+    *rest = (struct ad_readiness_rest){.sent = sent, .count = count};
+    memcpy(rest->pieces, pieces, count * sizeof *pieces);
+    rest->pieces[0].iov_base = (char *)rest->pieces[0].iov_base + offset;
+    rest->pieces[0].iov_len -= offset;
+    int code = ad_readiness_watch(&s->watch, interest(s) | AD_WRITE);
+    if (code < 0) {
+        host->alloc(host->ctx, rest, 0, 0);
+        return code;
+    }
+    s->rest = rest;
     return 0;
 }
 
@@ -411,24 +423,22 @@ int ad_readiness_send(void *state, const struct iovec *pieces, unsigned count)
     if (no_bytes(pieces, count)) {
         return AIODUCT_DONE;
     }
-    s->sent = 0;
-    int code = write_pieces(s, pieces, count, &done, &offset);
+    size_t sent = 0;
+    int code = write_pieces(s, pieces, count, &done, &offset, &sent);
     if (code == 0) {
         return AIODUCT_DONE;
     }
     if (code == -EAGAIN) {
-        code = keep_pieces(s, pieces + done, count - done, offset);
-        if (code == 0) {
-            code = ad_readiness_watch(&s->watch, interest(s) | AD_WRITE);
-        }
+        code = wait_for_room(s, pieces + done, count - done, offset, sent);
     }
-    if (code < 0 && s->sent == 0) {
-        free_pieces(s);
+    if (code < 0 && sent == 0) {
         return code;
     }
     s->inflight |= AIODUCT_OP_SEND;
-    if (code < 0) {
-        decide(s, AIODUCT_OP_SEND, code); /* a part went: the core has to learn how much */
+    if (code < 0) { /* a part went: the core has to learn how much */
+        s->sent = sent;
+        s->send_code = code;
+        (void)decide(s, AIODUCT_OP_SEND);
     }
     return AIODUCT_PENDING;
 }
@@ -458,7 +468,7 @@ void ad_readiness_cancel(void *state, unsigned ops)
             if (op == AIODUCT_OP_SHUTDOWN && waits(s, op)) {
                 s->shut = false;
             }
-            decide(s, op, -ECANCELED);
+            (void)decide(s, op);
         }
     }
 }

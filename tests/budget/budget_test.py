@@ -19,7 +19,9 @@ RUNTIME = os.environ['AIODUCT_RUNTIME']
 COMPILER = os.environ.get('BUDGET_COMPILER', '')  # name and major version; only optimised builds give it
 HERE = os.path.dirname(os.path.abspath(__file__))
 CONNECTIONS = 64
-IDLE_BYTES = {'epoll': 880, 'uring': 880, 'libev': 960, 'libevent': 1024}  # the libraries' own too
+IDLE_BYTES = {'epoll': 560, 'uring': 640, 'libev': 700, 'libevent': 760}  # the libraries' own too
+FRESH_CALLS = {'epoll': 13, 'libevent': 14, 'libev': 12, 'uring': 5}  # of a connection, but for waits
+FRESH_ALLOCATIONS = 8  # transport, way to it, connection; dial, addresses, attempt, two for a look-up
 H2_OPTIONS = ['-H', '-c', '100']  # on one connection
 H2_ALLOCATIONS = 0.001  # what nghttp2 takes, the request before has left
 LARGE_MIB, LARGE_CALLS = 128, 48  # with all calls of the program's start
@@ -135,6 +137,21 @@ def allocations():
     at_most('allocations', difference(count_allocations, 5000, '-c', str(CONNECTIONS)), 0.001)
 
 
+def fresh_system_calls():
+    need_strace()
+    calls = difference(count_calls, 500, '-f', '-c', '16')
+    waits = sum(calls.pop(n, 0) for n in ('epoll_wait', 'epoll_pwait', 'epoll_pwait2'))
+    enters = calls.pop('io_uring_enter', 0)
+    print(f'# {", ".join(f"{n} {many:.2f}" for n, many in sorted(calls.items()) if many > 0.01)}')
+    at_most('waits and enters', waits + enters, 4)
+    at_most('all other calls', sum(calls.values()), FRESH_CALLS[RUNTIME] + 0.1)
+
+
+def fresh_allocations():
+    need(LOAD)
+    at_most('allocations', difference(count_allocations, 1000, '-f', '-c', '16'), FRESH_ALLOCATIONS + 0.01)
+
+
 def h2_system_calls():
     need_strace()
     calls = difference(count_calls, 4000, *H2_OPTIONS, server=['-2'])
@@ -193,7 +210,9 @@ def idle_bytes(options, host, server=()):
 
 
 def idle_memory():
-    at_most('bytes an idle connection', idle_bytes([], '127.0.0.1'), IDLE_BYTES[RUNTIME])
+    grown = idle_bytes([], '127.0.0.1')
+    at_most('bytes an idle connection', grown, IDLE_BYTES[RUNTIME])
+    at_most('bytes, as recorded', grown, baseline('idle') * 1.02)
 
 
 def idle_h2_memory():
@@ -208,6 +227,8 @@ CASES = {
     'a warm HTTP/2 request has a small share of a system call': h2_system_calls,
     'a warm HTTP/2 request allocates nothing': h2_allocations,
     'a warm HTTP/2 request needs no more instructions than recorded': h2_instructions,
+    'a connection for one request makes no more system calls than it needs': fresh_system_calls,
+    'a connection for one request allocates no more than recorded': fresh_allocations,
     'an idle connection keeps within its memory': idle_memory,
     'an idle HTTP/2 connection keeps within its memory': idle_h2_memory,
 }
