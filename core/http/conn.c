@@ -183,12 +183,13 @@ static bool is_trusted_idle(struct ad_conn *conn, size_t count)
     if (conn->state != AD_CONN_IDLE) {
         return true;
     }
-    conn->idle_bytes += (uint32_t)(count < IDLE_BYTES_MAX ? count : IDLE_BYTES_MAX + 1);
-    if (conn->codec->shared && conn->idle_bytes <= IDLE_BYTES_MAX) {
+    size_t bytes = conn->idle_bytes + count;
+    if (conn->codec->shared && bytes <= IDLE_BYTES_MAX) {
+        conn->idle_bytes = (uint32_t)bytes;
         return true;
     }
-    ad_logf(AD_LOG_INFO, "%s:%u: %u bytes on an idle connection, closed", conn->origin->dial_host,
-            conn->origin->dial_port, conn->idle_bytes);
+    ad_logf(AD_LOG_INFO, "%s:%u: %zu bytes on an idle connection, closed", conn->origin->dial_host,
+            conn->origin->dial_port, bytes);
     ad_pool_evict(conn, AIODUCT_CLOSE_UNASKED, false);
     return false;
 }

@@ -490,7 +490,8 @@ void ad_conn_h1_give_side(struct ad_conn *conn)
     struct ad_engine *engine = conn->engine;
     struct ad_h1_side *side = conn->h1;
     conn->h1 = NULL;
-    if (engine->spare_h1_count == sizeof engine->spare_h1 / sizeof engine->spare_h1[0]) {
+    if (engine->spare_h1_count == sizeof engine->spare_h1 / sizeof engine->spare_h1[0] ||
+        engine->closing) { /* its end may come before this connection's */
         ad_conn_h1_side_destroy(side);
         return;
     }

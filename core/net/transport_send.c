@@ -316,6 +316,7 @@ void ad_transport_begin_close(struct ad_transport *t)
     if (t->orderly && !t->send_over) {
         if (t->tls != NULL && ad_transport_need_next(t) == 0) {
             ad_tls_close_notify(t->tls, t->next);
+            drop_next_if_empty(t); /* it was said before */
         }
         if (!t->sending && ad_transport_has_next(t)) {
             ad_transport_push(t); /* comes back here when it is done at once */

@@ -39,7 +39,7 @@ struct ad_watch {
 };
 
 struct ad_readiness_ops {
-    /* Where the backend's memory lies in its struct for streams, whose first member is the watch. */
+    /* Where the backend's memory lies in its struct for streams, which begins with the watch. */
     size_t stream_watcher;
     /* Report @events from now on, no longer watch->events; errors and hang-ups as both. -> 0 or
      * -errno */

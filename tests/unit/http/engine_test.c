@@ -327,6 +327,65 @@ static void test_short_rest_is_drained(void **state)
     scene_end(&s);
 }
 
+/* ---- the HTTP/1 side of a connection ---- */
+
+static void play_broken_off(struct peer_conn *conn, int index, void *user)
+{
+    if (index > 0) {
+        scene_play_ok(conn, index, user);
+    } else if (peer_read_request(conn)) {
+        peer_send(conn, "HTTP/1.1 200 OK\r\nX-Half: of a");
+        peer_hang(conn);
+    }
+}
+
+static void test_side_broken_off(void **state)
+{
+    struct scene s;
+    struct outcome o = {0}, next = {0};
+    (void)state;
+    scene_begin(&s, play_broken_off);
+    scene_open_client(&s);
+    struct ad_engine *engine = &s.client->workers[0].engine;
+    struct aioduct_request *request = scene_request(&s, "GET", "/");
+    scene_submit(&s, request, &o);
+    while (o.exchange->conn == NULL || !ad_h1_got_bytes(o.exchange->conn->h1->h1)) {
+        assert_int_equal(aioduct_client_turn(s.client, 1000), 0);
+    }
+    aioduct_exchange_cancel(o.exchange);
+    assert_int_equal(aioduct_client_run(s.client), 0);
+    while (engine->conn_count > 0) {
+        assert_int_equal(aioduct_client_turn(s.client, 1000), 0);
+    }
+    assert_int_equal(engine->spare_h1_count, 1);
+    scene_submit(&s, request, &next);
+    assert_int_equal(aioduct_client_run(s.client), 0);
+    assert_int_equal(next.error.code, 0);
+    assert_int_equal(next.status, 200);
+    assert_string_equal(next.body, "ok");
+    assert_int_equal(engine->spare_h1_count, 1);
+    aioduct_request_destroy(request);
+    scene_end(&s);
+}
+
+/* What is given back behind the engine's end nobody would free. */
+static void test_side_at_the_end(void **state)
+{
+    struct scene s;
+    (void)state;
+    scene_begin(&s, scene_play_ok);
+    scene_open_client(&s);
+    struct ad_engine *engine = &s.client->workers[0].engine;
+    struct ad_conn conn = {.engine = engine};
+    assert_int_equal(ad_conn_h1_take_side(&conn), 0);
+    engine->closing = true;
+    ad_conn_h1_give_side(&conn);
+    assert_null(conn.h1);
+    assert_int_equal(engine->spare_h1_count, 0);
+    engine->closing = false;
+    scene_end(&s);
+}
+
 /* ---- driving ---- */
 
 static void test_a_foreign_loop_drives(void **state)
@@ -413,6 +472,9 @@ static const struct CMUnitTest cases[] = {
     {"a full window bounds what is kept", test_window_bounds_what_is_kept, NULL, NULL, NULL},
     {"C56, C57: a name server that hangs runs into connect_timeout_ms in phase resolve",
      test_hung_resolver, NULL, NULL, NULL},
+    {"an answer that was broken off leaves nothing to the next connection", test_side_broken_off,
+     NULL, NULL, NULL},
+    {"a connection keeps nothing for a client that closes", test_side_at_the_end, NULL, NULL, NULL},
     {"C90: the short rest of a cancelled body is drained", test_short_rest_is_drained, NULL, NULL,
      NULL},
     {"poll and turn drive a client from a foreign loop", test_a_foreign_loop_drives, NULL, NULL,
