@@ -271,6 +271,38 @@ static void test_idle_shared(void **state)
     assert_string_equal(path, "/bye"); /* an orderly close has its last words */
 }
 
+#define UNASKED_MAX 65536
+
+static void play_unasked(struct peer_conn *conn, int index, void *user)
+{
+    static const char bytes[UNASKED_MAX]; /* which the codec drops */
+    (void)index;
+    (void)user;
+    if (peer_read_request(conn)) {
+        shared_tell(conn, 'A');
+        if (peer_wait_gate(conn, GO) && peer_send_bytes(conn, bytes, sizeof bytes) &&
+            peer_wait_gate(conn, NEXT)) {
+            peer_send_bytes(conn, bytes, 1);
+        }
+        peer_hang(conn);
+    }
+}
+
+static void test_unasked_shared(void **state)
+{
+    struct scene *s = *state;
+    shared_begin(s, play_unasked, NULL);
+    shared_get_many(s, 1);
+    shared_run(s);
+    const struct ad_conn *conn =
+        AD_CONTAINER_OF(shared_engine(s)->conns.next, struct ad_conn, node);
+    peer_open(s->peer, GO);
+    TURN_UNTIL(s, shared_stats(s).connections_idle == 0 || conn->idle_bytes == UNASKED_MAX);
+    assert_int_equal(shared_stats(s).connections_idle, 1);
+    peer_open(s->peer, NEXT);
+    TURN_UNTIL(s, shared_stats(s).closed[AIODUCT_CLOSE_UNASKED] == 1);
+}
+
 static void play_in_turn(struct peer_conn *conn, int index, void *user)
 {
     (void)index;
@@ -381,6 +413,7 @@ int main(void)
         CASE("C108: an idle shared connection is closed at its limit", test_idle_shared),
         CASE("an old shared connection takes no more", test_old_shared),
         CASE("a shared connection that is chatty while idle is closed", test_chatty),
+        CASE("an idle shared connection takes what it may to the byte", test_unasked_shared),
         CASE("AIODUCT_OFF leaves no connection idle", test_nothing_idle),
         CASE("idle shared connections count in idle_total_max", test_idle_total),
     };
