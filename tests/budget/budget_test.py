@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """What a warm request costs, exactly: system calls, allocations, instructions, memory of an idle
-connection. Prints TAP.
+connection, copies of a body. Prints TAP.
 
 Each cost is the difference of two runs, of N and of 2 N requests, so that starting and ending do not
-count. budget_test.py LOAD SERVER COUNT_MALLOC; the runtime is the one that AIODUCT_RUNTIME names.
+count. budget_test.py LOAD SERVER COUNT_MALLOC CERTS [COPIES]; the runtime is the one that AIODUCT_RUNTIME names,
+and a sanitized build has no COPIES.
 """
 import json
 import os
@@ -14,7 +15,8 @@ import subprocess
 import sys
 import tempfile
 
-LOAD, SERVER, COUNT_MALLOC = sys.argv[1:4]
+LOAD, SERVER, COUNT_MALLOC, CERTS = sys.argv[1:5]
+COPIES = sys.argv[5:]
 RUNTIME = os.environ['AIODUCT_RUNTIME']
 COMPILER = os.environ.get('BUDGET_COMPILER', '')  # name and major version; only optimised builds give it
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -26,6 +28,7 @@ FRESH_ALLOCATIONS = {'epoll': 8, 'libevent': 8, 'libev': 8, 'uring': 9}
 H2_OPTIONS = ['-H', '-c', '100']  # on one connection
 H2_ALLOCATIONS = 0.001  # what nghttp2 takes, the request before has left
 LARGE_MIB, LARGE_CALLS = 128, 48  # with all calls of the program's start
+COPIED_MIB = 16  # of each body whose copies are counted
 IDLE_H2_BYTES = 16384  # with nghttp2's, and an origin for each
 
 
@@ -220,6 +223,42 @@ def idle_h2_memory():
     at_most('bytes an idle connection', idle_bytes(['-H'], 'bench.test', ['-2']), IDLE_H2_BYTES)
 
 
+def copies(*options, server=(), scheme='http'):
+    """What the program saw, with bytes as shares of the body's."""
+    need(SERVER)
+    with Server('-b', str(COPIED_MIB << 20), *server) as url:
+        seen = run([*COPIES, *options, url.replace('http', scheme)])
+    assert seen['body_bytes'] == COPIED_MIB << 20, seen
+    if not seen['receives_seen']:
+        raise Skip('receives cannot be seen here: the kernel has no rings of buffers')
+    return {n: seen[n] / seen['body_bytes'] for n in ('outside', 'copied')}
+
+
+def body_copies(*options, **how):
+    seen = copies(*options, **how)
+    at_most('of the body, not where it was put', seen['outside'], 0)
+    return seen['copied']
+
+
+def h1_copies():
+    at_most('copies of a byte', body_copies(), 0.001)
+
+
+def h2_copies():
+    at_most('copies of a byte', body_copies('-H', server=['-2']), 0.001)
+
+
+def tls_copies():
+    """GnuTLS is given the ciphertext in a buffer of its own, and its plaintext is handed over."""
+    cert, key, ca = (os.path.join(CERTS, n) for n in ('server.pem', 'server.key', 'ca.pem'))
+    at_most('copies of a byte', body_copies('-k', ca, server=['-c', cert, '-k', key], scheme='https'), 1.01)
+
+
+def upload_copies():
+    """Into the block that is sent, which lies still whatever becomes of the exchange."""
+    at_most('copies of a byte', copies('-u', str(COPIED_MIB), server=['-b', '0'])['copied'], 1.001)
+
+
 CASES = {
     'a warm request is one send, one receive and a share of a wait': system_calls,
     'a warm request allocates nothing': allocations,
@@ -230,6 +269,10 @@ CASES = {
     'a warm HTTP/2 request needs no more instructions than recorded': h2_instructions,
     'a connection for one request makes no more system calls than it needs': fresh_system_calls,
     'a connection for one request allocates no more than recorded': fresh_allocations,
+    'a body is handed over where the kernel has put it, and not copied': h1_copies,
+    'an HTTP/2 body is handed over where the kernel has put it, and not copied': h2_copies,
+    'a body over TLS is handed over where GnuTLS has put it, and copied once': tls_copies,
+    'a request body in memory is copied once': upload_copies,
     'an idle connection keeps within its memory': idle_memory,
     'an idle HTTP/2 connection keeps within its memory': idle_h2_memory,
 }
