@@ -94,7 +94,6 @@ static int grow_text(struct ad_h2_block *block, size_t bytes)
 int ad_h2_block_add(struct ad_h2_block *block, const struct ad_h2_limits *limits,
                     struct ad_slice name, struct ad_slice value, struct aioduct_error *error)
 {
-    value = ad_slice_trim(value); /* servers do send spaces around them */
     block->bytes += name.bytes + value.bytes + FIELD_OVERHEAD;
     if (block->bytes > block->bytes_max) {
         return over(error, limits, block->s->got_head, false);
@@ -103,6 +102,7 @@ int ad_h2_block_add(struct ad_h2_block *block, const struct ad_h2_limits *limits
     if (kind != AD_H2_FIELD_TAKEN) {
         return kind == AD_H2_FIELD_DROPPED ? 0 : wrong(error, block->s, name);
     }
+    value = ad_slice_trim(value); /* servers do send spaces around what is no number */
     if (block->count == limits->head_fields_max) {
         return over(error, limits, block->s->got_head, true);
     }

@@ -16,6 +16,12 @@ static bool asks_by(const struct ad_h2_stream *s, const char *method)
     return s->field_count > 0 && ad_slice_equal(s->fields[0].value, ad_slice_of(method));
 }
 
+/* What is accepted so goes on as a tunnel. */
+static bool accepts_connect(const struct ad_h2_block *block)
+{
+    return block->status / 100 == 2 && asks_by(block->s, "CONNECT");
+}
+
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
@@ -40,7 +46,7 @@ static enum ad_h2_field_kind take_length(struct ad_h2_block *block, struct ad_sl
 {
     struct ad_h2_stream *s = block->s;
     uint64_t length;
-    if (!s->got_head && block->status / 100 == 2 && asks_by(s, "CONNECT")) {
+    if (!s->got_head && accepts_connect(block)) {
         return AD_H2_FIELD_DROPPED;
     }
     if (s->length >= 0 || block->status / 100 == 1 ||
@@ -109,7 +115,7 @@ bool ad_h2_message_block(struct ad_h2_block *block, bool end)
     }
     if (s->got_head || block->status >= 200) {
         bool bodiless = block->status == 204 || block->status == 304 || asks_by(s, "HEAD");
-        if (!s->got_head && bodiless) {
+        if (!s->got_head && bodiless && !accepts_connect(block)) {
             s->length = 0;
         }
         return end ? ad_h2_message_ends(s) : !s->got_head || s->raw;

@@ -137,6 +137,14 @@ def under_way(w, *args):
             process.kill()  # nothing, if it has ended
 
 
+def child_of(process):
+    try:
+        with open(f"/proc/{process.pid}/task/{process.pid}/children", encoding="ascii") as f:
+            return int(f.read().split()[0])
+    except OSError as error:
+        raise Skip(f"this kernel does not tell children: {error}") from error
+
+
 # ---- what is counted ----
 
 
@@ -300,12 +308,7 @@ def a_process_that_dies_is_said(w):
     with Server() as server:
         with under_way(w, "-z", "60", server.url()) as process:
             server.wait_for(1)
-            try:
-                with open(f"/proc/{process.pid}/task/{process.pid}/children", encoding="ascii") as f:
-                    child = int(f.read().split()[0])
-            except OSError as error:
-                raise Skip(f"this kernel does not tell children: {error}") from error
-            os.kill(child, signal.SIGKILL)
+            os.kill(child_of(process), signal.SIGKILL)
             _, err = process.communicate(timeout=60)
             equal(process.returncode, 2)
             matches(err.decode(), r"ended by signal 9")
@@ -382,6 +385,50 @@ def ctrl_c_ends_it_and_the_result_is_printed(w):
         assert one["answers"] >= 40, one["answers"]
         assert one["answers"] <= len(server.seen) <= one["started"], (one, len(server.seen))
         equal(one["failed"], 0)
+
+
+@once
+def a_group_that_is_told_twice_prints_the_result(w):
+    """As timeout(1) does it. Stopped meanwhile, it gets both at once."""
+    with Server() as server:
+        with under_way(w, "--json", "-z", "600", server.url()) as process:
+            server.wait_for(50)
+            os.kill(process.pid, signal.SIGSTOP)
+            os.kill(process.pid, signal.SIGINT)
+            os.killpg(process.pid, signal.SIGTERM)
+            os.kill(process.pid, signal.SIGCONT)
+            out, err = process.communicate(timeout=60)
+        equal((process.returncode, err), (130, b""))
+        whole = json.loads(out)
+        equal((whole["interrupted"], whole["runtimes"][0]["failed"]), (True, 0))
+        assert whole["runtimes"][0]["answers"] >= 40, whole
+
+
+@once
+def a_second_signal_ends_it_at_once(w):
+    with Server() as server:
+        with under_way(w, "--json", "-z", "600", server.url()) as process:
+            server.wait_for(1)
+            os.kill(child_of(process), signal.SIGSTOP)  # it cannot end in order
+            while process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                time.sleep(0.05)
+            out, err = process.communicate(timeout=60)
+        equal((process.returncode, out, err), (-signal.SIGINT, b"", b""))
+
+
+@once
+def the_result_has_no_password(w):
+    with Server() as server:
+        url = server.url("/").replace("//", "//joe:secret@", 1)
+        one, whole = bench(w, "-n", "2", url)
+        equal((one["answers"], whole["url"]), (2, server.url("/")))
+        assert "Authorization: Basic" in server.seen[0][1], server.seen[0]
+        chart = w.path("secret.svg")
+        out = w.ok("bench", "-n", "2", "--svg", chart, url).decode()
+        with open(chart, encoding="ascii") as f:
+            shown = f.read() + out
+        assert "joe" not in shown and "secret" not in shown, shown
 
 
 # ---- several runtimes ----

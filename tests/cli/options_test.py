@@ -342,6 +342,18 @@ def the_last_resolve_rule_counts_and_a_minus_takes_one_back(w):
 
 
 @case
+def json_is_text_whatever_the_peer_says(w):
+    bad = "\ufffd"
+    values = ((b"caf\xe9", "caf" + bad), (b"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", "\u00e4\u20ac\U0001f600"),
+              (b"\xed\xa0\x80", bad * 3), (b"\xc0\x80", bad * 2), (b"\xf4\x90\x80\x80", bad * 4),
+              (b"\xe2\x82", bad * 2), (b"\xf0\x9f\x98", bad * 3), (b"\xe0\x9f\xbf\xee\x80\x80", bad * 3 + "\ue000"))
+    fields = b"".join(b"A: " + value + b"\r\n" for value, _ in values)
+    with Peer(answers(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n" + fields + b"\r\n")) as peer:
+        out = w.ok("-o", "/dev/null", "-w", "%{header_json}", peer.url())
+        equal(json.loads(out.decode())["a"], [text for _, text in values])
+
+
+@case
 def w_prints_headers_and_json(w):
     answer = (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: 1\r\nx-a: two \"2\"\r\nContent-Type: a/b\r\n\r\nhello")
     with Peer(answers(answer)) as peer:

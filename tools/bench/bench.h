@@ -47,6 +47,7 @@ struct bench_settings {
 
     /* made of the above */
     char *url;
+    char *shown_url;     /* as it is requested: without user and password */
     char *runtime_words; /* what runtimes[] points into */
     const char *runtimes[RUNTIMES_MAX];
     size_t runtime_count;
@@ -100,8 +101,8 @@ void bench_help(void);
 
 /* ---- target.c ---- */
 
-/* Refuse a target that is not this machine, and pin the client to what was found. -> 0 or an exit
- * code, with a message printed. */
+/* Learn the target as it is requested. Refuse what is not this machine, and pin the client to what
+ * was found. -> 0 or an exit code, with a message printed. */
 int bench_target_check(struct bench_settings *s);
 
 /* ---- load.c ---- */

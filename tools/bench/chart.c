@@ -129,9 +129,9 @@ void bench_chart(FILE *to, const struct bench_settings *s, const struct bench_re
             ".curve{fill:none;stroke-width:2}</style>\n"
             "<rect width=\"%d\" height=\"%d\" fill=\"#fff\"/>\n<title>",
             WIDTH, HEIGHT, WIDTH, HEIGHT, WIDTH, HEIGHT);
-    text(to, s->url);
+    text(to, s->shown_url);
     fprintf(to, "</title>\n<text x=\"%d\" y=\"26\" font-weight=\"bold\">", LEFT);
-    text(to, s->url);
+    text(to, s->shown_url);
     fprintf(to,
             "</text>\n<text x=\"%d\" y=\"46\">Latency by percentile, from when each request was "
             "%s; %d connections",

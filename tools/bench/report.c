@@ -219,7 +219,8 @@ static double not_opened(const struct bench_result *r)
 static void head(const struct table *t)
 {
     const struct bench_settings *s = t->settings;
-    fprintf(t->to, "%s\n%d connection%s", s->url, s->connections, s->connections > 1 ? "s" : "");
+    fprintf(t->to, "%s\n%d connection%s", s->shown_url, s->connections,
+            s->connections > 1 ? "s" : "");
     if (s->streams > 1) {
         fprintf(t->to, ", %d streams each", s->streams);
     }

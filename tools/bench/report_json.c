@@ -122,7 +122,7 @@ void bench_report_json(FILE *to, const struct bench_settings *s, const struct be
 {
     fputs("{\n  ", to);
     json_member(to, "aioduct", aioduct_version(), ", ");
-    json_member(to, "url", s->url, ", ");
+    json_member(to, "url", s->shown_url, ", ");
     fprintf(to, "\"interrupted\": %s,\n", interrupted ? "true" : "false");
     settings(to, s);
     fputs("  \"runtimes\": [\n", to);

@@ -22,27 +22,36 @@
 
 #define PROBE_SECONDS 10 /* a plugin that does not load in this time never will */
 #define PROGRESS_MS 200  /* between two pictures of the line */
+#define ONE_SIGNAL_NS UINT64_C(300000000)
 
 /* What parent and child share. */
 struct shared {
     _Atomic int stop;
+    _Atomic uint64_t stopped_ns; /* when the first signal came; 0: none has */
     struct bench_result result;
 };
 
 static struct shared *shared; /* for the signal handler; one run at a time */
 
-/* The second one is not caught: it ends us at once, and the child with us. */
+/* The first ends the run in order; a second one ends us at once, and the child with us. Some tell a
+ * process and then its group, as timeout(1) does: what comes so soon is still the first. */
 static void on_signal(int number)
 {
-    (void)number;
-    atomic_store_explicit(&shared->stop, 1, memory_order_relaxed);
+    uint64_t now_ns = clock_ns(), first_ns = 0;
+    if (atomic_compare_exchange_strong(&shared->stopped_ns, &first_ns, now_ns)) {
+        atomic_store_explicit(&shared->stop, 1, memory_order_relaxed);
+    } else if (now_ns > first_ns + ONE_SIGNAL_NS) {
+        signal(number, SIG_DFL);
+        raise(number);
+    }
 }
 
 static void catch_signals(bool on)
 {
-    struct sigaction action = {.sa_handler = on ? on_signal : SIG_DFL,
-                               .sa_flags = (int)SA_RESETHAND};
+    struct sigaction action = {.sa_handler = on ? on_signal : SIG_DFL};
     sigemptyset(&action.sa_mask);
+    sigaddset(&action.sa_mask, SIGINT); /* one at a time */
+    sigaddset(&action.sa_mask, SIGTERM);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
 }
@@ -114,8 +123,8 @@ static pid_t begin(const struct bench_settings *s, size_t runtime, int round, in
     if (child == 0) {
         close(ends[0]);
         prctl(PR_SET_PDEATHSIG, (unsigned long)SIGKILL, 0ul, 0ul, 0ul);
-        signal(SIGINT, SIG_IGN); /* a terminal tells all of us, and the parent says when */
-        signal(SIGTERM, SIG_DFL);
+        signal(SIGINT, SIG_IGN); /* a group is told as a whole, and the parent says when */
+        signal(SIGTERM, SIG_IGN);
         if (getppid() == parent) {
             int duration_ms = (int)part((uint64_t)s->duration_ms, s->rounds, round);
             bench_load(s, s->runtimes[runtime], part(s->requests, s->rounds, round),

@@ -237,6 +237,7 @@ void bench_settings_fini(struct bench_settings *s)
 {
     options_fini(&s->request);
     free(s->url);
+    free(s->shown_url);
     free(s->runtime_words);
     free(s->pin_connect_to);
     free(s->pin_resolve);

@@ -215,12 +215,16 @@ int bench_target_check(struct bench_settings *s)
     }
     struct place place;
     bool whole = place_of(aioduct_request_url(request), &place);
+    s->shown_url = strdup(aioduct_request_url(request));
     aioduct_request_destroy(request);
+    if (s->shown_url == NULL) {
+        return EXIT_MEMORY;
+    }
     if (s->yes || o->unix_socket != NULL || o->abstract_socket != NULL) {
         return 0;
     }
     if (!whole) {
-        complain(o, "(%d) %s: the host is too long", EXIT_URL, s->url);
+        complain(o, "(%d) %s: the host is too long", EXIT_URL, s->shown_url);
         return EXIT_URL;
     }
     apply_connect_to(&o->connect_to, &place);

@@ -102,6 +102,16 @@ static void test_connect(void **state)
                                       "> DATA 1 2 hi\nend 1\ncomplete 1\n> DATA 1 end 0 ");
 }
 
+/* What else would have no body has one here. */
+static void test_no_content(void **state)
+{
+    (void)state;
+    h2_check("produce\n" OFFER "connect b\nproduce\n< HEADERS 1 | :status: 204 | "
+             "content-length: 0\n< DATA 1 hello\n< DATA 1 end\nend 1 bye\nproduce",
+             OPENING "sent 1\n" ACK CONNECT(1) "> DATA 1 1 b\nhead 1 204\nbody 1 \"hello\"\n"
+                                               "end 1\ncomplete 1\n> DATA 1 end 3 bye");
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -264,6 +274,7 @@ int main(void)
         {"C50: DATA goes both ways", test_both_ways, NULL, NULL, NULL},
         {"C2, C50: CONNECT has an authority, and no scheme and path", test_connect, NULL, NULL,
          NULL},
+        {"C2, C50: 204 accepts a CONNECT like every 2xx", test_no_content, NULL, NULL, NULL},
         {"C50: a refused CONNECT is an ordinary answer", test_refused, NULL, NULL, NULL},
         {"C46, C50: a refused CONNECT has a body as long as it says", test_refused_length, NULL,
          NULL, NULL},
