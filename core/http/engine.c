@@ -97,8 +97,16 @@ bool ad_engine_drained(const struct ad_engine *engine)
            ad_list_empty(&engine->ended) && ad_list_empty(&engine->pool.dirty);
 }
 
+/* What it kept ahead of its caller is freed: others may have so much. */
+static void give_ahead_back(struct aioduct_exchange *ex)
+{
+    ex->engine->h2_ahead -= ex->h2.ahead;
+    ex->h2.ahead = 0;
+}
+
 void ad_engine_exchange_detach(struct aioduct_exchange *ex)
 {
+    give_ahead_back(ex);
     ad_list_remove(&ex->node);
     ad_list_remove(&ex->kick_node);
     ad_exchange_deadlines_remove(ex);
@@ -214,6 +222,7 @@ void ad_engine_exchange_put(struct aioduct_exchange *ex)
 {
     struct ad_engine *engine = ex->engine;
     ad_exchange_deadlines_clear(ex);
+    give_ahead_back(ex);
     if (ex->foreign || engine->spare_count >= SPARE_MAX || engine->closing) {
         ad_engine_exchange_detach(ex);
         ad_engine_exchange_free(ex);

@@ -75,6 +75,7 @@ struct ad_engine {
     struct ad_h1_side *spare_h1[64]; /* an idle connection has none */
     unsigned spare_h1_count;
     struct ad_h2_scratch *h2_scratch;     /* made with the first HTTP/2 connection */
+    uint64_t h2_ahead;                    /* what windows of streams have beyond window_bytes */
     struct aioduct_request *last_request; /* only compared: it may be gone */
     struct aioduct_request *kept_request; /* came twice in a row; with kept_refs references */
     unsigned kept_refs;

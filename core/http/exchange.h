@@ -69,6 +69,7 @@ struct ad_h2_slot {
     struct ad_list node;       /* connection's list of exchanges */
     struct ad_list flush_node; /* connection's list of those with output on its way */
     uint64_t given_back;       /* of the stream's window */
+    uint64_t ahead;            /* what the window has beyond window_bytes, until the end */
     bool on;                   /* it is there */
     bool complete;             /* raw, and over but for output on its way */
 };

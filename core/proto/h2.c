@@ -381,6 +381,7 @@ void ad_h2_submit(struct ad_h2 *h2, struct ad_h2_stream *s, const struct ad_h2_f
     *s = (struct ad_h2_stream){.state = AD_H2_STREAM_QUEUED,
                                .has_body = has_body,
                                .length = -1,
+                               .window = window_of(h2->limits->stream_window_bytes),
                                .fields = fields,
                                .field_count = count};
     ad_list_push_back(&h2->queued, &s->node);
@@ -403,19 +404,37 @@ void ad_h2_cancel(struct ad_h2 *h2, struct ad_h2_stream *s, uint32_t code)
     }
 }
 
-void ad_h2_consume(struct ad_h2 *h2, struct ad_h2_stream *s, size_t count)
+bool ad_h2_consume(struct ad_h2 *h2, struct ad_h2_stream *s, size_t count)
 {
     if (s->state != AD_H2_STREAM_OPEN || s->got_end) {
-        return;
+        return false;
     }
-    /* Half of the window is what nghttp2 tells the peer of; it need not hear of less. */
+    /* Half of the window is what nghttp2 tells the peer of; it need not hear of less, but until the
+     * peer has our SETTINGS, for until then it has a smaller window. */
     s->unconsumed += count;
-    if (s->unconsumed >= window_of(h2->limits->stream_window_bytes) / 2 || s->tells_all) {
+    bool half = s->unconsumed >= s->window / 2;
+    if (half || s->padded || !h2->has_ack) {
         if (nghttp2_session_consume_stream(h2->session, s->id, s->unconsumed) != 0) {
             ad_h2_fail_memory(h2);
         }
         s->unconsumed = 0;
     }
+    return half && h2->has_ack;
+}
+
+uint32_t ad_h2_widen(struct ad_h2 *h2, struct ad_h2_stream *s, uint32_t more)
+{
+    more = more < WINDOW_MAX - s->window ? more : WINDOW_MAX - s->window;
+    if (more == 0) {
+        return 0;
+    }
+    if (nghttp2_session_set_local_window_size(h2->session, NGHTTP2_FLAG_NONE, s->id,
+                                              (int32_t)(s->window + more)) != 0) {
+        ad_h2_fail_memory(h2);
+        return 0;
+    }
+    s->window += more;
+    return more;
 }
 
 void ad_h2_resume(struct ad_h2 *h2, struct ad_h2_stream *s)

@@ -9,7 +9,7 @@
  * request that leaves earlier costs no stream.
  *
  * Flow control: the connection's credit is returned on receipt, a stream's by ad_h2_consume, so the
- * stream window bounds what the peer may send ahead for each.
+ * stream window bounds what the peer may send ahead for each. It begins with stream_window_bytes.
  *
  * Life: create -> submit, feed, produce ... -> destroy. Once feed or produce has failed, the codec
  * does nothing more, but that the next produce may have a GOAWAY to say.
@@ -68,8 +68,9 @@ struct ad_h2_stream {
     uint64_t body_bytes;                 /* of it, so far */
     uint64_t head_bytes;                 /* of all heads so far */
     uint64_t sent_bytes, received_bytes; /* of its frames, with their headers */
+    uint32_t window;   /* so much may the peer send ahead, once it knows our SETTINGS */
     size_t unconsumed; /* what needs no memory any more, and nghttp2 was not told */
-    bool tells_all;    /* nghttp2 counts more than that, or by another window */
+    bool padded;       /* nghttp2 counts more than that */
     const struct ad_h2_field *fields;
     uint32_t field_count;
     struct ad_h2_field extra[AD_H2_EXTRA_MAX]; /* without a name: not used */
@@ -158,8 +159,11 @@ void ad_h2_submit(struct ad_h2 *h2, struct ad_h2_stream *s, const struct ad_h2_f
 /* Give a submitted stream up, with this code for the peer. Its place stays taken until the peer has
  * seen it (C44). No event follows. */
 void ad_h2_cancel(struct ad_h2 *h2, struct ad_h2_stream *s, uint32_t code);
-/* @count body bytes of @s need no memory any more. */
-void ad_h2_consume(struct ad_h2 *h2, struct ad_h2_stream *s, size_t count);
+/* @count body bytes of @s need no memory any more -> true: with these it is half of the window, which
+ * may grow now */
+bool ad_h2_consume(struct ad_h2 *h2, struct ad_h2_stream *s, size_t count);
+/* After such a consume the peer may send @more ahead -> how much more it really may */
+uint32_t ad_h2_widen(struct ad_h2 *h2, struct ad_h2_stream *s, uint32_t more);
 /* After AD_H2_LATER: ask the source again. */
 void ad_h2_resume(struct ad_h2 *h2, struct ad_h2_stream *s);
 void ad_h2_ping(struct ad_h2 *h2);

@@ -211,7 +211,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
         s = ad_h2_stream_of(h2, frame->hd.stream_id);
         if (s != NULL) {
             s->received_bytes += AD_H2_FRAME_HEAD_BYTES + frame->data.padlen;
-            s->tells_all = s->tells_all || frame->data.padlen > 0;
+            s->padded = s->padded || frame->data.padlen > 0;
             if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
                 complete(h2, s);
             }

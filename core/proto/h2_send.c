@@ -232,7 +232,6 @@ static void open_stream(struct ad_h2 *h2, struct ad_h2_stream *s)
         s->state = AD_H2_STREAM_OPEN;
         h2->known_id = id;
         h2->known_owner = s;
-        s->tells_all = !h2->has_ack;
         h2->next_id = (uint32_t)id + 2;
         h2->unsent++;
         h2->open_count++;

@@ -164,7 +164,11 @@ struct aioduct_client_options {
     int h2_connections_per_origin_max; /**< 4: a full one opens another, then requests queue; with
                                           workers each has its part, as above */
     int h2_streams_max; /**< 256: requests at once on a connection; the server's value if lower */
-    int h2_connection_window_bytes; /**< 16,777,216: a server may send so much ahead on one */
+    /** 16,777,216: a server may send so much ahead on a connection. And how much all streams of a
+     * worker may have together: window_bytes for one, the rest for bodies that are read as they
+     * come, which may have up to eight times window_bytes ahead, each, as long as they last. With
+     * no more than window_bytes here no stream has more. */
+    int h2_connection_window_bytes;
     int ping_timeout_ms;  /**< 10,000: a connection on which a request timed out, and nothing came,
                              must answer a ping in this time */
     int ping_interval_ms; /**< none: ping a connection that was silent so long */

@@ -100,7 +100,9 @@ static void on_body(void *owner, struct ad_h2_stream *s, const uint8_t *bytes, s
     CHECK(count > 0 && request_of(s)->got_head);
     CHECK(!request_of(s)->over);
     add_to(&request_of(s)->body_sum, (const char *)bytes, count);
-    ad_h2_consume(seen->h2, s, count);
+    if (ad_h2_consume(seen->h2, s, count)) {
+        ad_h2_widen(seen->h2, s, (uint32_t)count);
+    }
 }
 
 static void on_trailers(void *owner, struct ad_h2_stream *s, const struct aioduct_head *trailers)

@@ -436,6 +436,83 @@ static void test_small_releases(void **state)
     assert_int_equal(r->body_bytes, 64100);
 }
 
+/* What is sent ahead of a body that is read as it comes: twice as much each time that half of it is
+ * given back, up to eight windows. */
+static void test_ahead(void **state)
+{
+    struct tester *t = *state;
+    t->options.window_bytes = 65536;
+    client(t);
+    h2peer_script(t, "< SETTINGS\n? HEADERS 1\n< HEADERS 1 | :status: 200\n"
+                     "< REPEAT 2 DATA 1 size=16384\n"
+                     "? WINDOW_UPDATE 1 32768\n? WINDOW_UPDATE 1 65536\n"
+                     "< REPEAT 4 DATA 1 size=16384\n"
+                     "? WINDOW_UPDATE 1 65536\n? WINDOW_UPDATE 1 131072\n"
+                     "< REPEAT 8 DATA 1 size=16384\n"
+                     "? WINDOW_UPDATE 1 131072\n? WINDOW_UPDATE 1 262144\n"
+                     "< REPEAT 16 DATA 1 size=16384\n? WINDOW_UPDATE 1 262144\n"
+                     "< REPEAT 16 DATA 1 size=16384\n? WINDOW_UPDATE 1 262144\n"
+                     "< DATA 1 end size=100\n");
+    struct result *r = tester_get(t, peer_url(t->peer, "/"));
+    assert_answer(r, 200);
+    assert_int_equal(r->body_bytes, 753764);
+}
+
+static bool is_open(void *peer)
+{
+    return peer_is_open(peer, GO);
+}
+
+/* Who holds back has one window, and keeps no more. */
+static void test_no_more_ahead(void **state)
+{
+    struct tester *t = *state;
+    t->options.window_bytes = 65536;
+    client(t);
+    h2peer_script(t, "< SETTINGS\n? HEADERS 1\n< HEADERS 1 | :status: 200\n"
+                     "< REPEAT 2 DATA 1 size=16384\n? WINDOW_UPDATE 1 32768\n"
+                     "< REPEAT 4 DATA 1 size=16384\n< PING 01234567\n? PING ack\nopen 0\n"
+                     "? WINDOW_UPDATE 1 65536\n< DATA 1 end size=100\n");
+    struct result *r = tester_result(t);
+    r->pause_at = 'B';
+    r->pause_at_bytes = 32768;
+    tester_submit_into(t, tester_request(t, "GET", peer_url(t->peer, "/")), r);
+    tester_turn_until(t, result_is_paused, r);
+    tester_turn_until(t, is_open, t->peer);
+    assert_int_equal(result_told_bytes(r), 32768);
+    assert_code(0, aioduct_exchange_resume(r->exchange));
+    tester_run(t);
+    assert_answer(r, 200);
+    assert_int_equal(r->body_bytes, 98404);
+}
+
+/* All of a connection's streams together have no more ahead than its window; what one had is for
+ * others when it has ended. */
+static void test_ahead_of_all(void **state)
+{
+    struct tester *t = *state;
+    t->options.window_bytes = 65536;
+    t->options.h2_connection_window_bytes = 131072;
+    client(t);
+    h2peer_script(t, "< SETTINGS\n? HEADERS 3\n< HEADERS 1 | :status: 200\n"
+                     "< REPEAT 2 DATA 1 size=16384\n? WINDOW_UPDATE 1 65536\n"
+                     "< HEADERS 3 | :status: 200\n"
+                     "< REPEAT 2 DATA 3 size=16384\n? WINDOW_UPDATE 3 32768\n"
+                     "< REPEAT 2 DATA 3 size=16384\n? WINDOW_UPDATE 3 32768\n"
+                     "< DATA 1 end\n? HEADERS 5\n< HEADERS 5 | :status: 200\n"
+                     "< REPEAT 2 DATA 5 size=16384\n? WINDOW_UPDATE 5 65536\n"
+                     "< DATA 5 end\n< DATA 3 end\n");
+    struct aioduct_request *request = tester_request(t, "GET", peer_url(t->peer, "/"));
+    struct result *first = tester_submit(t, request);
+    struct result *second = tester_submit(t, request);
+    tester_turn_until(t, result_is_done, first);
+    struct result *third = tester_submit(t, request);
+    tester_run(t);
+    assert_answer(first, 200);
+    assert_answer(second, 200);
+    assert_answer(third, 200);
+}
+
 int main(void)
 {
     static const struct CMUnitTest cases[] = {
@@ -455,6 +532,9 @@ int main(void)
         HTTP_CASE("C19: another authority over HTTP/2", test_authority),
         HTTP_CASE("a stream below the low speed fails", test_low_speed),
         HTTP_CASES("small releases add up to a window update", test_small_releases),
+        HTTP_CASES("C37: a body that is read as it comes may have eight windows ahead", test_ahead),
+        HTTP_CASES("C37: who holds back has one window ahead", test_no_more_ahead),
+        HTTP_CASES("C37: what streams have ahead is bounded for all of them", test_ahead_of_all),
     };
     return TAP_RUN(cases, suite_begin_nginx, suite_end);
 }

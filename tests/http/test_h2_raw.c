@@ -523,6 +523,7 @@ static void test_window(void **state)
 {
     struct tester *t = *state;
     t->options.window_bytes = 65536;
+    t->options.h2_connection_window_bytes = 65536; /* nothing ahead of that */
     t->options.read_gap_timeout_ms = 20;
     tester_client(t);
     h2peer_start(t, &(struct h2peer_options){.play = play_flood});

@@ -394,7 +394,11 @@ static void act_on(struct tester *t, const char *word, const char *rest)
     if (strcmp(word, "cancel") == 0) {
         ad_h2_cancel(t->h2, &r->stream, AD_H2_CANCEL);
     } else if (strcmp(word, "consume") == 0) {
-        ad_h2_consume(t->h2, &r->stream, strtoul(rest, NULL, 10));
+        char *more;
+        unsigned long count = strtoul(rest, &more, 10);
+        if (ad_h2_consume(t->h2, &r->stream, count)) {
+            ad_h2_widen(t->h2, &r->stream, (uint32_t)strtoul(more, NULL, 10));
+        }
     } else if (strcmp(word, "give") == 0 || strcmp(word, "end") == 0) {
         give(t, r, rest, word[0] == 'e');
     } else {

@@ -12,7 +12,7 @@
  *                          given as for pull; 2xx makes the stream raw
  *     produce              write down the frames that come out, as "> FRAME"; "produce 100" with
  *                          room for about 100 bytes
- *     cancel 1, consume 1 100, ping, leave, room, id 2147483647
+ *     cancel 1, consume 1 100 [MORE], ping, leave, room, id 2147483647
  *     on head 1 cancel 2   inside that event of request 1 (interim, head, body, end, complete,
  *                          closed)
  *     < SETTINGS           bytes of the server, see h2wire.h

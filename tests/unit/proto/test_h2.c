@@ -376,6 +376,29 @@ static void test_stream_credit(void **state)
         &limits);
 }
 
+/* The window grows when half of it is given back: by what the owner allows, not before. */
+static void test_growing_window(void **state)
+{
+    struct ad_h2_limits limits = h2_default_limits;
+    (void)state;
+    limits.stream_window_bytes = 1000;
+    char *got = h2_play_limits(
+        ASK "< HEADERS 1 | :status: 200\n< DATA 1 size=500\nconsume 1 499 1000\nproduce\nroom\n"
+            "consume 1 1 1000\nproduce\nroom\n"
+            "< DATA 1 size=2000\nconsume 1 999\nproduce\nroom\nconsume 1 1\nproduce\nroom\n"
+            "< DATA 1 size=1000\nproduce\nroom\n< DATA 1 size=1\nproduce",
+        &limits);
+    const char *at = strstr(got, "> SETTINGS ack\nroom ");
+    assert_non_null(at);
+    assert_non_null(at = strstr(at, "> WINDOW_UPDATE 1 500\n> WINDOW_UPDATE 1 1000\nroom "));
+    assert_non_null(at = strstr(at, "\"\nroom "));
+    assert_non_null(at = strstr(at, "> WINDOW_UPDATE 1 1000\nroom "));
+    assert_non_null(at = strstr(at, "\"\nroom ")); /* all that is allowed came */
+    assert_null(strstr(got, "AIODUCT_E_PROTOCOL") < at ? strstr(got, "AIODUCT_E_PROTOCOL") : NULL);
+    assert_non_null(strstr(at, "FLOW_CONTROL_ERROR"));
+    free(got);
+}
+
 static void test_window_overrun(void **state)
 {
     (void)state;
@@ -502,6 +525,8 @@ int main(void)
         {"C49: stream ids run out", test_ids_run_out, NULL, NULL, NULL},
         {"leaving says so", test_leave, NULL, NULL, NULL},
         {"a stream's credit comes back when it is consumed", test_stream_credit, NULL, NULL, NULL},
+        {"a stream's window grows when half of it comes back", test_growing_window, NULL, NULL,
+         NULL},
         {"C36: more than the window is a connection error", test_window_overrun, NULL, NULL, NULL},
         {"C36: the connection's credit comes back for everything", test_connection_credit, NULL,
          NULL, NULL},
