@@ -246,9 +246,9 @@ static void on_head(void *owner, struct ad_h2_stream *s, const struct aioduct_he
     }
 }
 
-/* Who takes at once what comes need not wait for a server that waits for credit: the window doubles,
- * up to a multiple of window_bytes. Each of them might be paused from now on, so what all of a loop
- * have beyond that is bounded. */
+/* Who takes at once what comes need not wait for a server that waits for credit: the window
+ * doubles, up to a multiple of window_bytes. Each of them might be paused from now on, so what all
+ * of a loop have beyond that is bounded. */
 static void let_more_come(struct ad_conn *conn, struct aioduct_exchange *ex)
 {
     const struct ad_h2_limits *limits = &conn->engine->settings->h2;

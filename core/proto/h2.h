@@ -159,8 +159,8 @@ void ad_h2_submit(struct ad_h2 *h2, struct ad_h2_stream *s, const struct ad_h2_f
 /* Give a submitted stream up, with this code for the peer. Its place stays taken until the peer has
  * seen it (C44). No event follows. */
 void ad_h2_cancel(struct ad_h2 *h2, struct ad_h2_stream *s, uint32_t code);
-/* @count body bytes of @s need no memory any more -> true: with these it is half of the window, which
- * may grow now */
+/* @count body bytes of @s need no memory any more -> true: with these it is half of the window,
+ * which may grow now */
 bool ad_h2_consume(struct ad_h2 *h2, struct ad_h2_stream *s, size_t count);
 /* After such a consume the peer may send @more ahead -> how much more it really may */
 uint32_t ad_h2_widen(struct ad_h2 *h2, struct ad_h2_stream *s, uint32_t more);

@@ -541,7 +541,8 @@ void tester_run(struct tester *t)
     assert_int_equal(aioduct_client_outstanding(t->client), 0);
 }
 
-/* The limit is for what never comes; a crowd's handshakes on a machine with other work may take 30 s. */
+/* The limit is for what never comes; a crowd's handshakes on a machine with other work may take
+ * 30 s. */
 void tester_turn_until(struct tester *t, bool (*until)(void *user), void *user)
 {
     uint64_t end = test_now_ms() + 60000;

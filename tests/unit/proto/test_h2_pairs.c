@@ -149,7 +149,9 @@ static void meddle(struct pair *p)
 static void consume(struct request *r, size_t count)
 {
     r->consumed += count;
-    ad_h2_consume(r->pair->h2, &r->stream, count);
+    if (ad_h2_consume(r->pair->h2, &r->stream, count)) {
+        ad_h2_widen(r->pair->h2, &r->stream, (uint32_t)count);
+    }
 }
 
 static void resume(struct request *r)
