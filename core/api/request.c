@@ -142,6 +142,17 @@ int aioduct_request_version(struct aioduct_request *request, int version)
     return 0;
 }
 
+int aioduct_request_into_memory(struct aioduct_request *request, void *memory, size_t capacity)
+{
+    return request == NULL || memory == NULL ? -EINVAL
+                                             : ad_request_into_memory(request, memory, capacity);
+}
+
+int aioduct_request_into_file(struct aioduct_request *request, int fd, int64_t offset)
+{
+    return request == NULL ? -EINVAL : ad_request_into_file(request, fd, offset);
+}
+
 int aioduct_request_connect_to(struct aioduct_request *request, const char *target)
 {
     return request == NULL ? -EINVAL : ad_request_connect_to(request, target);

@@ -34,7 +34,7 @@ static const struct ad_error_entry entries[] = {
     E(AIODUCT_E_BODY_LENGTH, USAGE, 0, "the request body is not as long as was declared"),
     E(AIODUCT_E_BODY_SOURCE, USAGE, 0, "the request body's source failed"),
     E(AIODUCT_E_LIMIT, USAGE, 0, "a limit of the client was reached"),
-    E(AIODUCT_E_SINK, USAGE, 0, "the response was refused by the program's callback"),
+    E(AIODUCT_E_SINK, USAGE, 0, "the program's callback, or its file, did not take the response"),
     E(AIODUCT_E_RESOLVE, PEER, 0, "the host name does not exist"),
     E(AIODUCT_E_RESOLVE_TEMPORARY, TEMPORARY, 1, "the host name could not be looked up now"),
     E(AIODUCT_E_TIMEOUT, TEMPORARY, 1, "a deadline passed"),

@@ -270,6 +270,22 @@ static int claim_body(struct aioduct_exchange *ex, struct aioduct_request *reque
     return 0;
 }
 
+/* What only one exchange of the request may have at a time. */
+static int claim(struct aioduct_exchange *ex, struct aioduct_request *request,
+                 struct aioduct_error *error)
+{
+    ex->request = request;
+    if (request->sink_kind != AD_SINK_NONE && !ad_sink_claim(ex)) {
+        return ad_error_set(error, -EBUSY, AIODUCT_PHASE_SETUP,
+                            "another exchange writes to where the answer is to go");
+    }
+    int code = claim_body(ex, request, error);
+    if (code < 0 && ex->sink_claimed) {
+        ad_sink_finish(ex);
+    }
+    return code;
+}
+
 /* What has gone is read first: what goes meanwhile is not missed among the submitted, so that equal
  * sums are the truth of a moment between. */
 size_t ad_client_outstanding(const struct aioduct_client *client)
@@ -326,7 +342,7 @@ int ad_client_submit(struct aioduct_client *client, struct aioduct_request *requ
         withdraw(client);
         return ad_error_set(error, -ENOMEM, AIODUCT_PHASE_SETUP, "out of memory");
     }
-    code = claim_body(ex, request, error);
+    code = claim(ex, request, error);
     if (code < 0) {
         withdraw(client);
         ad_engine_exchange_put(ex);
@@ -337,7 +353,6 @@ int ad_client_submit(struct aioduct_client *client, struct aioduct_request *requ
     } else {
         ad_request_ref(request);
     }
-    ex->request = request;
     set_callbacks(ex, callbacks);
     ex->user = user;
     ex->completion = completion;

@@ -74,6 +74,9 @@ void ad_dispatch_trailers(struct aioduct_exchange *ex, const struct aioduct_head
 void ad_dispatch_done(struct aioduct_exchange *ex, const struct aioduct_error *error)
 {
     ad_event_exchange(ex, AIODUCT_EVENT_DONE, ex->status, error);
+    if (ex->sink_claimed) {
+        ad_sink_finish(ex); /* inside on_done the request may be submitted again */
+    }
     if (ex->callbacks.on_done != NULL) {
         CALL(ex, ex->callbacks.on_done(ex, error, ex->user));
     }

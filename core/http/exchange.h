@@ -17,6 +17,7 @@
 #include "base/list.h"
 #include "http/pace.h"
 #include "http/request.h"
+#include "http/sink.h"
 #include "http/upload.h"
 #include "proto/h2.h"
 #include "runtime/loop.h"
@@ -124,6 +125,8 @@ struct aioduct_exchange {
     bool reused;              /* on a connection that had served before */
     bool kept;                /* on one that may have gone stale: it had served, or was idle */
     bool pull_claimed;        /* has the request's body source */
+    bool sink_claimed;        /* and what its answer's body goes to */
+    bool sinking;             /* the body does */
     bool raw;                 /* the response's head is over, and HTTP with it: bytes both ways */
     bool peer_ended;          /* of a raw one: the peer has no more bytes, which the caller knows */
     bool no_expect;           /* the server does not know Expect (417) */
@@ -137,6 +140,7 @@ struct aioduct_exchange {
     struct ad_kept_trailers *kept_trailers; /* those that came behind them */
 
     uint64_t head_bytes, body_bytes;
+    uint64_t body_max;                   /* from the final head on: larger ones are an error */
     uint64_t sent_bytes, received_bytes; /* with framing, counted by the codec */
     uint64_t start_ns, picked_ns, sent_ns, first_byte_ns, head_ns, end_ns;
     uint64_t lost_ns;       /* when its last connection was lost, or of no use */

@@ -18,17 +18,25 @@ bool ad_exchange_blocked(const struct aioduct_exchange *ex)
 /* As many of @count bytes as the request wants of this body. Fails the exchange if that is none. */
 static size_t within_max(struct aioduct_exchange *ex, size_t count)
 {
-    uint64_t max = ex->request->recv_bytes_max;
-    if (max == 0 || ex->body_bytes + count <= max) {
+    uint64_t left = ex->body_max - ex->body_bytes;
+    if (count <= left) {
         return count;
     }
-    if (ex->body_bytes >= max) {
+    if (left == 0) {
         ad_exchange_failf(ex, AIODUCT_E_LIMIT, AIODUCT_PHASE_BODY,
-                          "the body is larger than %llu bytes (aioduct_request_recv_bytes_max)",
-                          (unsigned long long)max);
-        return 0;
+                          "the body is larger than %llu bytes (%s)",
+                          (unsigned long long)ex->body_max, ad_sink_max_name(ex));
     }
-    return (size_t)(max - ex->body_bytes);
+    return (size_t)left;
+}
+
+static void hand_over(struct aioduct_exchange *ex, const uint8_t *bytes, size_t count)
+{
+    if (ex->sinking) {
+        ad_sink_write(ex, bytes, count);
+    } else {
+        ad_dispatch_body(ex, bytes, count);
+    }
 }
 
 /* Deliver as much as the window has room for. -> bytes delivered; the exchange may have ended. */
@@ -42,7 +50,7 @@ static size_t deliver(struct aioduct_exchange *ex, const uint8_t *bytes, size_t 
         piece = ad_pace_recv_room(ex, within_max(ex, piece));
         if (piece > 0) {
             ad_pace_recv_took(ex, piece);
-            ad_dispatch_body(ex, bytes + done, piece);
+            hand_over(ex, bytes + done, piece);
         }
         done += piece;
     }

@@ -180,18 +180,17 @@ static void begin_raw(struct aioduct_exchange *ex)
 static void check_length(struct aioduct_exchange *ex, const struct aioduct_head *head)
 {
     uint32_t bytes;
-    uint64_t length, max = ex->request->recv_bytes_max;
-    if (max == 0) {
+    uint64_t length, max = ex->body_max;
+    if (max == UINT64_MAX) {
         return;
     }
     const char *value = aioduct_head_find(head, "Content-Length", &bytes);
     bool bodiless = ex->raw || ex->request->is_head || head->status == 204 || head->status == 304;
     if (value != NULL && !bodiless &&
         ad_slice_to_u64((struct ad_slice){value, bytes}, INT64_MAX, &length) == 0 && length > max) {
-        ad_exchange_failf(ex, AIODUCT_E_LIMIT, AIODUCT_PHASE_BODY,
-                          "the body has %llu bytes, more than %llu "
-                          "(aioduct_request_recv_bytes_max)",
-                          (unsigned long long)length, (unsigned long long)max);
+        ad_exchange_failf(
+            ex, AIODUCT_E_LIMIT, AIODUCT_PHASE_BODY, "the body has %llu bytes, more than %llu (%s)",
+            (unsigned long long)length, (unsigned long long)max, ad_sink_max_name(ex));
     }
 }
 
@@ -210,6 +209,10 @@ bool ad_exchange_head(struct aioduct_exchange *ex, const struct aioduct_head *he
         ad_upload_finish(ex); /* nothing is sent again after this */
     }
     ex->raw = becomes_raw(ex, head);
+    ex->body_max = ex->request->recv_bytes_max == 0 ? UINT64_MAX : ex->request->recv_bytes_max;
+    if (ex->request->sink_kind != AD_SINK_NONE) {
+        ad_sink_head(ex, head);
+    }
     if (ex->place == AD_PLACE_CONN) {
         ad_dispatch_head(ex, head);
     }

@@ -336,6 +336,40 @@ int ad_request_body_pull(struct aioduct_request *request, const struct aioduct_b
     return code;
 }
 
+/* ---- where the answer goes ---- */
+
+int ad_request_into_memory(struct aioduct_request *request, void *memory, size_t capacity)
+{
+    if (atomic_load_explicit(&request->frozen, memory_order_relaxed)) {
+        return -EBUSY;
+    }
+    request->sink_kind = AD_SINK_MEMORY;
+    request->sink_memory = memory;
+    request->sink_room = capacity;
+    return 0;
+}
+
+int ad_request_into_file(struct aioduct_request *request, int fd, int64_t offset)
+{
+    struct stat status;
+    if (atomic_load_explicit(&request->frozen, memory_order_relaxed)) {
+        return -EBUSY;
+    }
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fstat(fd, &status) < 0) {
+        return -errno;
+    }
+    /* Writing to anything else may wait, and the loop with it; O_APPEND knows no offset. */
+    if (!S_ISREG(status.st_mode) || (flags & O_ACCMODE) == O_RDONLY ||
+        offset < AIODUCT_OFFSET_CURRENT || (offset >= 0 && (flags & O_APPEND) != 0)) {
+        return -EINVAL;
+    }
+    request->sink_kind = AD_SINK_FILE;
+    request->sink_fd = fd;
+    request->sink_offset = offset;
+    return 0;
+}
+
 /* ---- the way ---- */
 
 int ad_request_connect_to(struct aioduct_request *request, const char *target)

@@ -31,6 +31,13 @@ enum ad_body_kind {
     AD_BODY_PUSH    /* written by the caller while the exchange runs */
 };
 
+/* Where a 2xx answer's body goes. */
+enum ad_sink_kind {
+    AD_SINK_NONE = 0, /* to on_body */
+    AD_SINK_MEMORY,
+    AD_SINK_FILE
+};
+
 /* The head as HTTP/2 has it, made when a request is first sent so. */
 struct ad_request_h2 {
     uint32_t count;
@@ -60,6 +67,7 @@ struct aioduct_request {
     _Atomic unsigned refs;
     _Atomic bool frozen;
     _Atomic bool pull_busy;             /* an exchange is reading the source */
+    _Atomic bool sink_busy;             /* an exchange may write there */
     _Atomic(struct ad_request_h2 *) h2; /* NULL: not made yet */
 
     /* immutable once frozen */
@@ -83,6 +91,12 @@ struct aioduct_request {
     int file_fd; /* the caller's */
     int64_t file_offset;
     struct aioduct_body_source source;
+
+    enum ad_sink_kind sink_kind;
+    uint8_t *sink_memory; /* the caller's, of so many bytes */
+    uint64_t sink_room;
+    int sink_fd;         /* the caller's */
+    int64_t sink_offset; /* AIODUCT_OFFSET_CURRENT: where its position is */
 
     bool expect; /* ask before the body is sent: Expect: 100-continue */
     bool declared_chunked;
@@ -122,6 +136,9 @@ int ad_request_body_file(struct aioduct_request *request, int fd, int64_t offset
 int ad_request_body_push(struct aioduct_request *request, int64_t length);
 int ad_request_body_pull(struct aioduct_request *request, const struct aioduct_body_source *source,
                          int64_t length);
+
+int ad_request_into_memory(struct aioduct_request *request, void *memory, size_t capacity);
+int ad_request_into_file(struct aioduct_request *request, int fd, int64_t offset);
 
 /* Host and :authority. */
 static inline const char *ad_request_authority(const struct aioduct_request *request)

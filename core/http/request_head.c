@@ -124,6 +124,9 @@ static int freeze(struct aioduct_request *request)
     if (code < 0) {
         return code;
     }
+    if (ad_request_is_raw(request) && request->sink_kind != AD_SINK_NONE) {
+        return -EINVAL;
+    }
     if (strcmp(request->method, "CONNECT") == 0 && request->tunnel == NULL) {
         return -EINVAL;
     }

@@ -51,7 +51,7 @@ enum {
     AIODUCT_E_BODY_LENGTH = -5203, /**< the body source gave more or fewer bytes than declared */
     AIODUCT_E_BODY_SOURCE = -5204, /**< the body callback reported an error */
     AIODUCT_E_LIMIT = -5205,       /**< a limit of the client was reached; detail names it */
-    AIODUCT_E_SINK = -5206,        /**< the caller's callback refused the response body */
+    AIODUCT_E_SINK = -5206,        /**< the caller's callback or file did not take the response */
 
     /* the way to the peer */
     AIODUCT_E_RESOLVE = -5301,           /**< the name does not exist */

@@ -160,6 +160,38 @@ AIODUCT_API int aioduct_request_body_pull(struct aioduct_request *request,
                                           const struct aioduct_body_source *source, int64_t length);
 
 /**
+ * Put the body of a 2xx answer into @memory, on the loop's thread and without calling on_body; any
+ * other answer's comes by on_body as always. All of it is there when on_done is called, and
+ * aioduct_exchange_info says how much (body_bytes); after an error, the part that came. A body
+ * larger than @capacity ends the exchange with AIODUCT_E_LIMIT: behind on_head, with nothing
+ * written, if the head says so, else when the surplus comes. What is put there counts as released;
+ * pause, rates and recv_bytes_max hold for it. What aioduct_client_fetch gives has no body then.
+ * Such a request is submitted once at a time (-EBUSY), and not to make an exchange raw (-EINVAL by
+ * submit). The last call of this and of aioduct_request_into_file counts.
+ * Thread:  any, one at a time for a request
+ * Owns:    @memory borrowed until the request and every exchange of it are gone; it is not touched
+ *          outside of an exchange
+ * Returns: 0 | -EINVAL (NULL) | -EBUSY (frozen)
+ */
+AIODUCT_API int aioduct_request_into_memory(struct aioduct_request *request, void *memory,
+                                            size_t capacity);
+
+/** Of a file: where its descriptor's position is, which moves. */
+#define AIODUCT_OFFSET_CURRENT (-1)
+
+/**
+ * The same into the regular file @fd, from @offset on by pwrite, or at AIODUCT_OFFSET_CURRENT by
+ * write. What it held behind the body stays. If it cannot be written the exchange ends with
+ * AIODUCT_E_SINK and os_code. The loop waits for the writes, which a file system seldom makes it:
+ * give a pipe or a device its bytes by on_body instead.
+ * Thread:  any, one at a time for a request
+ * Owns:    @fd borrowed until the request and every exchange of it are gone
+ * Returns: 0 | -EINVAL (not a regular file, not open for writing, or O_APPEND with an offset) |
+ * -EBUSY (frozen) | -errno of fstat
+ */
+AIODUCT_API int aioduct_request_into_file(struct aioduct_request *request, int fd, int64_t offset);
+
+/**
  * With @on 1 the head says "Expect: 100-continue", and the body is sent when the server says 100,
  * or after expect_timeout_ms; not at all if it gives its answer first. After a 417 the request is
  * made once more without, if its body can be sent again. Without effect on a request without a

@@ -31,6 +31,15 @@ def download_writes_the_file(w):
 
 
 @case
+def store_puts_it_into_a_file_or_memory(w):
+    run(w, "store", w.nginx.url("/hello.txt"), w.path("s"))
+    with open(w.path("s"), "rb") as f:
+        equal(f.read(), b"hello, world\n")
+    equal(run(w, "store", w.nginx.url("/hello.txt")), "hello, world\n")
+    w.fails(1, w.nginx.url("/status/404"))
+
+
+@case
 def many_answers_all_of_them(w):
     matches(run(w, "many", w.nginx.url("/hello.txt"), "200"), "^200 answered, 0 failed, 2600 bytes")
     for count in ("", "x", "3x", "0", "-1", "99999999999999999999"):
