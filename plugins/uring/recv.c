@@ -13,6 +13,10 @@
  * stopped; what the core cannot use yet it would have to keep. Linux 6.17 ends one after so many
  * bytes; older kernels after 32 slices, which without bundles are half a megabyte. */
 #define RUN_BYTES 262144u
+/* For bundles the kernel keeps a list of buffers with each receive and makes it anew for each
+ * slice, in vain if answers are small. So a receive has them only if the one before it filled a
+ * buffer; one without them ends early, after so many buffers: a large body has them soon. */
+#define TRIAL_BUFFERS 4
 
 #ifndef IORING_RECVSEND_BUNDLE
 #define IORING_RECVSEND_BUNDLE (1u << 4)
@@ -40,16 +44,24 @@ void ad_uring_recv_stop(void *state)
 void ad_uring_recv_prepare(struct ad_uring_stream *s, struct io_uring_sqe *sqe)
 {
     const struct ad_uring_options *options = &s->u->options;
-    s->recv_without = options->without;
-    if (options->without & AD_URING_NO_MULTISHOT) {
+    unsigned without = options->without, run_bytes = RUN_BYTES;
+    if ((without & AD_URING_NO_BUNDLES) == 0 && !s->filled) {
+        without |= AD_URING_NO_BUNDLES;
+        if (options->buffer_bytes < RUN_BYTES / TRIAL_BUFFERS) {
+            run_bytes = options->buffer_bytes * TRIAL_BUFFERS;
+        }
+    }
+    s->filled = false;
+    s->recv_without = without;
+    if (without & AD_URING_NO_MULTISHOT) {
         /* The length is the buffer's: old kernels take 0 for an empty receive. */
         io_uring_prep_recv(sqe, s->fd, NULL, options->buffer_bytes, 0);
     } else {
         io_uring_prep_recv_multishot(sqe, s->fd, NULL, 0, 0);
-        if ((options->without & AD_URING_NO_RUN_LIMIT) == 0) {
-            sqe->file_index = RUN_BYTES; /* "optlen" in later headers */
+        if ((without & AD_URING_NO_RUN_LIMIT) == 0) {
+            sqe->file_index = run_bytes; /* "optlen" in later headers */
         }
-        if ((options->without & AD_URING_NO_BUNDLES) == 0) {
+        if ((without & AD_URING_NO_BUNDLES) == 0) {
             sqe->ioprio |= IORING_RECVSEND_BUNDLE;
         }
         if (s->run_bytes == 0) { /* nothing came yet, so a first try would be in vain */
@@ -107,6 +119,7 @@ void ad_uring_recv_complete(struct ad_uring_stream *s, int result, unsigned flag
     }
     if (result > 0) {
         s->run_bytes += (uint32_t)result;
+        s->filled = s->filled || (unsigned)result >= s->u->options.buffer_bytes;
     }
     if (!more && found_too_few(s, result)) {
         ad_uring_buffers_grow(&s->u->buffers);

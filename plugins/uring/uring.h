@@ -199,6 +199,7 @@ struct ad_uring_stream {
     bool early_data; /* fast open was asked for and nothing was sent yet */
     unsigned recv_without; /* what the receive on the ring was prepared without */
     uint32_t run_bytes;    /* what it has brought */
+    bool filled;           /* it has filled a buffer at least once */
     bool recv_held;        /* wanted, but must wait for the first send (fast open) */
     int shutdown_code;
     union {

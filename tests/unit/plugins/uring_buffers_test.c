@@ -180,6 +180,49 @@ static void test_fewer_when_calm(void **unused)
     assert_int_equal(buffers->active, least);
 }
 
+#define BUNDLE (1u << 4) /* IORING_RECVSEND_BUNDLE */
+#define LIMIT 262144u
+
+static struct io_uring_sqe prepared(void)
+{
+    struct io_uring_sqe sqe;
+    memset(&sqe, 0, sizeof sqe);
+    ad_uring_recv_prepare(&state, &sqe);
+    return sqe;
+}
+
+static void received(int bytes)
+{
+    state.pending = state.on_ring = AIODUCT_OP_RECV;
+    ad_uring_recv_complete(&state, bytes, IORING_CQE_F_BUFFER | IORING_CQE_F_MORE);
+}
+
+static void test_bundles_for_large_bodies(void **unused)
+{
+    (void)unused;
+    rig.u->options.without = 0; /* as on a kernel that has all */
+    struct io_uring_sqe first = prepared();
+    assert_false(first.ioprio & BUNDLE);
+    assert_in_range(first.file_index, 2 * BYTES, LIMIT / 2);
+    received(BYTES - 1);
+    received(BYTES - 1);
+    assert_false(prepared().ioprio & BUNDLE);
+    received(BYTES);
+    received(1);
+    struct io_uring_sqe bundled = prepared();
+    assert_true(bundled.ioprio & BUNDLE);
+    assert_int_equal(bundled.file_index, LIMIT);
+    received(3 * BYTES);
+    assert_true(prepared().ioprio & BUNDLE);
+    received(BYTES - 1);
+    assert_false(prepared().ioprio & BUNDLE);
+    received(BYTES);
+    rig.u->options.without = AD_URING_NO_BUNDLES;
+    struct io_uring_sqe without = prepared();
+    assert_false(without.ioprio & BUNDLE);
+    assert_int_equal(without.file_index, LIMIT);
+}
+
 #define CASE(name, function)                  \
     {                                         \
         name, function, setup, teardown, NULL \
@@ -191,6 +234,8 @@ static const struct CMUnitTest cases[] = {
     CASE("a bundle follows the order in which buffers came back", test_order_of_return),
     CASE("a stream closed in the middle gets no more, and the buffers come back",
          test_close_in_the_middle),
+    CASE("bundles are for a receive behind one that filled a buffer",
+         test_bundles_for_large_bodies),
     {"the kernel gets few buffers, and one more for each receive that finds too few",
      test_as_many_as_needed, setup_many, teardown, NULL},
     {"a buffer is kept back after a long calm", test_fewer_when_calm, setup_many, teardown, NULL},
