@@ -7,12 +7,12 @@
 
 /* Set code, phase and message (cut to fit); everything else is cleared. @e may be NULL. -> @code,
  * for "return". */
-__attribute__((format(printf, 4, 5))) int ad_error_set(struct aioduct_error *e, int code,
-                                                       enum aioduct_phase phase, const char *format,
-                                                       ...);
+__attribute__((cold, format(printf, 4, 5))) int ad_error_set(struct aioduct_error *e, int code,
+                                                             enum aioduct_phase phase,
+                                                             const char *format, ...);
 /* Add the remedy. @e may be NULL. */
-__attribute__((format(printf, 2, 3))) void ad_error_hint(struct aioduct_error *e,
-                                                         const char *format, ...);
+__attribute__((cold, format(printf, 2, 3))) void ad_error_hint(struct aioduct_error *e,
+                                                               const char *format, ...);
 
 /* The list behind the names and texts, for documents and tests. */
 struct ad_error_entry {

@@ -23,8 +23,8 @@ typedef void (*ad_log_fn)(int level, const char *message, void *user);
 
 void ad_log_set(ad_log_fn fn, void *user, int level_max);
 bool ad_log_enabled(int level);
-void ad_log(int level, const char *message);
-__attribute__((format(printf, 2, 3))) void ad_logf(int level, const char *format, ...);
+__attribute__((cold)) void ad_log(int level, const char *message);
+__attribute__((cold, format(printf, 2, 3))) void ad_logf(int level, const char *format, ...);
 
 /* ---- AIODUCT_LOG=LEVEL[:PATH], standard error without a path (log_file.c) ---- */
 
@@ -36,7 +36,7 @@ int ad_log_open(struct aioduct_error *error);
  * its level, and to the program's if it listens at debug level; if there is neither, to standard
  * error. Thread: any
  */
-__attribute__((format(printf, 1, 2))) void ad_log_topic(const char *format, ...);
+__attribute__((cold, format(printf, 1, 2))) void ad_log_topic(const char *format, ...);
 /* Does AIODUCT_LOG_SECRETS=1 ask for credentials and queries? Thread: any */
 bool ad_log_secrets(void);
 /* [log.c] A second sink, for the life of the process. */
