@@ -111,8 +111,8 @@ static void h2_feed(struct ad_conn *conn, const uint8_t *bytes, size_t count)
     conn->h2->working = false;
     if (code < 0 && conn->state != AD_CONN_CLOSING) {
         ad_conn_h2_fail(conn, &error, AD_CONN_H2_WORDS);
-        return;
     }
+    ad_conn_h2_tell_answered(conn->engine);
     ad_conn_h2_flush(conn);
 }
 
@@ -140,11 +140,11 @@ static void h2_produce(struct ad_conn *conn, struct ad_buf *out, size_t room)
     conn->h2->working = true;
     int code = ad_h2_produce(conn->h2->h2, out, room, &error);
     conn->h2->working = false;
-    if (conn->state == AD_CONN_CLOSING) {
-        return;
-    }
-    if (code < 0) {
+    if (code < 0 && conn->state != AD_CONN_CLOSING) {
         ad_conn_h2_fail(conn, &error, AD_CONN_H2_WORDS);
+    }
+    ad_conn_h2_tell_answered(conn->engine);
+    if (conn->state == AD_CONN_CLOSING) {
         return;
     }
     time_queued(conn);

@@ -37,6 +37,8 @@ void ad_conn_h2_submit(struct ad_conn *conn, struct aioduct_exchange *ex);
 void ad_conn_h2_cancel(struct ad_conn *conn, struct aioduct_exchange *ex);
 void ad_conn_h2_credit(struct ad_conn *conn, struct aioduct_exchange *ex);
 void ad_conn_h2_sent(struct ad_conn *conn);
+/* Complete those whose answers became whole while the codec worked. */
+void ad_conn_h2_tell_answered(struct ad_engine *engine);
 /* The exchange is off the connection. */
 void ad_conn_h2_leave(struct ad_conn *conn, struct aioduct_exchange *ex);
 /* The connection is done for: close it and end all exchanges with @error. */

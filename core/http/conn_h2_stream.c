@@ -103,6 +103,7 @@ void ad_conn_h2_recount(struct ad_conn *conn)
 void ad_conn_h2_cancel(struct ad_conn *conn, struct aioduct_exchange *ex)
 {
     if (!ex->h2.on) {
+        ad_list_remove(&ex->h2.node); /* answered, and not told */
         return;
     }
     ad_h2_cancel(conn->h2->h2, &ex->h2.stream, AD_H2_CANCEL);
@@ -195,14 +196,27 @@ static uint32_t on_request_trailers(void *owner, struct ad_h2_stream *s, struct 
     return put_trailers(&ex->trailers, fields, count, room);
 }
 
-/* The answer is complete, and so is what a raw exchange had to send. */
+/* The answer is complete, and so is what a raw exchange had to send. Those that the codec finds are
+ * told together behind it: each part of the code runs for many of them while it is in the cache. */
 static void finish(struct ad_conn *conn, struct aioduct_exchange *ex)
 {
     ad_conn_info_fill(conn);
     conn->served += conn->served != UINT32_MAX;
     ad_conn_h2_leave(conn, ex);
     ad_exchange_set_recv(ex, AD_RECV_END);
-    ad_exchange_complete(ex);
+    if (conn->h2->working) {
+        ad_list_push_back(&conn->engine->answered, &ex->h2.node);
+    } else {
+        ad_exchange_complete(ex);
+    }
+}
+
+void ad_conn_h2_tell_answered(struct ad_engine *engine)
+{
+    struct ad_list *node;
+    while ((node = ad_list_pop_front(&engine->answered)) != NULL) {
+        ad_exchange_complete(AD_CONTAINER_OF(node, struct aioduct_exchange, h2.node));
+    }
 }
 
 void ad_conn_h2_sent(struct ad_conn *conn)

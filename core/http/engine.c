@@ -70,6 +70,7 @@ void ad_engine_init(struct ad_engine *engine)
     ad_list_init(&engine->outstanding_list);
     ad_list_init(&engine->ended);
     ad_list_init(&engine->kicked);
+    ad_list_init(&engine->answered);
     ad_list_init(&engine->conns);
     ad_list_init(&engine->hook.node);
     engine->hook.run = on_turn_end;

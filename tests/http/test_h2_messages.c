@@ -281,6 +281,74 @@ static void test_broken_and_paused_again(void **state)
     assert_error(r, AIODUCT_E_STREAM, AIODUCT_PHASE_BODY);
 }
 
+/* ---- answers that come together ---- */
+
+/* In one piece: the client has both before it tells of either's end. */
+static void play_together(struct h2play *play, int index, void *user)
+{
+    (void)index;
+    (void)user;
+    if (h2play_send(play, "SETTINGS") && h2play_wait(play, "HEADERS 3")) {
+        h2play_send(play, "HEADERS 1 | :status: 200\nDATA 1 end one\n"
+                          "HEADERS 3 | :status: 200\nDATA 3 end two");
+    }
+}
+
+/* What @on_event does, whose user is the first, happens to the second. */
+static void together(struct tester *t, result_event_fn on_event, struct result **out_first,
+                     struct result **out_second)
+{
+    struct h2peer_options options = {.play = play_together};
+    client(t);
+    h2peer_start(t, &options);
+    *out_first = submit(t, "GET");
+    *out_second = tester_result(t);
+    (*out_second)->on_event = on_event;
+    (*out_second)->user = *out_first;
+    tester_submit_into(t, request(t, "GET"), *out_second);
+    tester_run(t);
+    assert_answer(*out_second, 200);
+    assert_int_equal((*out_first)->done_count, 1);
+}
+
+static void on_head_cancel(struct result *r, struct aioduct_exchange *exchange, char event)
+{
+    struct result *first = r->user;
+    (void)exchange;
+    if (event == 'H') {
+        assert_string_equal(first->order, "HB");
+        aioduct_exchange_cancel(first->exchange);
+    }
+}
+
+static void test_cancel_behind_the_last_byte(void **state)
+{
+    struct result *first, *second;
+    together(*state, on_head_cancel, &first, &second);
+    assert_code(-ECANCELED, first->code);
+    assert_string_equal(first->order, "HBD");
+}
+
+static void on_head_pause(struct result *r, struct aioduct_exchange *exchange, char event)
+{
+    struct result *first = r->user;
+    (void)exchange;
+    if (event == 'H') {
+        assert_code(0, aioduct_exchange_pause(first->exchange));
+    } else if (event == 'D') {
+        assert_string_equal(first->order, "HB");
+        assert_code(0, aioduct_exchange_resume(first->exchange));
+    }
+}
+
+static void test_pause_behind_the_last_byte(void **state)
+{
+    struct result *first, *second;
+    together(*state, on_head_pause, &first, &second);
+    assert_answer(first, 200);
+    assert_string_equal(first->body, "one");
+}
+
 static void test_head_limit(void **state)
 {
     struct tester *t = *state;
@@ -374,6 +442,10 @@ int main(void)
         HTTP_CASE("C8: an answer that broke off can be cancelled", test_broken_and_cancelled),
         HTTP_CASE("C8: an answer that broke off ends with its client", test_broken_and_destroyed),
         HTTP_CASE("C8: a pause keeps the error back, too", test_broken_and_paused_again),
+        HTTP_CASE("an answer that is whole and not told can be cancelled",
+                  test_cancel_behind_the_last_byte),
+        HTTP_CASE("an answer that is whole and not told can be paused",
+                  test_pause_behind_the_last_byte),
         HTTP_CASE("C9: a head over head_bytes_max costs its request alone", test_head_limit),
         HTTPS_CASE("C51: a cipher suite that HTTP/2 prohibits is refused", test_prohibited_suite),
         HTTP_CASES("C52: hosts share no connection", test_no_coalescing),
