@@ -2,6 +2,7 @@
 """What is measured. A scenario starts its server and names its contenders; the first named is the
 reference, 1.00. Its targets say what aioduct is to reach."""
 import contextlib
+import tempfile
 
 from contenders import (Contender, Counted, curl, curls, h2load, ours, read_h2load, read_json, read_wrk,
                         wrk)
@@ -208,14 +209,15 @@ class Bulk(Scenario):
     figure = 'us/MiB'
     BYTES = 1 << 30
 
-    def __init__(self, up, tls, h2):
-        self.up, self.tls, self.h2 = up, tls, h2
+    def __init__(self, up, tls, h2, file=False):
+        self.up, self.tls, self.h2, self.file = up, tls, h2, file
         at_most = {(False, False): 0.55, (True, False): 0.92, (False, True): 0.50}.get((tls, h2))
         kind = f'{"h2" if h2 else "h1"}-{"tls" if tls else "clear"}'
         # nginx's small frames on clear text wait for one another's acknowledgement, and the client for them.
         self.of_nginx = not up and (tls or not h2)
-        super().__init__(f'{"upload" if up else "download"}-{kind}',
-                         f'1 GiB {"up" if up else "down"}{", from nginx" if self.of_nginx else ""}, '
+        super().__init__(f'{"upload" if up else "download"}-{kind}{"-file" if file else ""}',
+                         f'1 GiB {"up" if up else "down"}{", from nginx" if self.of_nginx else ""}'
+                         f'{", of a file" if file else ""}, '
                          f'HTTP/{2 if h2 else 1.1} {"tls" if tls else "clear"}',
                          [Target(at_most, 'libcurl default')] if at_most and not up else [])
 
@@ -226,10 +228,16 @@ class Bulk(Scenario):
     @contextlib.contextmanager
     def start(self, bench):
         size = bench.count(self.BYTES)
-        with (bench.nginx(tls=self.tls, h2=self.h2) if self.of_nginx else
-              bench.server(tls=self.tls, h2=self.h2, body=100 if self.up else size)) as port:
+        with contextlib.ExitStack() as stack:
+            # Of pages that are in memory, as nginx's is; libcurl reads it, as its users do.
+            file = stack.enter_context(tempfile.NamedTemporaryFile()) if self.file else None
+            for _ in range((size >> 20) + 1 if self.file else 0):
+                file.write(b'x' * (1 << 20))
+            port = stack.enter_context(bench.nginx(tls=self.tls, h2=self.h2) if self.of_nginx else
+                                       bench.server(tls=self.tls, h2=self.h2, body=100 if self.up else size))
             common = ['-n', 1, '-c', 1, *protocol_options(bench, self.tls, self.h2)]
             common += ['-u', size] if self.up else []
+            common += ['-U', file.name] if self.file else []
             common.append(url_of(port, self.tls, path='/' if self.up else '/big'))
             peers = [curl(bench, 'OpenSSL', 'sockets', *common, name='libcurl default'),
                      curl(bench, 'OpenSSL', 'sockets', '-b', 512 * 1024, *common, name='libcurl 512 KiB')]
@@ -384,6 +392,7 @@ ALL = [
     Mixed(False), Mixed(True),
     Fresh(), Handshake(False), Handshake(True),
     *[Bulk(up, tls, h2) for up in (False, True) for h2 in (False, True) for tls in (False, True)],
+    Bulk(True, False, False, file=True),
     Idle('h1-clear', [Target(512)]), Idle('h2-clear'), Idle('h1-tls'),
     Start(True), Start(False),
     *[Workers(kind, all_cores) for all_cores in (False, True) for kind in ('h1', 'h2')],

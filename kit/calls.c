@@ -229,8 +229,26 @@ int ct_send(struct ct_stream *stream, const struct iovec *pieces, unsigned count
     bool was_busy = stream->send.in_flight;
     book(stream, AIODUCT_OP_SEND, "send", code, true);
     if (code >= 0 && !was_busy) {
+        stream->send.of_file = false;
         stream->send.asked = bytes;
         stream->taken += code == AIODUCT_DONE ? bytes : 0;
+    }
+    return code;
+}
+
+int ct_send_file(struct ct_stream *stream, int fd, int64_t offset, size_t bytes)
+{
+    if (stream->rig->subject->cx->send_file == NULL) {
+        ct_skip("the connector has no send_file");
+    }
+    const char *outer = begin("send_file");
+    int code = stream->rig->subject->cx->send_file(stream->state, fd, offset, bytes);
+    end(outer);
+    bool was_busy = stream->send.in_flight;
+    book(stream, AIODUCT_OP_SEND, "send_file", code, false);
+    if (code == AIODUCT_PENDING && !was_busy) {
+        stream->send.of_file = true;
+        stream->send.asked = bytes;
     }
     return code;
 }

@@ -362,8 +362,16 @@ static void check_done(struct ct_stream *stream, int op, int code, size_t bytes)
     if (op != AIODUCT_OP_SEND && bytes != 0) {
         ct_violation(rig, "ST-2: on_done(%d) with %zu bytes", op, bytes);
     }
-    if (op == AIODUCT_OP_SEND &&
-        (code == 0 ? bytes != of->asked : bytes >= of->asked && of->asked > 0)) {
+    if (op == AIODUCT_OP_SEND && of->of_file) {
+        if (bytes > (size_t)16 << 20) {
+            ct_violation(rig, "ST-25: a piece of %zu bytes in one turn", bytes);
+        }
+        if (bytes > of->asked || (bytes > 0 && code == AIODUCT_E_UNSUPPORTED)) {
+            ct_violation(rig, "ST-28: a piece of %zu bytes completed with %d and %zu bytes",
+                         of->asked, code, bytes);
+        }
+    } else if (op == AIODUCT_OP_SEND &&
+               (code == 0 ? bytes != of->asked : bytes >= of->asked && of->asked > 0)) {
         ct_violation(rig, "ST-9: a send of %zu bytes completed with %d and %zu bytes", of->asked,
                      code, bytes);
     }

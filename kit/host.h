@@ -60,6 +60,7 @@ struct ct_op {
     int code;       /* of the last completion */
     size_t asked;   /* bytes of the send in flight, or of the last one */
     size_t bytes;   /* of the last completion */
+    bool of_file;   /* a send_file: a part of what was asked for is no less good */
     uint64_t order; /* the rig's sequence number at the last completion */
 };
 
@@ -213,6 +214,8 @@ int ct_connect(struct ct_stream *stream, const struct aioduct_socket_config *con
 int ct_recv_start(struct ct_stream *stream);
 void ct_recv_stop(struct ct_stream *stream);
 int ct_send(struct ct_stream *stream, const struct iovec *pieces, unsigned count);
+/* A connector without it: the case is skipped. */
+int ct_send_file(struct ct_stream *stream, int fd, int64_t offset, size_t bytes);
 int ct_send_bytes(struct ct_stream *stream, const void *bytes, size_t count);
 int ct_shutdown(struct ct_stream *stream);
 void ct_cancel(struct ct_stream *stream, unsigned ops);

@@ -233,6 +233,20 @@ static int send_pieces(void *ctx, struct aioduct_stream *stream, const struct io
     return code;
 }
 
+static int send_piece(void *ctx, struct aioduct_stream *stream, int fd, int64_t offset,
+                      size_t bytes)
+{
+    struct ct_lower *lower = below(stream);
+    (void)ctx;
+    int code = begin_op(lower, AIODUCT_OP_SEND);
+    code = code < 0 ? code
+           : base(lower)->send_file == NULL
+               ? AIODUCT_E_UNSUPPORTED
+               : base(lower)->send_file(lower->state, fd, offset, bytes);
+    lower->inflight |= code == AIODUCT_PENDING ? AIODUCT_OP_SEND : 0;
+    return code;
+}
+
 static int end_sending(void *ctx, struct aioduct_stream *stream)
 {
     struct ct_lower *lower = below(stream);
@@ -298,6 +312,7 @@ const struct aioduct_host_lower *ct_lower_table(struct ct_rig *rig)
         .close = hang_up,
         .info = info,
         .later = later,
+        .send_file = send_piece,
     };
     if (rig->subject->base == NULL) {
         return NULL;

@@ -27,7 +27,8 @@ const struct ct_rule ct_rules[] = {
      "another negative if it is broken",
      "Listing the runtimes of a machine changes the process that lists them"},
     {"PL-6",
-     "No signal handler, no mask, no ignored signal is changed, ever",
+     "No signal handler, no mask, no ignored signal is changed, ever; a mask that keeps "
+     "SIGPIPE away inside one call is back when it returns",
      "The application loses its children, or its users their Ctrl-C"},
     {"PL-7",
      "Every descriptor is close-on-exec from its first moment",
@@ -324,12 +325,30 @@ const struct ct_rule ct_rules[] = {
      "An idle pool keeps a processor busy"},
     {"ST-25",
      "Many streams share the loop: one that floods leaves the others their time, for it "
-     "gets at most 16 MiB a turn",
+     "gets at most 16 MiB a turn; a piece of a file takes no more either",
      "One download stops all others"},
     {"ST-26",
      "The two directions are independent: sending goes on after the peer's end, and both "
      "run at the same time",
      "Uploads stall while the response arrives"},
+    {"ST-27",
+     "send_file is optional. It is PENDING or negative, never DONE, and a send in all "
+     "else: one at a time with send and another piece (-EBUSY), behind what was sent "
+     "before, -EPIPE after shutdown, -ENOTCONN without a connection, named by "
+     "AIODUCT_OP_SEND; a shutdown that is asked for meanwhile completes with -ECANCELED "
+     "unless all that was asked for went",
+     "Bytes of a file and of a head change places"},
+    {"ST-28",
+     "A piece completes with 0 and the number of bytes that were taken of the file from "
+     "the offset on: one at least and what was asked for at most, or none where the file "
+     "has ended. The descriptor's own position is not used and does not move. "
+     "AIODUCT_E_UNSUPPORTED, as answer or completion, takes nothing: what is no regular "
+     "file, or cannot be read, is the caller's to read",
+     "An upload has holes, or ends well although the file was cut"},
+    {"ST-29",
+     "The descriptor of a piece is not used after its completion, nor after cancel or "
+     "stream_close has named it: the number may be another file's by then",
+     "The peer gets a file that was not meant for it"},
 };
 /* clang-format on */
 const size_t ct_rule_count = sizeof ct_rules / sizeof ct_rules[0];

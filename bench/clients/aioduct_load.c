@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * aioduct-load [-n REQUESTS] [-c AT_ONCE] [-w WORKERS] [-1 | -2 | -H] [-f] [-i] [-u BYTES]
- *              [-k CAFILE] URL
+ *              [-U FILE] [-k CAFILE] URL
  * A closed loop over the public API, as a user's program would be: verification, deadlines, pool
  * and header delivery are on. AT_ONCE requests are under way, each followed by the next on its
  * loop. Whatever URL's host is, 127.0.0.1 is dialled. With more than one request, and -f not given,
@@ -10,11 +10,13 @@
  *   -f       a connection for each request
  *   -i       open AT_ONCE connections, leave them idle, and say what they cost in memory; with
  *            HTTP/2 each is to a host of its own, URL's with a number in front
- *   -u       PUT so many bytes, read piece by piece; one at a time
+ *   -u       PUT so many bytes, made piece by piece; one at a time
+ *   -U       of this file, as the body
  * Prints one line of JSON.
  */
 #include <aioduct/aioduct.h>
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <malloc.h>
 #include <stdbool.h>
@@ -48,7 +50,7 @@ struct settings {
     int at_once, workers, version;
     bool fresh, idle;
     uint64_t upload_bytes;
-    const char *url, *ca_file;
+    const char *url, *ca_file, *file;
 };
 
 static void die(const char *what, const struct aioduct_error *error)
@@ -235,7 +237,14 @@ static void create_lanes(struct load *load, const struct settings *settings)
         }
         load->lanes[i] = (struct lane){.load = load, .request = request};
     }
-    if (settings->upload_bytes > 0) {
+    if (settings->file != NULL) {
+        int fd = open(settings->file, O_RDONLY | O_CLOEXEC); /* as long as the process */
+        int code = aioduct_request_body_file(shared, fd, 0, (int64_t)settings->upload_bytes);
+        if (code < 0) {
+            fprintf(stderr, "aioduct-load: %s: %s\n", settings->file, aioduct_error_text(code));
+            exit(1);
+        }
+    } else if (settings->upload_bytes > 0) {
         struct aioduct_body_source source = {.size = sizeof source, .user = &load->lanes[0]};
         source.read = on_upload;
         aioduct_request_body_pull(shared, &source, (int64_t)settings->upload_bytes);
@@ -313,7 +322,7 @@ static void measure_load(struct load *load, const struct settings *settings)
 static int usage(void)
 {
     fprintf(stderr, "aioduct-load [-n REQUESTS] [-c AT_ONCE] [-w WORKERS] [-1 | -2 | -H] [-f] [-i] "
-                    "[-u BYTES] [-k CAFILE] URL\n");
+                    "[-u BYTES] [-U FILE] [-k CAFILE] URL\n");
     return 2;
 }
 
@@ -322,7 +331,7 @@ int main(int argc, char **argv)
     struct settings settings = {.requests = 1000, .at_once = 1, .version = AIODUCT_HTTP_1_1};
     static struct load load;
     int option;
-    while ((option = getopt(argc, argv, "n:c:w:k:u:12Hfi")) != -1) {
+    while ((option = getopt(argc, argv, "n:c:w:k:u:U:12Hfi")) != -1) {
         switch (option) {
         case 'n':
             settings.requests = strtol(optarg, NULL, 10);
@@ -338,6 +347,9 @@ int main(int argc, char **argv)
             break;
         case 'u':
             settings.upload_bytes = strtoull(optarg, NULL, 10);
+            break;
+        case 'U':
+            settings.file = optarg;
             break;
         case '1':
             settings.version = AIODUCT_HTTP_1_1;
@@ -360,7 +372,8 @@ int main(int argc, char **argv)
     }
     bool many = settings.workers > 0 || settings.at_once > 1;
     if (optind != argc - 1 || (settings.idle && settings.workers > 0) ||
-        (settings.upload_bytes > 0 && many)) {
+        (settings.upload_bytes > 0 && many) ||
+        (settings.file != NULL && settings.upload_bytes == 0)) {
         return usage();
     }
     settings.url = argv[optind];

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * curl-load [-n REQUESTS] [-c AT_ONCE] [-1 | -2 | -H] [-f] [-p] [-u BYTES] [-b BYTES] [-l LIBRARY]
- *           [-k CAFILE] URL
+ * curl-load [-n REQUESTS] [-c AT_ONCE] [-1 | -2 | -H] [-f] [-p] [-u BYTES] [-U FILE] [-b BYTES]
+ *           [-l LIBRARY] [-k CAFILE] URL
  * The closed loop of aioduct-load over libcurl's multi interface, written as well as libcurl
  * allows: handles are used again, no signals, the timer is armed lazily, HTTP/2 waits for its
  * connection. With more than one request, and -f not given, AT_ONCE more are made that are not
  * counted.
  *   -p  curl_multi_poll and perform, instead of socket_action over epoll
- *   -u  PUT so many bytes, read piece by piece
+ *   -u  PUT so many bytes, made piece by piece
+ *   -U  read from this file
  *   -b  buffers of this size, instead of libcurl's default
  *   -l  libcurl.so.4 (OpenSSL) or libcurl-gnutls.so.4
  * Prints one line of JSON.
@@ -16,6 +17,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,7 +55,8 @@ static struct {
     unsigned long long upload_bytes, upload_left;
     long warm_up;      /* requests that are not counted */
     double cpu_before; /* when they were done */
-    const char *library, *ca_file, *url;
+    const char *library, *ca_file, *url, *file;
+    int file_fd;
     CURLM *multi;
     int epoll_fd;
     long timeout_ms; /* -1: none */
@@ -118,7 +121,12 @@ static size_t on_read(char *bytes, size_t size, size_t count, void *user)
     (void)user;
     size_t room = size * count;
     room = s.upload_left < room ? (size_t)s.upload_left : room;
-    memset(bytes, 'x', room);
+    if (s.file == NULL) {
+        memset(bytes, 'x', room);
+    } else if (pread(s.file_fd, bytes, room, (off_t)(s.upload_bytes - s.upload_left)) !=
+               (ssize_t)room) {
+        return CURL_READFUNC_ABORT;
+    }
     s.upload_left -= room;
     s.body_bytes += room;
     return room;
@@ -308,7 +316,7 @@ static void set_up(void)
 int main(int argc, char **argv)
 {
     int option;
-    while ((option = getopt(argc, argv, "n:c:k:l:u:b:12Hfp")) != -1) {
+    while ((option = getopt(argc, argv, "n:c:k:l:u:U:b:12Hfp")) != -1) {
         switch (option) {
         case 'n':
             s.requests = strtol(optarg, NULL, 10);
@@ -324,6 +332,10 @@ int main(int argc, char **argv)
             break;
         case 'u':
             s.upload_bytes = strtoull(optarg, NULL, 10);
+            break;
+        case 'U':
+            s.file = optarg;
+            s.file_fd = open(optarg, O_RDONLY | O_CLOEXEC);
             break;
         case 'b':
             s.buffer_bytes = strtol(optarg, NULL, 10);
@@ -350,7 +362,7 @@ int main(int argc, char **argv)
     }
     if (optind != argc - 1 || (s.upload_bytes > 0 && s.at_once > 1)) {
         fprintf(stderr, "curl-load [-n REQUESTS] [-c AT_ONCE] [-1 | -2 | -H] [-f] [-p] [-u BYTES] "
-                        "[-b BYTES] [-l LIBRARY] [-k CAFILE] URL\n");
+                        "[-U FILE] [-b BYTES] [-l LIBRARY] [-k CAFILE] URL\n");
         return 2;
     }
     s.url = argv[optind];

@@ -243,6 +243,17 @@ static void on_sent(struct ad_transport *t)
     }
 }
 
+static void on_file(struct ad_transport *t, int code, size_t count)
+{
+    struct ad_conn *conn = ad_transport_owner(t);
+    ad_stats_add(&conn->engine->stats, AD_STAT_BYTES_OUT, count);
+    if (is_heard(conn)) {
+        ad_conn_ref(conn);
+        conn->codec->file_sent(conn, code, count);
+        ad_conn_unref(conn);
+    }
+}
+
 static void on_send_error(struct ad_transport *t, int code)
 {
     struct ad_conn *conn = ad_transport_owner(t);
@@ -280,6 +291,7 @@ static const struct ad_transport_events transport_events = {
     .on_end = on_end,
     .on_produce = on_produce,
     .on_sent = on_sent,
+    .on_file = on_file,
     .on_send_error = on_send_error,
     .on_closed = on_closed,
 };

@@ -49,6 +49,9 @@ struct ad_codec {
     void (*produce)(struct ad_conn *conn, struct ad_buf *out, size_t room);
     /* All that was produced is with the system. */
     void (*sent)(struct ad_conn *conn);
+    /* A piece of a file that it had the transport send is over, as on_file of the transport says.
+     * NULL: it never does. */
+    void (*file_sent)(struct ad_conn *conn, int code, size_t count);
     /* Sending failed; the answer may still come. */
     void (*send_failed)(struct ad_conn *conn, int code);
     /* @ex leaves before its end, or has left already: then nothing is to do. A shared codec counts

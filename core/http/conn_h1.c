@@ -558,6 +558,7 @@ const struct ad_codec ad_codec_h1 = {
     .eof = h1_eof,
     .produce = ad_conn_h1_produce,
     .sent = ad_conn_h1_sent,
+    .file_sent = ad_conn_h1_file_sent,
     .send_failed = ad_conn_h1_send_failed,
     .cancel = h1_cancel,
     .credit = h1_credit,

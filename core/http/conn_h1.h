@@ -40,6 +40,7 @@ void ad_conn_h1_side_destroy(struct ad_h1_side *side);
 void ad_conn_h1_submit(struct ad_conn *conn, struct aioduct_exchange *ex);
 void ad_conn_h1_produce(struct ad_conn *conn, struct ad_buf *out, size_t room);
 void ad_conn_h1_sent(struct ad_conn *conn);
+void ad_conn_h1_file_sent(struct ad_conn *conn, int code, size_t count);
 void ad_conn_h1_send_failed(struct ad_conn *conn, int code);
 
 /* The answer came before the request's end. Take over the rest, if that is little: the connection

@@ -55,6 +55,7 @@ bool ad_conn_h1_finish_request(struct ad_conn *conn)
         ad_buf_fini(&side->kept);
         return false;
     }
+    (void)ad_transport_stop_file(conn->transport); /* what goes yet is taken off the rest */
     side->finishing = true;
     ad_transport_dirty(conn->transport);
     return true;
@@ -80,6 +81,35 @@ static void rest_sent(struct ad_conn *conn)
     ad_conn_release(conn);
 }
 
+/* A piece of the file, once nothing goes before it. -> is one under way? */
+static bool send_piece(struct ad_conn *conn, struct aioduct_exchange *ex)
+{
+    const struct aioduct_request *request = ex->request;
+    size_t room = ad_upload_file_room(ex);
+    if (room == 0 ||
+        !ad_transport_send_file(conn->transport, request->file_fd,
+                                request->file_offset + (int64_t)ex->upload.sent, room)) {
+        return false;
+    }
+    ad_exchange_produced(ex);
+    return true;
+}
+
+void ad_conn_h1_file_sent(struct ad_conn *conn, int code, size_t count)
+{
+    struct ad_h1_side *side = conn->h1;
+    struct aioduct_exchange *ex = side->ex;
+    if (side->finishing) {
+        ad_buf_consume(&side->kept, count);
+    } else if (ex != NULL) {
+        ex->sent_bytes += count;
+        enum ad_upload_step step = ad_upload_file_took(ex, code, count);
+        if (ex->send == AD_SEND_BODY) {
+            ad_exchange_uploaded(ex, step);
+        }
+    }
+}
+
 void ad_conn_h1_produce(struct ad_conn *conn, struct ad_buf *out, size_t room)
 {
     struct ad_h1_side *side = conn->h1;
@@ -93,6 +123,9 @@ void ad_conn_h1_produce(struct ad_conn *conn, struct ad_buf *out, size_t room)
         return;
     }
     size_t used = ad_buf_bytes(out) - before;
+    if (ex->send == AD_SEND_BODY && used == 0 && send_piece(conn, ex)) {
+        return;
+    }
     if (ex->send == AD_SEND_BODY && used < room) {
         ad_exchange_uploaded(ex, ad_upload_produce(ex, out, room - used));
     }

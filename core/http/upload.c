@@ -20,7 +20,9 @@
 
 #define CHUNK_LINE_BYTES 10u /* eight hexadecimal digits and CRLF */
 #define CHUNK_BYTES_MAX 0xffffffu
-#define CHUNK_ROOM_MIN 64u /* smaller rests of a block are not worth a chunk of their own */
+#define PIECE_BYTES_MIN 32768     /* a buffer of this is as good */
+#define PIECE_BYTES_MAX (1 << 30) /* connectors take what is good for their loop */
+#define CHUNK_ROOM_MIN 64u        /* smaller rests of a block are not worth a chunk of their own */
 
 static enum ad_upload_step out_of_memory(struct aioduct_exchange *ex)
 {
@@ -157,6 +159,34 @@ int64_t ad_upload_read(struct aioduct_exchange *ex, uint8_t *to, size_t capacity
     return got;
 }
 
+/* ---- without reading ---- */
+
+size_t ad_upload_file_room(struct aioduct_exchange *ex)
+{
+    const struct aioduct_request *request = ex->request;
+    if (request->body_kind != AD_BODY_FILE || ex->upload.by_reading || ex->raw ||
+        ad_request_is_chunked(request)) {
+        return 0;
+    }
+    int64_t left = ad_upload_left(ex);
+    size_t room = left < PIECE_BYTES_MAX ? (size_t)left : PIECE_BYTES_MAX;
+    room = room < PIECE_BYTES_MIN ? 0 : ad_pace_send_room(ex, room);
+    return room < PIECE_BYTES_MIN ? 0 : room;
+}
+
+enum ad_upload_step ad_upload_file_took(struct aioduct_exchange *ex, int code, size_t count)
+{
+    ex->upload.sent += count;
+    ad_pace_send_took(ex, count);
+    if (code == AIODUCT_E_UNSUPPORTED) {
+        ex->upload.by_reading = true;
+    }
+    bool is_wanted = ex->send == AD_SEND_BODY;
+    return code == 0 && count == 0 && is_wanted ? wrong_length(ex, "fewer")
+           : ad_upload_left(ex) == 0            ? AD_UPLOAD_END
+                                                : AD_UPLOAD_MORE;
+}
+
 /* ---- HTTP/1.1 ---- */
 
 static enum ad_upload_step as_it_is(struct aioduct_exchange *ex, struct ad_buf *out, size_t room)
@@ -274,7 +304,7 @@ int ad_upload_rewind(struct aioduct_exchange *ex)
     if (ex->request->body_kind == AD_BODY_PULL && ex->upload.touched) {
         code = ad_dispatch_body_rewind(ex);
     }
-    ex->upload = (struct ad_upload){0};
+    ex->upload = (struct ad_upload){.by_reading = ex->upload.by_reading};
     ad_request_field_list_fini(&ex->trailers);
     return code;
 }

@@ -14,9 +14,10 @@
 struct aioduct_exchange;
 
 struct ad_upload {
-    uint64_t sent; /* body bytes written into the connection's output */
-    bool touched;  /* the source was read: a resend needs rewind */
-    bool ready;    /* body_ready was called since the source was last asked */
+    uint64_t sent;   /* body bytes written into the connection's output */
+    bool touched;    /* the source was read: a resend needs rewind */
+    bool by_reading; /* the file could not be sent without */
+    bool ready;      /* body_ready was called since the source was last asked */
 };
 
 enum ad_upload_step {
@@ -34,6 +35,11 @@ static inline enum ad_upload_step ad_upload_step_of(int64_t got)
 }
 /* Append at most about @room bytes to @out, framed for HTTP/1.1. */
 enum ad_upload_step ad_upload_produce(struct aioduct_exchange *ex, struct ad_buf *out, size_t room);
+/* How many bytes of the body may go as a piece of its file now, from where it is; 0: it has to be
+ * read, or is better. */
+size_t ad_upload_file_room(struct aioduct_exchange *ex);
+/* A piece has ended with @code, and @count bytes of it went. -> MORE, END, or ENDED */
+enum ad_upload_step ad_upload_file_took(struct aioduct_exchange *ex, int code, size_t count);
 /* Body bytes that are still to be written; -1 if that is not known. */
 int64_t ad_upload_left(const struct aioduct_exchange *ex);
 /* Could the body be sent from its start again? */

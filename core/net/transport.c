@@ -229,7 +229,11 @@ static void on_done(struct ad_stream *stream, int op, int code, size_t bytes)
         on_recv_done(t, code);
     } else if (op == AIODUCT_OP_SEND) {
         t->wire_sent += bytes;
-        ad_transport_send_done(t, code);
+        if (t->file) {
+            ad_transport_file_done(t, code, bytes);
+        } else {
+            ad_transport_send_done(t, code);
+        }
     }
 }
 
@@ -420,6 +424,7 @@ void ad_transport_close(struct ad_transport *t, bool orderly)
         return;
     }
     AD_ASSERT(t->state < AD_TRANSPORT_CLOSING);
+    (void)ad_transport_stop_file(t); /* its descriptor may go from now on */
     bool was_open = t->state == AD_TRANSPORT_OPEN;
     t->orderly = orderly && was_open && !t->send_over;
     t->state = AD_TRANSPORT_CLOSING;

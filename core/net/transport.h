@@ -32,6 +32,11 @@ struct ad_transport_events {
     void (*on_produce)(struct ad_transport *t, struct ad_buf *out, size_t room);
     /* Everything produced so far was given to the system. */
     void (*on_sent)(struct ad_transport *t);
+    /* What became of ad_transport_send_file: @count bytes are with the system. @code: 0, and
+     * without bytes the file has none there; -ECANCELED after ad_transport_stop_file;
+     * AIODUCT_E_UNSUPPORTED: read it; else on_send_error follows, after all others on_sent. NULL:
+     * no file is ever sent. */
+    void (*on_file)(struct ad_transport *t, int code, size_t count);
     /* A send failed; what the peer said before it may still arrive by on_plain (read on until
      * on_end). */
     void (*on_send_error)(struct ad_transport *t, int code);
@@ -59,6 +64,13 @@ void ad_transport_dirty(struct ad_transport *t);
 /* Add bytes to what is sent next, past on_produce: the last words before an orderly close. Only
  * while it is open; what cannot be added is dropped. */
 void ad_transport_append(struct ad_transport *t, const uint8_t *bytes, size_t count);
+/* Inside on_produce, which appends nothing: send a piece of at most @count bytes of the file @fd
+ * from @offset on. Nothing is produced until on_file. -> false: it has to be read (TLS, a connector
+ * that cannot, a file that cannot), or there is something to send before it */
+bool ad_transport_send_file(struct ad_transport *t, int fd, int64_t offset, size_t count);
+/* If a piece is under way, have it end as it is: the descriptor is not used any more, on_file
+ * comes. -> is one? */
+bool ad_transport_stop_file(struct ad_transport *t);
 /* Is there output that the system has not taken yet? Nothing is produced until it has. */
 bool ad_transport_is_sending(const struct ad_transport *t);
 /* Nothing follows what was produced: when that is with the system, end this direction, with

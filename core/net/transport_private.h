@@ -53,7 +53,11 @@ struct ad_transport {
     struct aioduct_error *error; /* made when there is one; NULL: none */
     /* Bytes are gathered in next, and lie still in out while a send is in flight. Lent by the
      * loop; NULL: none is needed. */
-    struct ad_buf *next, *out;
+    struct ad_buf *next;
+    union {
+        struct ad_buf *out;
+        int file_code; /* of a piece that the connection refused: file, and not sending */
+    };
     int recv_code;
 
     enum ad_transport_state state : 8;
@@ -71,6 +75,7 @@ struct ad_transport {
     bool producing : 1; /* on_produce is on the stack */
     bool produced : 1;  /* plaintext was produced that on_sent is still to be called for */
     bool sending : 1;
+    bool file : 1;      /* what is being sent is a piece of a file */
     bool pended : 1;    /* the runtime keeps what it sends until later */
     bool send_over : 1; /* nothing can be sent any more */
     bool shut_due : 1;  /* this direction ends when all is with the system */
@@ -98,6 +103,7 @@ void ad_transport_flush(struct ad_transport *t);
 /* Send what is gathered, now. */
 void ad_transport_push(struct ad_transport *t);
 void ad_transport_send_done(struct ad_transport *t, int code);
+void ad_transport_file_done(struct ad_transport *t, int code, size_t count);
 /* Once it is closing, whenever something has changed. */
 void ad_transport_begin_close(struct ad_transport *t);
 void ad_transport_drop_buffers(struct ad_transport *t);

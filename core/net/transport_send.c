@@ -133,6 +133,48 @@ bool ad_transport_is_sending(const struct ad_transport *t)
     return t->sending;
 }
 
+/* ---- a file ---- */
+
+bool ad_transport_send_file(struct ad_transport *t, int fd, int64_t offset, size_t count)
+{
+    AD_ASSERT(t->producing && t->events->on_file != NULL);
+    if (t->tls != NULL || ad_transport_has_next(t) || t->state != AD_TRANSPORT_OPEN) {
+        return false;
+    }
+    int code = ad_stream_send_file(t->stream, fd, offset, count);
+    if (code == AIODUCT_E_UNSUPPORTED) {
+        return false;
+    }
+    t->file = true;
+    t->sending = code == AIODUCT_PENDING;
+    if (code < 0) {
+        t->file_code = code; /* the owner hears of it when it has produced */
+    }
+    return true;
+}
+
+bool ad_transport_stop_file(struct ad_transport *t)
+{
+    if (t->file && !t->stream_closing) {
+        ad_stream_cancel(t->stream, AIODUCT_OP_SEND);
+    }
+    return t->file;
+}
+
+void ad_transport_file_done(struct ad_transport *t, int code, size_t count)
+{
+    t->sending = t->file = false;
+    if (t->state == AD_TRANSPORT_OPEN) {
+        t->events->on_file(t, code, count);
+    }
+    if (code == 0 || code == AIODUCT_E_UNSUPPORTED || code == -ECANCELED) {
+        t->produced = true;
+        sent(t);
+    } else {
+        send_failed(t, code);
+    }
+}
+
 /* ---- producing ---- */
 
 static int produce_clear(struct ad_transport *t)
@@ -183,6 +225,11 @@ static int produce(struct ad_transport *t)
     t->producing = true;
     int code = t->tls != NULL ? produce_tls(t) : produce_clear(t);
     t->producing = false;
+    if (t->file && !t->sending) {
+        code = t->file_code;
+        t->file = false;
+        t->out = NULL;
+    }
     return code;
 }
 

@@ -48,6 +48,15 @@ static int no_stream_info(void *state, struct aioduct_stream_info *info)
     return AIODUCT_E_UNSUPPORTED;
 }
 
+static int no_send_file(void *state, int fd, int64_t offset, size_t bytes)
+{
+    (void)state;
+    (void)fd;
+    (void)offset;
+    (void)bytes;
+    return AIODUCT_E_UNSUPPORTED;
+}
+
 /* A runtime whose callbacks all come from prepare and complete has none of its frames to leave. */
 static void no_leave(void *rt, void (*gone)(void *arg), void *arg)
 {
@@ -149,6 +158,7 @@ static const struct member connector_members[] = {
     REQUIRED(struct aioduct_connector, cancel),
     REQUIRED(struct aioduct_connector, stream_close),
     OPTIONAL(struct aioduct_connector, stream_info, no_stream_info),
+    OPTIONAL(struct aioduct_connector, send_file, no_send_file),
 };
 
 static const struct member foreign_members[] = {

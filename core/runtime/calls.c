@@ -319,6 +319,16 @@ static int calls_send(void *state, const struct iovec *pieces, unsigned count)
     return code;
 }
 
+static int calls_send_file(void *state, int fd, int64_t offset, size_t bytes)
+{
+    struct ad_calls_head *head = state;
+    char text[16];
+    int code = head->calls->face->real->connector.send_file(stream_of(head), fd, offset, bytes);
+    ad_calls_say(head->calls, "> send_file(stream %u, descriptor %d, offset %lld, %zu bytes) -> %s",
+                 head->number, fd, (long long)offset, bytes, outcome(code, text));
+    return code;
+}
+
 static int calls_shutdown(void *state)
 {
     struct ad_calls_head *head = state;
@@ -434,6 +444,7 @@ static void put_functions(struct ad_plugin *p)
     p->connector.recv_start = calls_recv_start;
     p->connector.recv_stop = calls_recv_stop;
     p->connector.send = calls_send;
+    p->connector.send_file = calls_send_file;
     p->connector.shutdown = calls_shutdown;
     p->connector.cancel = calls_cancel;
     p->connector.stream_close = calls_stream_close;

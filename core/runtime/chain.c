@@ -177,6 +177,19 @@ static int lower_send(void *ctx, struct aioduct_stream *stream, const struct iov
                : accepted(link, AIODUCT_OP_SEND, below(link)->send(link->state, pieces, count));
 }
 
+static int lower_send_file(void *ctx, struct aioduct_stream *stream, int fd, int64_t offset,
+                           size_t bytes)
+{
+    struct ad_link *link = link_below(ctx, stream);
+    int code = begin(link, AIODUCT_OP_SEND);
+    if (code < 0) {
+        return code;
+    }
+    code = below(link)->send_file(link->state, fd, offset, bytes);
+    AD_ASSERT(code != AIODUCT_DONE);
+    return accepted(link, AIODUCT_OP_SEND, code);
+}
+
 static int lower_shutdown(void *ctx, struct aioduct_stream *stream)
 {
     struct ad_link *link = link_below(ctx, stream);
@@ -235,6 +248,7 @@ static const struct aioduct_host_lower lower_template = {
     .close = lower_close,
     .info = lower_info,
     .later = lower_later,
+    .send_file = lower_send_file,
 };
 
 /* ---- what the connector below says, to the layer above it ---- */

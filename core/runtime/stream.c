@@ -208,6 +208,17 @@ int ad_stream_send(struct ad_stream *stream, const struct iovec *pieces, unsigne
                     connector(stream)->send(state_of(stream), pieces, count));
 }
 
+int ad_stream_send_file(struct ad_stream *stream, int fd, int64_t offset, size_t bytes)
+{
+    int code = begin(stream, AIODUCT_OP_SEND);
+    if (code < 0) {
+        return code;
+    }
+    code = connector(stream)->send_file(state_of(stream), fd, offset, bytes);
+    AD_ASSERT(code != AIODUCT_DONE);
+    return accepted(stream, AIODUCT_OP_SEND, code);
+}
+
 int ad_stream_shutdown(struct ad_stream *stream)
 {
     int code = begin(stream, AIODUCT_OP_SHUTDOWN);

@@ -39,6 +39,8 @@ int ad_stream_recv_start(struct ad_stream *stream);
 void ad_stream_recv_stop(struct ad_stream *stream);
 bool ad_stream_receiving(const struct ad_stream *stream); /* recv is in flight */
 int ad_stream_send(struct ad_stream *stream, const struct iovec *pieces, unsigned count);
+/* AIODUCT_PENDING, AIODUCT_E_UNSUPPORTED (read it and send that) or another negative. */
+int ad_stream_send_file(struct ad_stream *stream, int fd, int64_t offset, size_t bytes);
 int ad_stream_shutdown(struct ad_stream *stream);
 void ad_stream_cancel(struct ad_stream *stream, unsigned ops);
 /* Once, in any state after create; NULL does nothing. on_closed comes later, even if connect was

@@ -113,8 +113,9 @@ AIODUCT_API int aioduct_request_body_borrow(struct aioduct_request *request, con
 
 /**
  * Send @length bytes of the regular file @fd from @offset on, with Content-Length;
- * AIODUCT_LENGTH_UNKNOWN: all that it has now. Read with pread, so that the descriptor's position
- * does not matter. Replayable. A pipe, a device or a socket may make the loop wait: read one by
+ * AIODUCT_LENGTH_UNKNOWN: all that it has now. Read with pread, or sent as it is by the system
+ * (sendfile), so that the descriptor's position does not matter; what is written into it meanwhile
+ * may be sent or not. Replayable. A pipe, a device or a socket may make the loop wait: read one by
  * aioduct_request_body_pull or _push instead.
  * Thread:  any, one at a time for a request
  * Owns:    @fd borrowed until the request and every exchange of it are gone

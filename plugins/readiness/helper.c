@@ -288,6 +288,11 @@ int aioduct_readiness_send(void *state, const struct iovec *pieces, unsigned cou
     return ad_readiness_send(state, pieces, count);
 }
 
+int aioduct_readiness_send_file(void *state, int fd, int64_t offset, size_t bytes)
+{
+    return ad_readiness_send_file(state, fd, offset, bytes);
+}
+
 int aioduct_readiness_shutdown(void *state)
 {
     return ad_readiness_shutdown(state);

@@ -157,15 +157,22 @@ struct ad_readiness_stream {
     struct ad_readiness_stream *next_open, **open_link;
     union {                             /* of the send in flight */
         struct ad_readiness_rest *rest; /* what is to be written */
-        size_t sent;                    /* what was, if nothing more can be: send_code is not 0 */
+        size_t sent;                    /* what was, if nothing more will be */
+        int64_t file_offset;            /* of a piece that waits for room */
     };
-    int send_code;
+    union {
+        int send_code; /* why nothing more will be written */
+        int file_fd;
+    };
     uint8_t phase;    /* enum in stream.c */
     uint8_t inflight; /* AIODUCT_OP_* that the core waits for */
     uint8_t decided;  /* of these, whose result is known and put off */
     bool shut;        /* our side has ended, or will after the send in flight */
     bool closing, listed;
-    bool at_once; /* connect found nothing to wait for */
+    bool at_once;        /* connect found nothing to wait for */
+    uint8_t file : 2;    /* enum in stream.c: the send is a piece of a file */
+    bool file_short : 1; /* the last piece found no room for all of it: the next has to wait */
+    uint32_t file_bytes; /* of the piece; as many as there can be: more */
 };
 
 int ad_readiness_cx_open(void *cx, const struct aioduct_host *host, void *rt);
@@ -175,22 +182,23 @@ int ad_readiness_connect(void *cx, struct aioduct_stream *stream, void *state,
 int ad_readiness_recv_start(void *state);
 void ad_readiness_recv_stop(void *state);
 int ad_readiness_send(void *state, const struct iovec *pieces, unsigned count);
+int ad_readiness_send_file(void *state, int fd, int64_t offset, size_t bytes);
 int ad_readiness_shutdown(void *state);
 void ad_readiness_cancel(void *state, unsigned ops);
 void ad_readiness_stream_close(void *state);
 int ad_readiness_stream_info(void *state, struct aioduct_stream_info *info);
 
 /* All of aioduct.connector/1; @TYPE is the backend's struct for streams. */
-#define AD_READINESS_CONNECTOR_TABLE(TYPE)                                          \
-    {                                                                               \
-        .size = sizeof(struct aioduct_connector), .flags = AIODUCT_BIND_SEND,       \
-        .cx = {sizeof(struct ad_readiness_cx), _Alignof(struct ad_readiness_cx)},   \
-        .stream = {sizeof(TYPE), _Alignof(TYPE)}, .open = ad_readiness_cx_open,     \
-        .close = ad_readiness_cx_close, .connect = ad_readiness_connect,            \
-        .recv_start = ad_readiness_recv_start, .recv_stop = ad_readiness_recv_stop, \
-        .send = ad_readiness_send, .shutdown = ad_readiness_shutdown,               \
-        .cancel = ad_readiness_cancel, .stream_close = ad_readiness_stream_close,   \
-        .stream_info = ad_readiness_stream_info                                     \
+#define AD_READINESS_CONNECTOR_TABLE(TYPE)                                           \
+    {                                                                                \
+        .size = sizeof(struct aioduct_connector), .flags = AIODUCT_BIND_SEND,        \
+        .cx = {sizeof(struct ad_readiness_cx), _Alignof(struct ad_readiness_cx)},    \
+        .stream = {sizeof(TYPE), _Alignof(TYPE)}, .open = ad_readiness_cx_open,      \
+        .close = ad_readiness_cx_close, .connect = ad_readiness_connect,             \
+        .recv_start = ad_readiness_recv_start, .recv_stop = ad_readiness_recv_stop,  \
+        .send = ad_readiness_send, .shutdown = ad_readiness_shutdown,                \
+        .cancel = ad_readiness_cancel, .stream_close = ad_readiness_stream_close,    \
+        .stream_info = ad_readiness_stream_info, .send_file = ad_readiness_send_file \
     }
 
 /* ---- the plugin ---- */
@@ -235,6 +243,10 @@ void ad_readiness_watch_end(struct ad_watch *watch);
 void ad_readiness_nudge(struct ad_readiness *loop);
 /* Deliver what was put off before this call. */
 void ad_readiness_deliver(struct ad_readiness *loop);
+/* Put at most @bytes of the file @fd into @socket, without SIGPIPE. -> bytes that went, 0 at the
+ * file's end | -EAGAIN | what is wrong with the connection | AIODUCT_E_UNSUPPORTED: whatever else
+ * is wrong */
+int64_t ad_readiness_sendfile(int socket, int fd, int64_t offset, size_t bytes);
 /* The descriptor of a stream is ready. */
 void ad_readiness_stream_ready(struct ad_watch *watch, unsigned events);
 /* Close every descriptor of a stream, and tell nobody. */

@@ -11,10 +11,13 @@
 
 enum { PHASE_NEW, PHASE_CONNECTING, PHASE_OPEN, PHASE_DEAD /* connect failed */ };
 
+/* A send that is a piece of a file: it waits for room, or what became of it is known. */
+enum { FILE_NO, FILE_WAITS, FILE_OVER };
+
 /* A flow that fills the buffer this often is worth a larger one, up to where more gains nothing. */
 enum { FULL_READS = 2, SCRATCH_BYTES_MAX = 524288 };
 /* One stream reads at most this much before others have their turn. */
-enum { READ_BYTES_A_TURN = 1048576 };
+enum { READ_BYTES_A_TURN = 1048576, FILE_BYTES_A_TURN = 524288 };
 
 static struct ad_readiness_stream *stream_of(struct ad_watch *watch)
 {
@@ -48,10 +51,13 @@ static bool decide(struct ad_readiness_stream *s, int op)
     return true;
 }
 
-/* What put off an operation: all are cancelled but a connect that was over at once, and a send of
- * which a part went. */
+/* What put off an operation: all are cancelled but a connect that was over at once, a send of
+ * which a part went, and a piece of a file that is over. */
 static int decided_code(const struct ad_readiness_stream *s, int op)
 {
+    if (op == AIODUCT_OP_SEND && s->file != FILE_NO) {
+        return s->file == FILE_OVER ? s->send_code : -ECANCELED;
+    }
     return op == AIODUCT_OP_CONNECT && s->at_once       ? 0
            : op == AIODUCT_OP_SEND && s->send_code != 0 ? s->send_code
                                                         : -ECANCELED;
@@ -95,14 +101,17 @@ void ad_readiness_streams_drop(struct ad_readiness *loop)
 static unsigned interest(const struct ad_readiness_stream *s)
 {
     return (waits(s, AIODUCT_OP_RECV) ? AD_READ : 0) |
-           (waits(s, AIODUCT_OP_SEND | AIODUCT_OP_CONNECT) ? AD_WRITE : 0);
+           (waits(s, AIODUCT_OP_SEND | AIODUCT_OP_CONNECT) || s->file_short ? AD_WRITE : 0);
 }
 
 /* -> bytes that went */
 static size_t end_send(struct ad_readiness_stream *s)
 {
     size_t sent = s->sent;
-    if (s->send_code == 0) {
+    if (s->file != FILE_NO) {
+        sent = s->file == FILE_OVER ? sent : 0;
+        s->file = FILE_NO;
+    } else if (s->send_code == 0) {
         sent = s->rest->sent;
         s->cx->host->alloc(s->cx->host->ctx, s->rest, 0, 0);
     }
@@ -119,16 +128,20 @@ static void complete(struct ad_readiness_stream *s, int op, int code)
 {
     const struct aioduct_host *host = s->cx->host;
     size_t bytes = 0;
+    bool part = false;
     s->inflight &= (uint8_t)~op;
     s->decided &= (uint8_t)~op;
     if (op == AIODUCT_OP_CONNECT) {
         s->phase = code == 0 ? PHASE_OPEN : PHASE_DEAD;
     }
     if (op == AIODUCT_OP_SEND) {
+        bool piece = s->file != FILE_NO;
         bytes = end_send(s);
+        part = piece && bytes < s->file_bytes;
     }
     host->on_done(host->ctx, s->stream, op, code, bytes);
     if (op == AIODUCT_OP_SEND && waits(s, AIODUCT_OP_SHUTDOWN)) {
+        code = part && code == 0 ? -ECANCELED : code;
         s->shut = code == 0; /* after a part the end would make it look like the whole */
         complete(s, AIODUCT_OP_SHUTDOWN, code == 0 ? end_our_side(s) : code);
     }
@@ -250,6 +263,30 @@ static void resume_send(struct ad_readiness_stream *s)
     next->iov_len -= offset;
 }
 
+/* -> false: there is no room for any of it */
+static bool send_piece(struct ad_readiness_stream *s, int fd, int64_t offset)
+{
+    size_t bytes = s->file_bytes < FILE_BYTES_A_TURN ? s->file_bytes : FILE_BYTES_A_TURN;
+    int64_t went = ad_readiness_sendfile(s->watch.fd, fd, offset, bytes);
+    if (went == -EAGAIN) {
+        return false;
+    }
+    s->file = FILE_OVER;
+    s->file_short = went > 0 && (size_t)went < bytes;
+    s->sent = went > 0 ? (size_t)went : 0;
+    s->send_code = went < 0 ? (int)went : 0;
+    return true;
+}
+
+/* There is room, or something is wrong. A next piece is asked for soon: until it is known whether
+ * that has to wait, the descriptor stays watched. */
+static void resume_file(struct ad_readiness_stream *s)
+{
+    if (send_piece(s, s->file_fd, s->file_offset)) {
+        complete(s, AIODUCT_OP_SEND, s->send_code);
+    }
+}
+
 /* Reading comes first: what a peer said before it reset the connection is worth more than why we
  * cannot write. Interest is only ever dropped here, so a receive that is stopped and started again
  * meanwhile costs no system call. */
@@ -263,7 +300,9 @@ void ad_readiness_stream_ready(struct ad_watch *watch, unsigned events)
             receive(s);
         }
         if ((events & AD_WRITE) && waits(s, AIODUCT_OP_SEND)) {
-            resume_send(s);
+            (s->file == FILE_WAITS ? resume_file : resume_send)(s);
+        } else if (events & AD_WRITE) {
+            s->file_short = false;
         }
     }
     (void)ad_readiness_watch(watch, watch->events & interest(s));
@@ -440,6 +479,41 @@ int ad_readiness_send(void *state, const struct iovec *pieces, unsigned count)
         s->send_code = code;
         (void)decide(s, AIODUCT_OP_SEND);
     }
+    return AIODUCT_PENDING;
+}
+
+/* Never done inside the call, so that a file takes no more than its share of a turn. */
+int ad_readiness_send_file(void *state, int fd, int64_t offset, size_t bytes)
+{
+    struct ad_readiness_stream *s = state;
+    if (s->phase != PHASE_OPEN) {
+        return -ENOTCONN;
+    }
+    if (s->shut) {
+        return -EPIPE;
+    }
+    if (s->inflight & AIODUCT_OP_SEND) {
+        return -EBUSY;
+    }
+    s->file_bytes = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
+    if (!s->file_short && send_piece(s, fd, offset)) {
+        int code = s->send_code;
+        if (code < 0) {
+            (void)end_send(s);
+            return code;
+        }
+        s->inflight |= AIODUCT_OP_SEND;
+        (void)decide(s, AIODUCT_OP_SEND);
+        return AIODUCT_PENDING;
+    }
+    int code = ad_readiness_watch(&s->watch, interest(s) | AD_WRITE);
+    if (code < 0) {
+        return code;
+    }
+    s->file = FILE_WAITS;
+    s->file_fd = fd;
+    s->file_offset = offset;
+    s->inflight |= AIODUCT_OP_SEND;
     return AIODUCT_PENDING;
 }
 

@@ -171,6 +171,20 @@ def large_body():
     at_most('system calls for a MiB', sum(calls.values()) / LARGE_MIB, LARGE_CALLS)
 
 
+def large_file():
+    """As many as a body that comes down; reading it first took 64 and more."""
+    need_strace()
+    if RUNTIME == 'uring':
+        raise Skip('a file is read: there is no sendfile on a ring')
+    with Server('-b', '100') as url, tempfile.TemporaryDirectory() as directory:
+        file = os.path.join(directory, 'body')
+        with open(file, 'wb') as body:
+            body.truncate(LARGE_MIB << 20)
+        calls = count_calls([LOAD, '-n', '1', '-u', str(LARGE_MIB << 20), '-U', file, url], directory)
+    at_most('reads of the file', calls.get('pread64', 0), 8)
+    at_most('system calls for a MiB', sum(calls.values()) / LARGE_MIB, LARGE_CALLS)
+
+
 def h2_allocations():
     need(LOAD)
     at_most('allocations', difference(count_allocations, 4000, *H2_OPTIONS, server=['-2']), H2_ALLOCATIONS)
@@ -264,6 +278,7 @@ CASES = {
     'a warm request allocates nothing': allocations,
     'a warm request needs no more instructions than recorded': h1_instructions,
     'a large body needs few system calls': large_body,
+    'a large file goes up in few system calls, unread': large_file,
     'a warm HTTP/2 request has a small share of a system call': h2_system_calls,
     'a warm HTTP/2 request allocates nothing': h2_allocations,
     'a warm HTTP/2 request needs no more instructions than recorded': h2_instructions,

@@ -84,6 +84,10 @@ class Checker:
         if result == "pending":
             s.inflight.add("send")
 
+    def do_send_file(self, args, result):
+        assert result != "done", "ST-28"
+        self.do_send(args, result)
+
     def do_shutdown(self, args, result):
         if result == "pending":
             self.stream(args).inflight.add("shutdown")

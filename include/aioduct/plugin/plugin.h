@@ -43,7 +43,7 @@ extern "C" {
 
 #define AIODUCT_PLUGIN_MAGIC 0x54434441u /**< "ADCT" in memory on a little-endian machine */
 #define AIODUCT_ABI_MAJOR 1 /**< also in the symbol's name, the directory and the note */
-#define AIODUCT_ABI_MINOR 0 /**< counts appended members */
+#define AIODUCT_ABI_MINOR 1 /**< counts appended members */
 
 /** Does the struct that the other side handed us reach as far as member @f, and is it set? */
 #define AIODUCT_HAS(type, p, f) ((p)->size >= offsetof(type, f) + sizeof((p)->f) && (p)->f)
@@ -82,7 +82,7 @@ enum {
 enum {
     AIODUCT_OP_CONNECT = 1, /**< connect */
     AIODUCT_OP_RECV = 2,    /**< recv_start */
-    AIODUCT_OP_SEND = 4,    /**< send */
+    AIODUCT_OP_SEND = 4,    /**< send, send_file */
     AIODUCT_OP_SHUTDOWN = 8 /**< shutdown */
 };
 
@@ -388,6 +388,20 @@ struct aioduct_connector {
     void (*stream_close)(void *state);
     /** Fill @info as far as its size reaches. Optional. */
     int (*stream_info)(void *state, struct aioduct_stream_info *info);
+    /** Since 1.1, optional. Send at most @bytes (not 0) of the regular file @fd from @offset on,
+     * behind what was sent before; the descriptor's own position is not used, and stays. It is a
+     * send in all else: one at a time with send, and named by OP_SEND; a shutdown that is asked for
+     * meanwhile completes with -ECANCELED unless all of @bytes went.
+     * PENDING: one on_done(OP_SEND) follows as soon as some of the bytes were taken, with their
+     * number: the caller asks again for the rest, so what one call takes is bounded. 0 and no
+     * bytes: the file has none there. -ECANCELED or what is wrong with the connection: @bytes of it
+     * went before.
+     * AIODUCT_E_UNSUPPORTED, as answer or completion: nothing was taken; this file, or any, cannot
+     * be sent so, or not be read, and the caller reads it to see. Any other negative: nothing was
+     * taken.
+     * @fd stays open until the completion, or until cancel or stream_close names the operation:
+     * from then on it is not used. Never raises SIGPIPE. */
+    int (*send_file)(void *state, int fd, int64_t offset, size_t bytes);
 };
 
 /**
@@ -453,6 +467,11 @@ struct aioduct_host_lower {
      * and may not say inside the call that asked for it. Again, before that, does nothing. It is
      * forgotten with the layer's on_closed. */
     void (*later)(void *ctx, struct aioduct_stream *stream);
+    /** [loop] Since 1.1: ask AIODUCT_HAS. A layer that changes no bytes hands its send_file on; one
+     * without it, or which changes them, is sent what was read. AIODUCT_E_UNSUPPORTED if the
+     * connector below has none. */
+    int (*send_file)(void *ctx, struct aioduct_stream *stream, int fd, int64_t offset,
+                     size_t bytes);
 };
 
 /** Can this runtime run here? Inline text, so that nothing is owned and the struct fits through a

@@ -198,6 +198,8 @@ int aioduct_readiness_recv_start(void *state);
 void aioduct_readiness_recv_stop(void *state);
 /** send of a struct aioduct_connector. */
 int aioduct_readiness_send(void *state, const struct iovec *pieces, unsigned count);
+/** send_file of a struct aioduct_connector. */
+int aioduct_readiness_send_file(void *state, int fd, int64_t offset, size_t bytes);
 /** shutdown of a struct aioduct_connector. */
 int aioduct_readiness_shutdown(void *state);
 /** cancel of a struct aioduct_connector. */
@@ -248,7 +250,7 @@ int aioduct_readiness_stream_info(void *state, struct aioduct_stream_info *info)
     .recv_start = aioduct_readiness_recv_start, .recv_stop = aioduct_readiness_recv_stop, \
     .send = aioduct_readiness_send, .shutdown = aioduct_readiness_shutdown,               \
     .cancel = aioduct_readiness_cancel, .stream_close = aioduct_readiness_stream_close,   \
-    .stream_info = aioduct_readiness_stream_info
+    .stream_info = aioduct_readiness_stream_info, .send_file = aioduct_readiness_send_file
 
 #ifdef __cplusplus
 }
