@@ -341,9 +341,9 @@ const struct ct_rule ct_rules[] = {
     {"ST-28",
      "A piece completes with 0 and the number of bytes that were taken of the file from "
      "the offset on: one at least and what was asked for at most, or none where the file "
-     "has ended. The descriptor's own position is not used and does not move. "
-     "AIODUCT_E_UNSUPPORTED, as answer or completion, takes nothing: what is no regular "
-     "file, or cannot be read, is the caller's to read",
+     "has ended. What the peer says to them is told later. The descriptor's own position "
+     "is not used and does not move. AIODUCT_E_UNSUPPORTED, as answer or completion, "
+     "takes nothing: what is no regular file, or cannot be read, is the caller's to read",
      "An upload has holes, or ends well although the file was cut"},
     {"ST-29",
      "The descriptor of a piece is not used after its completion, nor after cancel or "

@@ -143,6 +143,37 @@ static void a_piece_of_a_file_has_the_place_of_a_send(struct ct_case *c)
     expect_peer(c, stream, peer, sent);
 }
 
+static void expect_no_piece(struct ct_stream *stream, const void *slice, size_t bytes)
+{
+    (void)slice;
+    (void)bytes;
+    CT_EXPECT(stream->rig, !stream->send.in_flight);
+}
+
+/* The core takes an answer to a body that is not over for an early one. Between turns the peer has
+ * the bytes, and answers. */
+static void what_the_peer_says_to_a_piece_comes_after_it(struct ct_case *c)
+{
+    enum { ROUNDS = 20, BYTES = 20000 };
+    int end, fd = make_file(c, 72, ROUNDS * BYTES);
+    struct ct_stream *stream = ct_dial(c, &end);
+    stream->on_data = expect_no_piece;
+    assert_int_equal(ct_recv_start(stream), 0);
+    for (int64_t i = 0; i < ROUNDS; i++) {
+        static uint8_t got[BYTES];
+        assert_int_equal(ct_send_file(stream, fd, i * BYTES, BYTES), AIODUCT_PENDING);
+        if (!ct_wait_readable(end, BYTES)) {
+            ct_skip("its pieces go inside turns: nothing comes between");
+        }
+        assert_int_equal(recv(end, got, sizeof got, MSG_WAITALL), sizeof got);
+        assert_int_equal(ct_write_pattern(end, 73, 100), 0);
+        CT_UNTIL(&c->rig, ct_is_send_done, stream);
+        CT_UNTIL(&c->rig, ct_has_data, stream);
+        stream->received = 0;
+    }
+    ct_close_and_wait(stream);
+}
+
 /* ---- files that are not as they should be ---- */
 
 static void where_a_file_has_ended_there_are_no_bytes(struct ct_case *c)
@@ -306,6 +337,7 @@ static const struct ct_test cases[] = {
     CT_CASE(a_piece_far_inside_a_sparse_file_arrives, "ST-28"),
     CT_CASE(pieces_and_sends_stay_in_order, "ST-27"),
     CT_CASE(a_piece_of_a_file_has_the_place_of_a_send, "ST-27", "ST-1"),
+    CT_CASE(what_the_peer_says_to_a_piece_comes_after_it, "ST-28"),
     CT_CASE(where_a_file_has_ended_there_are_no_bytes, "ST-28"),
     CT_CASE(what_cannot_be_sent_as_a_file_is_left_to_the_caller, "ST-28"),
     CT_CASE(a_cancelled_piece_leaves_its_descriptor_alone, "ST-29", "ST-15"),

@@ -293,6 +293,9 @@ static void resume_file(struct ad_readiness_stream *s)
 void ad_readiness_stream_ready(struct ad_watch *watch, unsigned events)
 {
     struct ad_readiness_stream *s = stream_of(watch);
+    if (s->file == FILE_OVER) { /* what the peer says now may be an answer to it */
+        complete(s, AIODUCT_OP_SEND, s->send_code);
+    }
     if ((events & AD_WRITE) && waits(s, AIODUCT_OP_CONNECT)) {
         finish_connect(s);
     } else {
