@@ -469,10 +469,11 @@ static void test_no_more_ahead(void **state)
     struct tester *t = *state;
     t->options.window_bytes = 65536;
     client(t);
-    h2peer_script(t, "< SETTINGS\n? HEADERS 1\n< HEADERS 1 | :status: 200\n"
-                     "< REPEAT 2 DATA 1 size=16384\n? WINDOW_UPDATE 1 32768\n"
-                     "< REPEAT 4 DATA 1 size=16384\n< PING 01234567\n? PING ack\nopen 0\n"
-                     "? WINDOW_UPDATE 1 65536\n< DATA 1 end size=100\n");
+    struct h2peer *h2 =
+        h2peer_script(t, "< SETTINGS\n? HEADERS 1\n< HEADERS 1 | :status: 200\n"
+                         "< REPEAT 2 DATA 1 size=16384\n? WINDOW_UPDATE 1 32768\n"
+                         "< REPEAT 4 DATA 1 size=16384\n< PING 01234567\n? PING ack\nopen 0\n"
+                         "? WINDOW_UPDATE 1 65536\n< DATA 1 end size=100\n");
     struct result *r = tester_result(t);
     r->pause_at = 'B';
     r->pause_at_bytes = 32768;
@@ -480,6 +481,7 @@ static void test_no_more_ahead(void **state)
     tester_turn_until(t, result_is_paused, r);
     tester_turn_until(t, is_open, t->peer);
     assert_int_equal(result_told_bytes(r), 32768);
+    assert_int_equal(h2peer_count(h2, 0, "WINDOW_UPDATE 1"), 1);
     assert_code(0, aioduct_exchange_resume(r->exchange));
     tester_run(t);
     assert_answer(r, 200);
