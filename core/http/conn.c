@@ -36,6 +36,7 @@ static void release(struct ad_deferred *deferred)
         conn->codec->fini(conn);
     }
     ad_deadline_remove(conn->engine->loop, &conn->deadline);
+    ad_transport_fini(ad_conn_transport(conn));
     ad_free(conn->info);
     ad_free(conn);
 }
@@ -55,8 +56,8 @@ void ad_conn_unref(struct ad_conn *conn)
 
 void ad_conn_wire_fill(struct ad_conn *conn)
 {
-    if (conn->transport != NULL && conn->info != NULL) {
-        ad_transport_wire_bytes(conn->transport, &conn->info->wire_sent,
+    if (!conn->closed && conn->info != NULL) {
+        ad_transport_wire_bytes(ad_conn_transport(conn), &conn->info->wire_sent,
                                 &conn->info->wire_received);
     }
 }
@@ -87,7 +88,7 @@ static void on_step(struct ad_transport *t, const struct ad_dial_step *step)
 
 static void tell_opened(struct ad_conn *conn)
 {
-    const struct ad_transport *t = conn->transport;
+    const struct ad_transport *t = ad_conn_transport(conn);
     if (!ad_event_wanted(conn->engine)) {
         return;
     }
@@ -113,7 +114,7 @@ static const struct ad_codec *choose_codec(const struct ad_conn *conn)
 {
     enum ad_offer offer = conn->origin->key.offer;
     const struct ad_codec *h2 = offer == AD_OFFER_H1 ? NULL : conn->engine->codec_h2;
-    const char *alpn = ad_transport_alpn(conn->transport);
+    const char *alpn = ad_transport_alpn(ad_conn_transport(conn));
     if (!conn->origin->key.tls) {
         return offer == AD_OFFER_H2 ? h2 : &ad_codec_h1;
     }
@@ -183,9 +184,9 @@ static bool is_trusted_idle(struct ad_conn *conn, size_t count)
     if (conn->state != AD_CONN_IDLE) {
         return true;
     }
-    size_t bytes = conn->idle_bytes + count;
+    size_t bytes = count + (conn->codec->shared ? conn->share->idle_bytes : 0);
     if (conn->codec->shared && bytes <= IDLE_BYTES_MAX) {
-        conn->idle_bytes = (uint32_t)bytes;
+        conn->share->idle_bytes = (uint32_t)bytes;
         return true;
     }
     ad_logf(AD_LOG_INFO, "%s:%u: %zu bytes on an idle connection, closed", conn->origin->dial_host,
@@ -276,7 +277,7 @@ static void on_closed(struct ad_transport *t)
     struct ad_engine *engine = conn->engine;
     AD_ASSERT(conn->state == AD_CONN_CLOSING);
     ad_conn_wire_fill(conn);
-    conn->transport = NULL;
+    conn->closed = true;
     ad_list_remove(&conn->node);
     engine->conn_count--;
     engine->closing_count--;
@@ -328,17 +329,19 @@ static int start_transport(struct ad_conn *conn)
                  .addrs = origin->dial_addrs,
                  .addr_count = origin->dial_addr_count,
                  .history = &conn->engine->dial_history},
+        .place = ad_conn_transport(conn),
         .tls = origin->key.tls ? engine->tls : NULL,
         .tls_host = origin->key.host,
         .alpn = alpn[origin->key.offer],
     };
-    return ad_transport_start(engine->loop, &params, &transport_events, conn, &conn->transport);
+    struct ad_transport *t;
+    return ad_transport_start(engine->loop, &params, &transport_events, conn, &t);
 }
 
 int ad_conn_open(struct ad_engine *engine, struct ad_origin *origin)
 {
     static _Atomic uint64_t count;
-    struct ad_conn *conn = ad_zalloc(sizeof *conn);
+    struct ad_conn *conn = ad_zalloc(sizeof *conn + ad_transport_bytes());
     if (conn == NULL) {
         return -ENOMEM;
     }
@@ -348,7 +351,6 @@ int ad_conn_open(struct ad_engine *engine, struct ad_origin *origin)
     conn->dial_ns = ad_loop_now_ns(engine->loop);
     conn->refs = 1;
     conn->deadline.expired = on_deadline;
-    ad_list_init(&conn->lru_node);
     ad_event_conn(conn, AIODUCT_EVENT_DIAL, NULL);
     int code = start_transport(conn);
     uint64_t bound_ns = engine->settings->connect_ns;
@@ -398,7 +400,7 @@ void ad_conn_assign(struct ad_conn *conn, struct aioduct_exchange *ex)
     ad_event_exchange(ex, AIODUCT_EVENT_PICKED, 0, NULL);
     ad_trace_request(ex);
     if (conn->codec->shared) {
-        conn->streams_counted++;
+        conn->share->streams_counted++;
         ad_stats_add(&conn->engine->stats, AD_STAT_STREAMS, 1);
     }
     conn->codec->submit(conn, ex);
@@ -410,7 +412,7 @@ static void say_goodbye(struct ad_conn *conn)
     conn->codec->goodbye(conn, &words);
     size_t count = ad_buf_bytes(&words);
     if (count > 0) {
-        ad_transport_append(conn->transport, ad_buf_data(&words), count);
+        ad_transport_append(ad_conn_transport(conn), ad_buf_data(&words), count);
         ad_stats_add(&conn->engine->stats, AD_STAT_BYTES_OUT, count);
     }
     ad_buf_fini(&words);
@@ -435,7 +437,7 @@ void ad_conn_close(struct ad_conn *conn, bool orderly)
     conn->state = AD_CONN_CLOSING;
     conn->engine->closing_count++;
     ad_deadline_clear(&conn->deadline);
-    ad_transport_close(conn->transport, orderly);
+    ad_transport_close(ad_conn_transport(conn), orderly);
 }
 
 void ad_conn_blame(struct ad_conn *conn, enum aioduct_close_reason why)

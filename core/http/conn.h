@@ -73,6 +73,14 @@ enum ad_conn_state {
     AD_CONN_CLOSING      /* no more events; the transport is on its way out */
 };
 
+/* What the pool knows of a connection that carries many exchanges. */
+struct ad_share {
+    /* How many exchanges the peer takes at a time, set by the codec; 0: it has not said. */
+    unsigned streams_max;
+    unsigned streams_counted; /* of exchange_count, in the statistics */
+    uint32_t idle_bytes;      /* received since it lies in the pool */
+};
+
 /* What few ask for, and an idle connection need not carry. */
 struct ad_conn_info {
     bool tls_resumed;
@@ -86,16 +94,15 @@ struct ad_conn_info {
 
 struct ad_conn {
     struct ad_engine *engine;
-    struct ad_origin *origin; /* until it closes */
-    struct ad_transport *transport;
+    struct ad_origin *origin;     /* until it closes */
     const struct ad_codec *codec; /* NULL while opening */
     union {                       /* the codec's own */
         struct ad_h1_side *h1;    /* of an exchange; an idle connection has none */
         struct ad_h2_side *h2;
+        struct ad_share *share; /* of a shared codec: the beginning of its side */
     };
     struct ad_conn_info *info; /* made when it is first asked for; NULL: not yet, or no memory */
-    struct ad_list node;       /* engine's list of all */
-    struct ad_list lru_node;   /* pool's idle list */
+    struct ad_list node;       /* pool's lru while it is idle, else the engine's conns */
     union {
         struct ad_list place_node;   /* origin's opening, idle or shared list */
         struct ad_deferred deferred; /* once it is closed, and nobody refers to it */
@@ -108,11 +115,7 @@ struct ad_conn {
     /* Exchanges on it: ad_conn_assign counts up; down counts ad_conn_release, or a shared codec
      * when one has left. */
     unsigned exchange_count;
-    unsigned streams_counted; /* of exchange_count, in the statistics */
-    /* How many exchanges the peer takes at a time, set by a shared codec; 0: it has not said. */
-    unsigned streams_max;
     uint32_t served;      /* responses completed; as many as there can be: more */
-    uint32_t idle_bytes;  /* received since it lies in the pool */
     uint32_t idle_hint_s; /* the server's Keep-Alive hint; 0: none */
     enum ad_conn_state state : 8;
     uint8_t why;   /* enum aioduct_close_reason: of its end, once it is known */
@@ -120,7 +123,15 @@ struct ad_conn {
     /* Takes no more exchanges for good: it is going away, or out of stream ids. Set by a shared
      * codec or the pool, which closes it when the last exchange has left. */
     bool retired;
+    bool closed; /* its transport has closed */
+    /* the transport follows: ad_conn_transport */
 };
+
+/* In one block with its connection. */
+static inline struct ad_transport *ad_conn_transport(const struct ad_conn *conn)
+{
+    return (struct ad_transport *)(void *)((uintptr_t)conn + sizeof *conn);
+}
 
 /* Start opening one for @origin; the pool hears of the end. 0 | negative */
 int ad_conn_open(struct ad_engine *engine, struct ad_origin *origin);

@@ -158,7 +158,7 @@ static void resume(struct ad_conn *conn)
 {
     if (conn->h1->paused) {
         conn->h1->paused = false;
-        ad_transport_resume(conn->transport);
+        ad_transport_resume(ad_conn_transport(conn));
     }
 }
 
@@ -234,7 +234,7 @@ static void out_of_memory(struct ad_conn *conn)
 static void keep(struct ad_conn *conn, const uint8_t *bytes, size_t count)
 {
     conn->h1->paused = true;
-    ad_transport_pause(conn->transport);
+    ad_transport_pause(ad_conn_transport(conn));
     if (count > 0 && ad_buf_append(&conn->h1->kept, bytes, count) < 0) {
         out_of_memory(conn);
     }
@@ -322,7 +322,7 @@ void ad_conn_h1_lost(struct ad_conn *conn, int code, const struct aioduct_error 
     } else if (code == 0 || code == AIODUCT_E_TRUNCATED) {
         error = *parsed;
     } else {
-        const struct aioduct_error *cause = ad_transport_error(conn->transport);
+        const struct aioduct_error *cause = ad_transport_error(ad_conn_transport(conn));
         enum aioduct_phase phase = in_body ? AIODUCT_PHASE_BODY : AIODUCT_PHASE_HEAD;
         if (cause != NULL && cause->code == code && cause->tls_code != 0) {
             ad_error_set(&error, code, phase, "%s", cause->message); /* GnuTLS says more than we */
@@ -430,7 +430,7 @@ static void h1_credit(struct ad_conn *conn, struct aioduct_exchange *ex)
         return;
     }
     if (ex->send == AD_SEND_BODY) {
-        ad_transport_dirty(conn->transport);
+        ad_transport_dirty(ad_conn_transport(conn));
     }
     if (!side->stopped || ad_exchange_blocked(ex)) {
         return;

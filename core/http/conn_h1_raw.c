@@ -47,6 +47,6 @@ void ad_conn_h1_raw_sent(struct ad_conn *conn)
     if (ex->peer_ended) {
         ad_conn_h1_finish(conn, false);
     } else {
-        ad_transport_shutdown(conn->transport);
+        ad_transport_shutdown(ad_conn_transport(conn));
     }
 }

@@ -20,7 +20,7 @@ void ad_conn_h1_submit(struct ad_conn *conn, struct aioduct_exchange *ex)
     conn->h1->ex = ex;
     ad_exchange_set_send(ex, AD_SEND_HEAD);
     ad_exchange_set_recv(ex, AD_RECV_HEAD);
-    ad_transport_dirty(conn->transport);
+    ad_transport_dirty(ad_conn_transport(conn));
 }
 
 static bool produce_head(struct ad_conn *conn, struct aioduct_exchange *ex, struct ad_buf *out)
@@ -55,9 +55,9 @@ bool ad_conn_h1_finish_request(struct ad_conn *conn)
         ad_buf_fini(&side->kept);
         return false;
     }
-    (void)ad_transport_stop_file(conn->transport); /* what goes yet is taken off the rest */
+    (void)ad_transport_stop_file(ad_conn_transport(conn)); /* what goes yet is taken off the rest */
     side->finishing = true;
-    ad_transport_dirty(conn->transport);
+    ad_transport_dirty(ad_conn_transport(conn));
     return true;
 }
 
@@ -73,7 +73,7 @@ static void produce_rest(struct ad_h1_side *side, struct ad_buf *out, size_t roo
 static void rest_sent(struct ad_conn *conn)
 {
     if (ad_buf_bytes(&conn->h1->kept) > 0) {
-        ad_transport_dirty(conn->transport);
+        ad_transport_dirty(ad_conn_transport(conn));
         return;
     }
     ad_buf_fini(&conn->h1->kept);
@@ -87,7 +87,7 @@ static bool send_piece(struct ad_conn *conn, struct aioduct_exchange *ex)
     const struct aioduct_request *request = ex->request;
     size_t room = ad_upload_file_room(ex);
     if (room == 0 ||
-        !ad_transport_send_file(conn->transport, request->file_fd,
+        !ad_transport_send_file(ad_conn_transport(conn), request->file_fd,
                                 request->file_offset + (int64_t)ex->upload.sent, room)) {
         return false;
     }
@@ -151,7 +151,7 @@ void ad_conn_h1_sent(struct ad_conn *conn)
         return;
     }
     if (ex->send == AD_SEND_BODY) {
-        ad_transport_dirty(conn->transport);
+        ad_transport_dirty(ad_conn_transport(conn));
         return;
     }
     ad_exchange_sent(ex);

@@ -48,7 +48,8 @@ void ad_conn_h2_fail(struct ad_conn *conn, const struct aioduct_error *error, un
     ad_conn_info_fill(conn);
     ad_conn_blame(conn, AIODUCT_CLOSE_ERROR);
     if ((how & AD_CONN_H2_WORDS) != 0) {
-        ad_transport_read_on(conn->transport); /* it may go on sending until it has read them */
+        ad_transport_read_on(
+            ad_conn_transport(conn)); /* it may go on sending until it has read them */
     }
     ad_conn_close(conn, (how & AD_CONN_H2_WORDS) != 0);
     while ((node = ad_list_pop_front(&side->exchanges)) != NULL) {
@@ -60,7 +61,7 @@ void ad_conn_h2_fail(struct ad_conn *conn, const struct aioduct_error *error, un
 
 static void h2_eof(struct ad_conn *conn, int code)
 {
-    const struct aioduct_error *cause = ad_transport_error(conn->transport);
+    const struct aioduct_error *cause = ad_transport_error(ad_conn_transport(conn));
     struct aioduct_error error;
     bool orderly = code == 0 || code == AIODUCT_E_TRUNCATED;
     if (orderly) {
@@ -98,7 +99,7 @@ static void h2_send_failed(struct ad_conn *conn, int code)
 void ad_conn_h2_flush(struct ad_conn *conn)
 {
     if (conn->state != AD_CONN_CLOSING && ad_h2_wants_write(conn->h2->h2)) {
-        ad_transport_dirty(conn->transport);
+        ad_transport_dirty(ad_conn_transport(conn));
     }
 }
 
@@ -168,8 +169,8 @@ static void h2_goodbye(struct ad_conn *conn, struct ad_buf *out)
  */
 static bool is_secure(const struct ad_conn *conn)
 {
-    const char *suite = ad_transport_tls_cipher(conn->transport);
-    if (strcmp(ad_transport_tls_version(conn->transport), "TLS1.2") != 0) {
+    const char *suite = ad_transport_tls_cipher(ad_conn_transport(conn));
+    if (strcmp(ad_transport_tls_version(ad_conn_transport(conn)), "TLS1.2") != 0) {
         return true;
     }
     bool whole_name = strchr(suite, '_') != NULL;

@@ -15,6 +15,7 @@
 #include "proto/h2.h"
 
 struct ad_h2_side {
+    struct ad_share share; /* first */
     struct ad_h2 *h2;
     struct ad_list exchanges; /* by h2.node, oldest first */
     struct ad_list unflushed; /* by h2.flush_node */

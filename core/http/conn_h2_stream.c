@@ -69,7 +69,7 @@ void ad_conn_h2_submit(struct ad_conn *conn, struct aioduct_exchange *ex)
         ad_conn_room_changed(conn);
     }
     ad_conn_h2_flush(conn);
-    if (ad_transport_is_sending(conn->transport)) {
+    if (ad_transport_is_sending(ad_conn_transport(conn))) {
         ad_exchange_produced(ex); /* the peer has its time to make room for the head */
     }
     if (ex->h2.stream.extended) { /* its head may have to wait for the peer's settings */
@@ -434,7 +434,7 @@ static void put_back_surplus(struct ad_conn *conn)
 static void on_room(void *owner)
 {
     struct ad_conn *conn = conn_of(owner);
-    conn->streams_max = ad_h2_streams_max(conn->h2->h2);
+    conn->share->streams_max = ad_h2_streams_max(conn->h2->h2);
     if (ad_h2_is_final(conn->h2->h2)) {
         conn->retired = true;
         ad_conn_blame(conn, AIODUCT_CLOSE_LIMIT); /* of stream ids, if not by a GOAWAY */

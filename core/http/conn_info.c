@@ -31,7 +31,7 @@ void ad_conn_address_text(const uint8_t *bytes, uint32_t count, char *text, int 
 
 static void fill(struct ad_conn_info *info, const struct ad_conn *conn)
 {
-    struct ad_transport *transport = conn->transport;
+    struct ad_transport *transport = ad_conn_transport(conn);
     struct aioduct_stream_info stream = {.size = sizeof stream};
     if (ad_transport_info(transport, &stream) == 0) {
         ad_conn_address_text(stream.peer_addr, stream.peer_addr_bytes, info->peer_address,
@@ -49,7 +49,7 @@ static void fill(struct ad_conn_info *info, const struct ad_conn *conn)
 
 void ad_conn_info_fill(struct ad_conn *conn)
 {
-    if (conn->info != NULL || conn->transport == NULL || conn->state == AD_CONN_CLOSING) {
+    if (conn->info != NULL || conn->state == AD_CONN_CLOSING) {
         return;
     }
     conn->info = ad_zalloc(sizeof *conn->info);

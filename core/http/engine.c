@@ -84,9 +84,9 @@ void ad_engine_close(struct ad_engine *engine)
         ad_exchange_failf(AD_CONTAINER_OF(it, struct aioduct_exchange, node),
                           AIODUCT_E_CLIENT_CLOSED, AIODUCT_PHASE_NONE, "the client was destroyed");
     }
+    ad_pool_close_idle(engine);
     AD_LIST_FOR_EACH (conn_it, &engine->conns) {
-        struct ad_conn *conn = AD_CONTAINER_OF(conn_it, struct ad_conn, node);
-        ad_conn_close(conn, conn->state == AD_CONN_IDLE);
+        ad_conn_close(AD_CONTAINER_OF(conn_it, struct ad_conn, node), false);
     }
     ad_pool_close(engine);
     ad_engine_kick(engine);

@@ -68,7 +68,7 @@ struct ad_engine {
     struct ad_dial_history dial_history;
     struct ad_list outstanding_list, ended, kicked;
     struct ad_list answered; /* over HTTP/2, by h2.node: told when the codec has read on */
-    struct ad_list conns;    /* all that are not freed */
+    struct ad_list conns; /* all that are not closed, but for the idle ones, which the pool has */
     size_t conn_count, closing_count;
     struct ad_turn_hook hook;
     struct aioduct_exchange *spare; /* exchanges for reuse */

@@ -71,7 +71,7 @@ static bool is_single(const struct ad_origin *origin)
 
 static enum aioduct_phase phase_of(const struct ad_conn *opening)
 {
-    const struct ad_transport_times *times = ad_transport_times(opening->transport);
+    const struct ad_transport_times *times = ad_transport_times(ad_conn_transport(opening));
     if (times->connected_ns != 0) {
         return AIODUCT_PHASE_TLS;
     }
@@ -391,8 +391,8 @@ void ad_pool_forget(struct ad_conn *conn)
         }
         if (conn->codec->shared) {
             ad_list_remove(&conn->place_node);
-            ad_stats_sub(stats, AD_STAT_STREAMS, conn->streams_counted);
-            conn->streams_counted = 0;
+            ad_stats_sub(stats, AD_STAT_STREAMS, conn->share->streams_counted);
+            conn->share->streams_counted = 0;
         }
     }
     origin->conn_count--;

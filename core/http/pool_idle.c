@@ -18,7 +18,8 @@ void ad_pool_idle_remove(struct ad_conn *conn)
         conn->origin->idle_count--;
         ad_pool_say_room(conn->origin);
     }
-    ad_list_remove(&conn->lru_node);
+    ad_list_remove(&conn->node);
+    ad_list_push_back(&engine->conns, &conn->node);
     engine->pool.idle_count--;
     ad_stats_sub(&engine->stats, AD_STAT_IDLE, 1);
     ad_deadline_clear(&conn->deadline);
@@ -74,11 +75,13 @@ void ad_pool_idle_put(struct ad_conn *conn)
     }
     conn->state = AD_CONN_IDLE;
     conn->was_idle = true;
-    conn->idle_bytes = 0;
-    ad_list_push_front(&engine->pool.lru, &conn->lru_node);
+    ad_list_remove(&conn->node);
+    ad_list_push_front(&engine->pool.lru, &conn->node);
     engine->pool.idle_count++;
     ad_stats_add(&engine->stats, AD_STAT_IDLE, 1);
-    if (!conn->codec->shared) {
+    if (conn->codec->shared) {
+        conn->share->idle_bytes = 0;
+    } else {
         ad_list_push_front(&origin->idle, &conn->place_node);
         origin->idle_count++;
         ad_pool_say_room(origin);
@@ -86,7 +89,7 @@ void ad_pool_idle_put(struct ad_conn *conn)
     if (origin->idle_count > limits->idle_per_origin_max) {
         ad_pool_evict(ad_pool_conn_of(origin->idle.prev), AIODUCT_CLOSE_LIMIT, true);
     } else if (engine->pool.idle_count > limits->idle_total_max) {
-        ad_pool_evict(AD_CONTAINER_OF(engine->pool.lru.prev, struct ad_conn, lru_node),
+        ad_pool_evict(AD_CONTAINER_OF(engine->pool.lru.prev, struct ad_conn, node),
                       AIODUCT_CLOSE_LIMIT, true);
     }
 }
@@ -94,7 +97,7 @@ void ad_pool_idle_put(struct ad_conn *conn)
 void ad_pool_close_idle(struct ad_engine *engine)
 {
     while (!ad_list_empty(&engine->pool.lru)) {
-        ad_pool_evict(AD_CONTAINER_OF(engine->pool.lru.prev, struct ad_conn, lru_node),
+        ad_pool_evict(AD_CONTAINER_OF(engine->pool.lru.prev, struct ad_conn, node),
                       AIODUCT_CLOSE_CLIENT, true);
     }
 }

@@ -28,7 +28,7 @@ static unsigned room_of(const struct ad_conn *conn)
 {
     unsigned room = is_taking(conn) ? conn->codec->room(conn) : 0;
     unsigned max = conn->origin->streams_max;
-    if (conn->streams_max != 0 || max == 0) {
+    if (conn->share->streams_max != 0 || max == 0) {
         return room;
     }
     unsigned left = max > conn->exchange_count ? max - conn->exchange_count : 0;
@@ -146,10 +146,10 @@ void ad_pool_room_changed(struct ad_conn *conn)
 {
     struct ad_stats *stats = &conn->engine->stats;
     ad_stats_add(stats, AD_STAT_STREAMS, conn->exchange_count);
-    ad_stats_sub(stats, AD_STAT_STREAMS, conn->streams_counted);
-    conn->streams_counted = conn->exchange_count;
-    if (conn->streams_max != 0) {
-        conn->origin->streams_max = conn->streams_max;
+    ad_stats_sub(stats, AD_STAT_STREAMS, conn->share->streams_counted);
+    conn->share->streams_counted = conn->exchange_count;
+    if (conn->share->streams_max != 0) {
+        conn->origin->streams_max = conn->share->streams_max;
     }
     ad_pool_mark(conn->origin);
 }

@@ -14,23 +14,42 @@
 
 void ad_transport_note_error(struct ad_transport *t, int code, const struct aioduct_error *error)
 {
-    if (t->error == NULL) {
-        t->error = ad_alloc(sizeof *t->error);
+    struct ad_transport_late *late = ad_transport_need_late(t);
+    if (late != NULL && late->error == NULL) {
+        late->error = ad_alloc(sizeof *late->error);
     }
-    if (t->error == NULL) {
+    if (late == NULL || late->error == NULL) {
         return;
     }
     if (error != NULL) {
-        *t->error = *error;
+        *late->error = *error;
     } else {
-        ad_error_set(t->error, code, AIODUCT_PHASE_NONE, "%s", aioduct_error_text(code));
+        ad_error_set(late->error, code, AIODUCT_PHASE_NONE, "%s", aioduct_error_text(code));
     }
+}
+
+/* ---- the way to OPEN ---- */
+
+static struct ad_dial **dial_of(struct ad_transport *t)
+{
+    return t->has_setup ? &t->setup->dial : &t->dial;
+}
+
+/* It is open, or never will be, and its dial has ended. */
+static void leave_setup(struct ad_transport *t, enum ad_transport_state state)
+{
+    if (t->has_setup) {
+        ad_free(t->setup);
+        t->has_setup = false;
+    }
+    t->late = NULL;
+    t->state = state;
 }
 
 void ad_transport_open_failed(struct ad_transport *t, int code, const struct aioduct_error *error)
 {
+    leave_setup(t, AD_TRANSPORT_FAILED);
     ad_transport_note_error(t, code, error);
-    t->state = AD_TRANSPORT_FAILED;
     if (ad_transport_has_next(t) && !t->sending && !t->send_over) {
         ad_transport_push(t); /* the alert; whether it arrives does not matter */
     }
@@ -66,16 +85,9 @@ static void start_receiving(struct ad_transport *t)
     }
 }
 
-static void drop_setup(struct ad_transport *t)
-{
-    ad_free(t->setup);
-    t->linger = NULL; /* from now on it is this */
-}
-
 static void opened(struct ad_transport *t)
 {
-    t->state = AD_TRANSPORT_OPEN;
-    drop_setup(t);
+    leave_setup(t, AD_TRANSPORT_OPEN);
     if (t->paused && ad_stream_receiving(t->stream)) {
         ad_stream_recv_stop(t->stream);
     }
@@ -190,7 +202,7 @@ static void on_recv_done(struct ad_transport *t, int code)
                      code < 0 ? aioduct_error_text(code) : "the peer closed the connection");
         error.safe_to_retry = 1;
         ad_transport_open_failed(t, why, &error);
-    } else if (t->state == AD_TRANSPORT_CLOSING && t->linger != NULL) {
+    } else if (t->state == AD_TRANSPORT_CLOSING && t->late != NULL) {
         ad_transport_begin_close(t);
     }
 }
@@ -199,7 +211,7 @@ static void on_data(struct ad_stream *stream, const uint8_t *bytes, size_t count
 {
     struct ad_transport *t = ad_stream_owner(stream);
     t->wire_received += count;
-    if (t->state == AD_TRANSPORT_CLOSING && t->linger != NULL) {
+    if (t->state == AD_TRANSPORT_CLOSING && t->late != NULL) {
         ad_transport_begin_close(t);
     }
     if ((t->state != AD_TRANSPORT_OPEN && t->state != AD_TRANSPORT_SHAKING) || t->end_told) {
@@ -239,12 +251,19 @@ static void on_done(struct ad_stream *stream, int op, int code, size_t bytes)
 
 /* ---- the end ---- */
 
+void ad_transport_fini(struct ad_transport *t)
+{
+    ad_tls_destroy(t->tls);
+    if (t->late != NULL) {
+        ad_free(t->late->error);
+        ad_free(t->late);
+    }
+}
+
 static void release(struct ad_deferred *deferred)
 {
     struct ad_transport *t = AD_CONTAINER_OF(deferred, struct ad_transport, deferred);
-    ad_tls_destroy(t->tls);
-    ad_free(t->linger);
-    ad_free(t->error);
+    ad_transport_fini(t);
     ad_free(t);
 }
 
@@ -257,12 +276,15 @@ static void close_if_gone(struct ad_transport *t)
     t->state = AD_TRANSPORT_CLOSED;
     ad_transport_drop_buffers(t);
     ad_list_remove(&t->hook.node);
-    if (t->linger != NULL) {
-        ad_deadline_remove(t->loop, &t->linger->deadline);
+    if (t->late != NULL) {
+        ad_deadline_remove(t->loop, &t->late->deadline);
     }
+    bool placed = t->placed; /* then it goes with its owner */
     t->events->on_closed(t);
-    t->deferred.release = release;
-    ad_loop_defer(t->loop, &t->deferred);
+    if (!placed) {
+        t->deferred.release = release;
+        ad_loop_defer(t->loop, &t->deferred);
+    }
 }
 
 static void on_closed(struct ad_stream *stream)
@@ -311,7 +333,7 @@ static void on_dialled(void *owner, struct ad_dial_result *result)
         .on_data = on_data, .on_done = on_done, .on_closed = on_closed};
     struct ad_transport *t = owner;
     struct aioduct_error error = {0};
-    t->setup->dial = NULL;
+    *dial_of(t) = NULL;
     t->times.resolved_ns = result->resolved_ns;
     t->times.connected_ns = result->connected_ns;
     if (result->code < 0) {
@@ -324,7 +346,7 @@ static void on_dialled(void *owner, struct ad_dial_result *result)
     if (code < 0) {
         ad_error_set(&error, code, AIODUCT_PHASE_CONNECT, "receiving: %s",
                      aioduct_error_text(code));
-    } else if (t->setup->tls_context != NULL) {
+    } else if (t->has_setup) {
         code = begin_tls(t, &error);
     }
     if (code < 0) {
@@ -347,24 +369,37 @@ static void on_dial_step(void *owner, const struct ad_dial_step *step)
 
 /* ---- verbs ---- */
 
-int ad_transport_start(struct ad_loop *loop, const struct ad_transport_params *params,
-                       const struct ad_transport_events *events, void *owner,
-                       struct ad_transport **out)
+size_t ad_transport_bytes(void)
 {
-    struct ad_transport *t = ad_zalloc(sizeof *t);
-    struct ad_transport_setup *setup = ad_alloc(sizeof *setup);
-    if (t == NULL || setup == NULL) {
-        ad_free(setup);
-        ad_free(t);
+    return sizeof(struct ad_transport);
+}
+
+static int make_setup(struct ad_transport *t, const struct ad_transport_params *params)
+{
+    t->setup = ad_alloc(sizeof *t->setup);
+    if (t->setup == NULL) {
         return -ENOMEM;
     }
-    *setup = (struct ad_transport_setup){
+    *t->setup = (struct ad_transport_setup){
         .tls_context = params->tls,
         .tls_host = params->tls_host != NULL ? params->tls_host : params->dial.host,
         .alpn = params->alpn,
         .port = params->dial.port,
     };
-    t->setup = setup;
+    t->has_setup = true;
+    return 0;
+}
+
+int ad_transport_start(struct ad_loop *loop, const struct ad_transport_params *params,
+                       const struct ad_transport_events *events, void *owner,
+                       struct ad_transport **out)
+{
+    struct ad_transport *t = params->place != NULL ? params->place : ad_zalloc(sizeof *t);
+    if (t == NULL) {
+        return -ENOMEM;
+    }
+    int code = params->tls != NULL ? make_setup(t, params) : 0;
+    t->placed = params->place != NULL;
     t->loop = loop;
     t->events = events;
     t->owner = owner;
@@ -374,10 +409,10 @@ int ad_transport_start(struct ad_loop *loop, const struct ad_transport_params *p
     dial.resolved_ns = &t->times.resolved_ns;
     dial.on_gone = on_dial_gone;
     dial.on_step = events->on_step != NULL ? on_dial_step : NULL;
-    int code = ad_dial_start(loop, &dial, on_dialled, t, &setup->dial);
+    code = code < 0 ? code : ad_dial_start(loop, &dial, on_dialled, t, dial_of(t));
     if (code < 0) {
-        ad_free(setup);
-        ad_free(t);
+        leave_setup(t, AD_TRANSPORT_CLOSED);
+        ad_free(t->placed ? NULL : t);
         return code;
     }
     *out = t;
@@ -425,15 +460,14 @@ void ad_transport_close(struct ad_transport *t, bool orderly)
     }
     AD_ASSERT(t->state < AD_TRANSPORT_CLOSING);
     (void)ad_transport_stop_file(t); /* its descriptor may go from now on */
-    bool was_open = t->state == AD_TRANSPORT_OPEN;
-    t->orderly = orderly && was_open && !t->send_over;
-    t->state = AD_TRANSPORT_CLOSING;
-    if (!was_open) {
-        if (t->setup->dial != NULL) {
-            t->dial_gone = ad_dial_cancel(t->setup->dial) == AIODUCT_DONE;
+    t->orderly = orderly && t->state == AD_TRANSPORT_OPEN && !t->send_over;
+    if (t->state < AD_TRANSPORT_OPEN) {
+        if (*dial_of(t) != NULL) {
+            t->dial_gone = ad_dial_cancel(*dial_of(t)) == AIODUCT_DONE;
         }
-        drop_setup(t);
+        leave_setup(t, AD_TRANSPORT_CLOSING);
     }
+    t->state = AD_TRANSPORT_CLOSING;
     if (t->stream == NULL) {
         ad_transport_arm(t); /* on_closed comes from there */
     } else if (!t->producing) {
@@ -455,7 +489,8 @@ const struct aioduct_error *ad_transport_error(const struct ad_transport *t)
 {
     static const struct aioduct_error none;
     static const struct aioduct_error no_memory = {.code = -ENOMEM, .message = "out of memory"};
-    return t->error != NULL                                      ? t->error
+    bool has_error = t->state > AD_TRANSPORT_SHAKING && t->late != NULL && t->late->error != NULL;
+    return has_error                                             ? t->late->error
            : t->state == AD_TRANSPORT_FAILED || t->recv_code < 0 ? &no_memory
                                                                  : &none;
 }

@@ -45,6 +45,9 @@ struct ad_transport_events {
 
 struct ad_transport_params {
     struct ad_dial_params dial;
+    /* Zeroed memory of ad_transport_bytes() that it lives in, for an owner that has a block of its
+     * own and calls ad_transport_fini; NULL: it has one itself. */
+    void *place;
     struct ad_tls_context *tls; /* NULL: clear text */
     const char *tls_host;       /* name to verify and for SNI; borrowed until on_open */
     const char *const *alpn;
@@ -54,6 +57,7 @@ struct ad_transport_times { /* loop time; 0: did not happen */
     uint64_t resolved_ns, connected_ns;
 };
 
+size_t ad_transport_bytes(void);
 int ad_transport_start(struct ad_loop *loop, const struct ad_transport_params *params,
                        const struct ad_transport_events *events, void *owner,
                        struct ad_transport **out);
@@ -87,6 +91,9 @@ void ad_transport_read_on(struct ad_transport *t);
 /* Once, in any state; NULL does nothing. @orderly: send what was produced and close_notify first,
  * without waiting for the peer; bounded by a second. */
 void ad_transport_close(struct ad_transport *t, bool orderly);
+
+/* Of a place: the last of it, after on_closed, when nobody on the stack looks at it any more. */
+void ad_transport_fini(struct ad_transport *t);
 
 const struct aioduct_error *ad_transport_error(const struct ad_transport *t);
 const struct ad_transport_times *ad_transport_times(const struct ad_transport *t);

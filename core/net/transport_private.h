@@ -16,7 +16,7 @@ enum ad_transport_state {
     AD_TRANSPORT_CLOSED
 };
 
-/* What only the way to OPEN needs. */
+/* What only the way to OPEN over TLS needs. */
 struct ad_transport_setup {
     struct ad_dial *dial; /* NULL: answered */
     struct ad_tls_context *tls_context;
@@ -25,11 +25,12 @@ struct ad_transport_setup {
     uint16_t port;
 };
 
-/* What only an orderly close needs that does not end at once. */
-struct ad_transport_linger {
+/* What only a failure needs, or an orderly close that does not end at once. */
+struct ad_transport_late {
     struct ad_deadline deadline;
     struct ad_transport *transport;
     uint64_t read_on_to; /* what wire_received may be while it reads on; 0: it does not read on */
+    struct aioduct_error *error; /* NULL: none */
 };
 
 /* An idle connection has one of these for as long as it lives: what it does not need then is in a
@@ -39,8 +40,9 @@ struct ad_transport {
     const struct ad_transport_events *events;
     void *owner;
     union {
-        struct ad_transport_setup *setup;   /* until it is open, or closes before */
-        struct ad_transport_linger *linger; /* from then on; NULL: it does not */
+        struct ad_dial *dial;             /* DIALLING, on clear text; NULL: answered */
+        struct ad_transport_setup *setup; /* DIALLING and SHAKING, over TLS */
+        struct ad_transport_late *late;   /* from then on; made when it is needed */
     };
     struct ad_stream *stream;
     struct ad_tls *tls; /* NULL: clear text */
@@ -50,7 +52,6 @@ struct ad_transport {
     };
     struct ad_transport_times times;
     uint64_t wire_sent, wire_received;
-    struct aioduct_error *error; /* made when there is one; NULL: none */
     /* Bytes are gathered in next, and lie still in out while a send is in flight. Lent by the
      * loop; NULL: none is needed. */
     struct ad_buf *next;
@@ -61,6 +62,8 @@ struct ad_transport {
     int recv_code;
 
     enum ad_transport_state state : 8;
+    bool placed : 1;    /* its memory is the owner's */
+    bool has_setup : 1; /* the setup is there, and what comes after it is not */
     bool dial_gone : 1; /* the dial has ended, and has no stream left */
 
     /* receiving */
@@ -93,6 +96,8 @@ static inline bool ad_transport_has_next(const struct ad_transport *t)
 /* transport.c */
 void ad_transport_open_failed(struct ad_transport *t, int code, const struct aioduct_error *error);
 void ad_transport_note_error(struct ad_transport *t, int code, const struct aioduct_error *error);
+/* NULL: out of memory. */
+struct ad_transport_late *ad_transport_need_late(struct ad_transport *t);
 
 /* transport_send.c */
 void ad_transport_arm(struct ad_transport *t);

@@ -306,43 +306,42 @@ void ad_transport_flush(struct ad_transport *t)
 static void on_linger(struct ad_deadline *deadline)
 {
     struct ad_transport *t =
-        AD_CONTAINER_OF(deadline, struct ad_transport_linger, deadline)->transport;
+        AD_CONTAINER_OF(deadline, struct ad_transport_late, deadline)->transport;
     t->orderly = false;
     ad_transport_begin_close(t);
 }
 
-/* NULL: out of memory. */
-static struct ad_transport_linger *need_linger(struct ad_transport *t)
+struct ad_transport_late *ad_transport_need_late(struct ad_transport *t)
 {
-    if (t->linger == NULL && (t->linger = ad_zalloc(sizeof *t->linger)) != NULL) {
-        t->linger->deadline.expired = on_linger;
-        t->linger->transport = t;
+    AD_ASSERT(t->state > AD_TRANSPORT_SHAKING);
+    if (t->late == NULL && (t->late = ad_zalloc(sizeof *t->late)) != NULL) {
+        t->late->deadline.expired = on_linger;
+        t->late->transport = t;
     }
-    return t->linger;
+    return t->late;
 }
 
 void ad_transport_read_on(struct ad_transport *t)
 {
     if (t->state == AD_TRANSPORT_OPEN &&
-        need_linger(t) != NULL) { /* else the peer may miss our last words */
-        t->linger->read_on_to = t->wire_received + READ_ON_BYTES;
+        ad_transport_need_late(t) != NULL) { /* else the peer may miss our last words */
+        t->late->read_on_to = t->wire_received + READ_ON_BYTES;
     }
 }
 
 /* Does the close wait a while for something? */
 static bool lingers(struct ad_transport *t)
 {
-    return need_linger(t) != NULL && (t->linger->deadline.at_ns != 0 ||
-                                      ad_deadline_set(t->loop, &t->linger->deadline,
-                                                      ad_loop_now_ns(t->loop) + LINGER_NS) == 0);
+    return ad_transport_need_late(t) != NULL &&
+           (t->late->deadline.at_ns != 0 ||
+            ad_deadline_set(t->loop, &t->late->deadline, ad_loop_now_ns(t->loop) + LINGER_NS) == 0);
 }
 
 /* Behind the last words: is there a peer whose end is worth the wait? */
 static bool reads_on(struct ad_transport *t)
 {
-    if (!t->orderly || t->sending || t->linger == NULL ||
-        t->linger->read_on_to <= t->wire_received || t->recv_over ||
-        !ad_stream_receiving(t->stream)) {
+    if (!t->orderly || t->sending || t->late == NULL || t->late->read_on_to <= t->wire_received ||
+        t->recv_over || !ad_stream_receiving(t->stream)) {
         return false;
     }
     if (!t->send_over) {

@@ -11,6 +11,7 @@
 #include <errno.h>
 
 #define SLACK_NS 4000000u /* times are rounded up to this, so that neighbours share one wake-up */
+#define HEAP_MIN 64u
 
 static void place(struct ad_loop *loop, uint32_t i, struct ad_deadline *d)
 {
@@ -84,9 +85,8 @@ void ad_deadline_rearm(struct ad_loop *loop)
     }
 }
 
-static int heap_grow(struct ad_loop *loop)
+static int heap_resize(struct ad_loop *loop, uint32_t capacity)
 {
-    uint32_t capacity = loop->heap_capacity == 0 ? 64 : loop->heap_capacity * 2;
     void *heap = ad_realloc(loop->heap, (capacity + 1) * sizeof *loop->heap);
     if (heap == NULL) {
         return -ENOMEM;
@@ -94,6 +94,21 @@ static int heap_grow(struct ad_loop *loop)
     loop->heap = heap;
     loop->heap_capacity = capacity;
     return 0;
+}
+
+static int heap_grow(struct ad_loop *loop)
+{
+    uint32_t half = loop->heap_capacity / 2;
+    return heap_resize(loop, loop->heap_capacity == 0 ? HEAP_MIN : loop->heap_capacity + half);
+}
+
+/* What a burst of requests has needed is given back behind it, but for a quarter more than is left.
+ */
+static void heap_shrink(struct ad_loop *loop)
+{
+    if (loop->heap_capacity > 2 * HEAP_MIN && loop->heap_count < loop->heap_capacity / 2) {
+        (void)heap_resize(loop, loop->heap_count + loop->heap_count / 4); /* else it stays large */
+    }
 }
 
 int ad_deadline_place(struct ad_loop *loop, struct ad_deadline *d, uint64_t at_ns)
@@ -134,6 +149,7 @@ void ad_deadline_remove(struct ad_loop *loop, struct ad_deadline *d)
         sift_up(loop, i);
         sift_down(loop, last->heap_index);
     }
+    heap_shrink(loop);
 }
 
 void ad_deadline_fire(void *ctx, struct aioduct_timer *timer)

@@ -187,6 +187,7 @@ static void host_turn_end(void *ctx)
 {
     struct ad_loop *loop = ctx;
     ad_loop_enter(loop);
+    bool quiet = !loop->heard && loop->deferred == NULL && ad_list_empty(&loop->hooks);
     for (int round = 0; round < HOOK_ROUNDS_MAX && !ad_list_empty(&loop->hooks); round++) {
         struct ad_list now;
         struct ad_list *node;
@@ -204,6 +205,9 @@ static void host_turn_end(void *ctx)
         struct ad_deferred *d = loop->deferred;
         loop->deferred = d->next;
         d->release(d);
+    }
+    if (quiet && loop->spare_small_buf_count + loop->spare_buf_count > 0) {
+        ad_loop_bufs_trim(loop);
     }
     loop->heard = false;
     ad_loop_leave(loop);
@@ -298,7 +302,9 @@ static void lay_out_streams(struct ad_loop *loop)
     size_t align = layout->align < least ? least : layout->align;
     loop->stream_align = align;
     loop->stream_state = (sizeof(struct ad_stream) + align - 1) / align * align;
-    loop->stream_bytes = loop->stream_state + layout->bytes;
+    size_t bytes = layout->bytes; /* a stream that the plugin never knew needs some of it, too */
+    bytes = bytes < sizeof(struct ad_stream_unknown) ? sizeof(struct ad_stream_unknown) : bytes;
+    loop->stream_bytes = loop->stream_state + bytes;
     ad_chain_lay_out(loop);
 }
 

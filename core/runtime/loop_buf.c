@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define SMALL_BYTES 2048
+#define SPARES_ALWAYS 2u
 
 static void destroy(struct ad_buf *buf)
 {
@@ -77,12 +78,24 @@ struct ad_buf *ad_loop_buf_shrink(struct ad_loop *loop, struct ad_buf *buf)
     return small;
 }
 
+static void free_down_to(struct ad_buf **spares, unsigned *count, unsigned to)
+{
+    while (*count > to) {
+        destroy(spares[--*count]);
+    }
+}
+
+/* A quarter goes each time, so that a pause alone costs the next burst little. */
+void ad_loop_bufs_trim(struct ad_loop *loop)
+{
+    unsigned few = SPARES_ALWAYS + loop->spare_buf_count * 3 / 4;
+    unsigned few_small = SPARES_ALWAYS + loop->spare_small_buf_count * 3 / 4;
+    free_down_to(loop->spare_bufs, &loop->spare_buf_count, few);
+    free_down_to(loop->spare_small_bufs, &loop->spare_small_buf_count, few_small);
+}
+
 void ad_loop_bufs_free(struct ad_loop *loop)
 {
-    while (loop->spare_buf_count > 0) {
-        destroy(loop->spare_bufs[--loop->spare_buf_count]);
-    }
-    while (loop->spare_small_buf_count > 0) {
-        destroy(loop->spare_small_bufs[--loop->spare_small_buf_count]);
-    }
+    free_down_to(loop->spare_bufs, &loop->spare_buf_count, 0);
+    free_down_to(loop->spare_small_bufs, &loop->spare_small_buf_count, 0);
 }

@@ -26,16 +26,23 @@ struct ad_task {
 
 struct ad_stream {
     struct ad_loop *loop;
-    const struct ad_stream_events *events;
-    void *owner;
     union {
-        struct ad_turn_hook closed_hook; /* on_closed of a stream that the plugin never knew */
-        struct ad_deferred deferred;     /* after on_closed */
+        struct {
+            const struct ad_stream_events *events;
+            void *owner;
+        };
+        struct ad_deferred deferred; /* after on_closed */
     };
     uint8_t inflight; /* AIODUCT_OP_* */
     bool known;       /* the plugin accepted connect: it must be told to close */
     bool closing;
     /* the plugin's half follows: loop->stream_state */
+};
+
+/* In place of the plugin's half, of a stream that the plugin never knew: on_closed is to come. */
+struct ad_stream_unknown {
+    struct ad_turn_hook hook;
+    struct ad_stream *stream;
 };
 
 struct ad_loop {
@@ -126,5 +133,7 @@ static inline void ad_loop_leave(struct ad_loop *loop)
 
 /* loop_buf.c */
 void ad_loop_bufs_free(struct ad_loop *loop);
+/* Nothing has happened for a turn: of many spare buffers fewer will do. */
+void ad_loop_bufs_trim(struct ad_loop *loop);
 
 #endif

@@ -59,7 +59,7 @@ static void closed(struct ad_stream *stream)
 
 static void on_never_known(struct ad_turn_hook *hook)
 {
-    closed(AD_CONTAINER_OF(hook, struct ad_stream, closed_hook));
+    closed(AD_CONTAINER_OF(hook, struct ad_stream_unknown, hook)->stream);
 }
 
 static struct ad_stream *stream_alloc(struct ad_loop *loop)
@@ -94,8 +94,6 @@ int ad_stream_create(struct ad_loop *loop, const struct ad_stream_events *events
     }
     stream->events = events;
     stream->owner = owner;
-    stream->closed_hook.run = on_never_known;
-    ad_list_init(&stream->closed_hook.node);
     *out = stream;
     return 0;
 }
@@ -128,7 +126,10 @@ void ad_stream_close(struct ad_stream *stream)
     if (stream->known) {
         connector(stream)->stream_close(state_of(stream));
     } else {
-        ad_loop_at_turn_end(stream->loop, &stream->closed_hook);
+        struct ad_stream_unknown *unknown = state_of(stream);
+        *unknown = (struct ad_stream_unknown){.hook.run = on_never_known, .stream = stream};
+        ad_list_init(&unknown->hook.node);
+        ad_loop_at_turn_end(stream->loop, &unknown->hook);
     }
 }
 

@@ -41,7 +41,7 @@ static int epoll_watch(struct ad_watch *watch, unsigned events)
     int operation = events == 0          ? EPOLL_CTL_DEL
                     : watch->events == 0 ? EPOLL_CTL_ADD
                                          : EPOLL_CTL_MOD;
-    return control(rt_of(watch->loop), operation, watch, events);
+    return control(rt_of(watch->cx->loop), operation, watch, events);
 }
 
 /* Milliseconds, rounded up: a timer is never early. */
@@ -76,6 +76,7 @@ static int epoll_wait_for(struct ad_readiness *loop, uint64_t deadline_ns)
 }
 
 static const struct ad_readiness_ops ops = {
+    .is_exact = true,
     .watch = epoll_watch,
     .wait = epoll_wait_for,
 };
@@ -135,8 +136,8 @@ static int epoll_after_fork_child(void *opaque)
     rt->fd = fresh;
     int code = watch_again(rt, &rt->loop.wake);
     code = code < 0 ? code : watch_again(rt, &rt->loop.clock);
-    struct ad_readiness_stream *s = rt->loop.open;
-    for (; code == 0 && s != NULL; s = s->next_open) {
+    struct ad_readiness_stream *s = NULL;
+    while (code == 0 && (s = ad_readiness_stream_after(&rt->loop, s)) != NULL) {
         code = watch_again(rt, &s->watch);
     }
     return code < 0 ? code : ad_readiness_after_fork(&rt->loop);

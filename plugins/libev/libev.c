@@ -39,7 +39,7 @@ static void on_io(struct ev_loop *ev, ev_io *io, int events)
 /* libev tells the kernel when it waits next. */
 static int libev_watch(struct ad_watch *watch, unsigned events)
 {
-    struct ev_loop *ev = rt_of(watch->loop)->ev;
+    struct ev_loop *ev = rt_of(watch->cx->loop)->ev;
     ev_io *io = ad_readiness_backend(watch);
     if (watch->events != 0) {
         ev_io_stop(ev, io);
@@ -50,7 +50,7 @@ static int libev_watch(struct ad_watch *watch, unsigned events)
         io->data = watch;
         ev_io_start(ev, io);
     }
-    watch->loop->unsettled = true;
+    watch->cx->loop->unsettled = true;
     return 0;
 }
 

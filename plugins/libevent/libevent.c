@@ -49,7 +49,7 @@ static void on_event(evutil_socket_t fd, short events, void *watch)
 
 static int libevent_watch(struct ad_watch *watch, unsigned events)
 {
-    struct event_base *base = rt_of(watch->loop)->base;
+    struct event_base *base = rt_of(watch->cx->loop)->base;
     struct event *event = ad_readiness_backend(watch);
     if (watch->events != 0) {
         event_del(event);

@@ -57,7 +57,7 @@ void *aioduct_watch_watcher(const struct aioduct_watch *watch)
 
 void *aioduct_watch_runtime(const struct aioduct_watch *watch)
 {
-    return inside(watch)->loop;
+    return inside(watch)->cx->loop;
 }
 
 void aioduct_readiness_ready(struct aioduct_watch *watch, unsigned events)
@@ -69,16 +69,16 @@ void aioduct_readiness_ready(struct aioduct_watch *watch, unsigned events)
 
 static int helper_watch(struct ad_watch *watch, unsigned events)
 {
-    const struct aioduct_readiness_ops *ops = helper_of(watch->loop)->ops;
+    const struct aioduct_readiness_ops *ops = helper_of(watch->cx->loop)->ops;
     if (ops->flags & AIODUCT_READINESS_LAZY) {
-        watch->loop->unsettled = true;
+        watch->cx->loop->unsettled = true;
     }
     return ops->watch((struct aioduct_watch *)(void *)watch, events);
 }
 
 static void helper_forget(struct ad_watch *watch)
 {
-    const struct aioduct_readiness_ops *ops = helper_of(watch->loop)->ops;
+    const struct aioduct_readiness_ops *ops = helper_of(watch->cx->loop)->ops;
     if (ops->forget != NULL) {
         ops->forget((struct aioduct_watch *)(void *)watch);
     }

@@ -23,13 +23,13 @@ int ad_readiness_watch(struct ad_watch *watch, unsigned events)
     if (watch->events == events) {
         return 0;
     }
-    int code = watch->loop->ops->watch(watch, events);
+    int code = watch->cx->loop->ops->watch(watch, events);
     if (code < 0) {
         return code;
     }
     watch->events = (uint8_t)events;
-    if (watch->loop->unsettled) {
-        ad_readiness_nudge(watch->loop);
+    if (watch->cx->loop->unsettled) {
+        ad_readiness_nudge(watch->cx->loop);
     }
     return 0;
 }
@@ -37,8 +37,8 @@ int ad_readiness_watch(struct ad_watch *watch, unsigned events)
 void ad_readiness_watch_end(struct ad_watch *watch)
 {
     (void)ad_readiness_watch(watch, 0);
-    if (watch->loop->ops->forget != NULL) {
-        watch->loop->ops->forget(watch);
+    if (watch->cx->loop->ops->forget != NULL) {
+        watch->cx->loop->ops->forget(watch);
     }
     close(watch->fd);
     watch->fd = -1;
@@ -243,7 +243,7 @@ static void say_gone(struct ad_readiness *loop)
 /* An application may run its loop inside a callback of ours: what is found there waits. */
 void ad_readiness_ready(struct ad_watch *watch, unsigned events)
 {
-    struct ad_readiness *loop = watch->loop;
+    struct ad_readiness *loop = watch->cx->loop;
     bool alone = enter(loop) == 0; /* the application runs this loop */
     if (!alone && !loop->waits) {
         return;
@@ -389,7 +389,8 @@ int ad_readiness_open(struct ad_readiness *loop, const struct ad_readiness_ops *
 {
     loop->ops = ops;
     loop->host = host;
-    loop->wake.loop = loop->clock.loop = loop;
+    loop->own = (struct ad_readiness_cx){.loop = loop, .host = host};
+    loop->wake.cx = loop->clock.cx = &loop->own;
     loop->clock.fd = -1;
     loop->set_fd = -1;
     loop->due_end = &loop->due;

@@ -31,9 +31,15 @@ struct ad_readiness;
 
 enum { AD_READ = 1, AD_WRITE = 2 };
 
+/* A connector of the loop. */
+struct ad_readiness_cx {
+    struct ad_readiness *loop;
+    const struct aioduct_host *host;
+};
+
 /* A descriptor that the backend watches. */
 struct ad_watch {
-    struct ad_readiness *loop;
+    struct ad_readiness_cx *cx;
     int fd;
     uint8_t events; /* AD_READ | AD_WRITE: what the backend reports now; 0: not watched */
 };
@@ -41,6 +47,9 @@ struct ad_watch {
 struct ad_readiness_ops {
     /* Where the backend's memory lies in its struct for streams, which begins with the watch. */
     size_t stream_watcher;
+    /* Nothing is reported without a reason, and errors and hang-ups as both, whatever is watched:
+     * one that was connecting, and is reported for writing alone, is connected. */
+    bool is_exact;
     /* Report @events from now on, no longer watch->events; errors and hang-ups as both. -> 0 or
      * -errno */
     int (*watch)(struct ad_watch *watch, unsigned events);
@@ -69,8 +78,9 @@ struct ad_readiness {
     const struct aioduct_host *host;
     struct ad_tasks tasks;
     struct ad_timers timers;
-    uint64_t now_ns;       /* of this turn; 0: to be read */
-    struct ad_watch wake;  /* eventfd: another thread, or work left over */
+    uint64_t now_ns;            /* of this turn; 0: to be read */
+    struct ad_readiness_cx own; /* of the next two */
+    struct ad_watch wake;       /* eventfd: another thread, or work left over */
     struct ad_watch clock; /* timerfd, only once an application polls our descriptor; else -1 */
     void *wake_backend, *clock_backend;
     uint64_t clock_ns; /* what it is set to */
@@ -78,8 +88,9 @@ struct ad_readiness {
     int set_fd;        /* what ad_readiness_find_epoll has found; -1: not yet */
     bool waits;        /* inside the backend's wait, and in no callback */
     bool unsettled;    /* the backend takes notice of a watch only when it waits next */
-    struct ad_readiness_stream *due, **due_end; /* streams with something put off */
-    struct ad_readiness_stream *open;           /* those that have a descriptor */
+    /* Streams that have a descriptor: those with something put off, in their order; the others. */
+    struct ad_readiness_stream *due, **due_end;
+    struct ad_readiness_stream *open;
     void (*gone)(void *arg); /* to be called when the application gets its loop back */
     void *gone_arg;
     uint8_t *scratch; /* what every receive reads into */
@@ -136,11 +147,6 @@ void ad_readiness_abandon(struct ad_readiness *loop);
 
 /* ---- streams ---- */
 
-struct ad_readiness_cx {
-    struct ad_readiness *loop;
-    const struct aioduct_host *host;
-};
-
 /* What a send that did not finish at once has to remember: an idle stream carries none of it. */
 struct ad_readiness_rest {
     size_t sent;
@@ -151,14 +157,12 @@ struct ad_readiness_rest {
 /* A connector's half of a stream; the backend's own memory follows it. */
 struct ad_readiness_stream {
     struct ad_watch watch;
-    struct ad_readiness_cx *cx;
     struct aioduct_stream *stream;
-    struct ad_readiness_stream *next_due;
-    struct ad_readiness_stream *next_open, **open_link;
-    union {                             /* of the send in flight */
-        struct ad_readiness_rest *rest; /* what is to be written */
-        size_t sent;                    /* what was, if nothing more will be */
-        int64_t file_offset;            /* of a piece that waits for room */
+    struct ad_readiness_stream *next, **link; /* in the loop's due while listed, else in its open */
+    union {                                   /* of the send in flight */
+        struct ad_readiness_rest *rest;       /* what is to be written */
+        size_t sent;                          /* what was, if nothing more will be */
+        int64_t file_offset;                  /* of a piece that waits for room */
     };
     union {
         int send_code; /* why nothing more will be written */
@@ -167,9 +171,9 @@ struct ad_readiness_stream {
     uint8_t phase;    /* enum in stream.c */
     uint8_t inflight; /* AIODUCT_OP_* that the core waits for */
     uint8_t decided;  /* of these, whose result is known and put off */
-    bool shut;        /* our side has ended, or will after the send in flight */
-    bool closing, listed;
-    bool at_once;        /* connect found nothing to wait for */
+    bool shut : 1;    /* our side has ended, or will after the send in flight */
+    bool closing : 1, listed : 1;
+    bool at_once : 1;    /* connect found nothing to wait for */
     uint8_t file : 2;    /* enum in stream.c: the send is a piece of a file */
     bool file_short : 1; /* the last piece found no room for all of it: the next has to wait */
     uint32_t file_bytes; /* of the piece; as many as there can be: more */
@@ -227,7 +231,7 @@ int ad_readiness_poll_set(struct ad_readiness *loop);
 /* The backend's own memory for @watch, zeroed at first. */
 static inline void *ad_readiness_backend(struct ad_watch *watch)
 {
-    struct ad_readiness *loop = watch->loop;
+    struct ad_readiness *loop = watch->cx->loop;
     return watch == &loop->wake    ? loop->wake_backend
            : watch == &loop->clock ? loop->clock_backend
                                    : (char *)watch + loop->ops->stream_watcher;
@@ -249,6 +253,9 @@ void ad_readiness_deliver(struct ad_readiness *loop);
 int64_t ad_readiness_sendfile(int socket, int fd, int64_t offset, size_t bytes);
 /* The descriptor of a stream is ready. */
 void ad_readiness_stream_ready(struct ad_watch *watch, unsigned events);
+/* The streams that have a descriptor, one after the other, from NULL to NULL. */
+struct ad_readiness_stream *ad_readiness_stream_after(const struct ad_readiness *loop,
+                                                      const struct ad_readiness_stream *s);
 /* Close every descriptor of a stream, and tell nobody. */
 void ad_readiness_streams_drop(struct ad_readiness *loop);
 

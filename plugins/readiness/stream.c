@@ -25,20 +25,71 @@ static struct ad_readiness_stream *stream_of(struct ad_watch *watch)
                                                   offsetof(struct ad_readiness_stream, watch));
 }
 
-/* ---- results ---- */
+/* ---- all that have a descriptor ---- */
+
+static void note_open(struct ad_readiness_stream *s)
+{
+    struct ad_readiness *loop = s->watch.cx->loop;
+    s->next = loop->open;
+    s->link = &loop->open;
+    if (s->next != NULL) {
+        s->next->link = &s->next;
+    }
+    loop->open = s;
+}
+
+static void forget_open(struct ad_readiness_stream *s)
+{
+    *s->link = s->next;
+    if (s->next != NULL) {
+        s->next->link = s->link;
+    }
+}
 
 static void list(struct ad_readiness_stream *s)
 {
-    struct ad_readiness *loop = s->watch.loop;
+    struct ad_readiness *loop = s->watch.cx->loop;
     if (s->listed) {
         return;
     }
+    forget_open(s);
     s->listed = true;
-    s->next_due = NULL;
+    s->next = NULL;
     *loop->due_end = s;
-    loop->due_end = &s->next_due;
+    loop->due_end = &s->next;
     ad_readiness_nudge(loop);
 }
+
+static struct ad_readiness_stream *take_due(struct ad_readiness *loop)
+{
+    struct ad_readiness_stream *s = loop->due;
+    loop->due = s->next;
+    if (s->next == NULL) {
+        loop->due_end = &loop->due;
+    }
+    s->listed = false;
+    note_open(s);
+    return s;
+}
+
+struct ad_readiness_stream *ad_readiness_stream_after(const struct ad_readiness *loop,
+                                                      const struct ad_readiness_stream *s)
+{
+    struct ad_readiness_stream *next = s == NULL ? loop->due : s->next;
+    return next == NULL && (s == NULL || s->listed) ? loop->open : next;
+}
+
+void ad_readiness_streams_drop(struct ad_readiness *loop)
+{
+    struct ad_readiness_stream *s = NULL;
+    while ((s = ad_readiness_stream_after(loop, s)) != NULL) {
+        ad_readiness_watch_end(&s->watch);
+    }
+    loop->open = loop->due = NULL;
+    loop->due_end = &loop->due;
+}
+
+/* ---- results ---- */
 
 /* The result of @op is known, and is put off. -> false: it was known before; the first stands */
 static bool decide(struct ad_readiness_stream *s, int op)
@@ -69,35 +120,6 @@ static bool waits(const struct ad_readiness_stream *s, int op)
     return (s->inflight & ~s->decided & op) != 0;
 }
 
-/* ---- descriptors, for who has to find them all ---- */
-
-static void note_open(struct ad_readiness_stream *s)
-{
-    struct ad_readiness *loop = s->watch.loop;
-    s->next_open = loop->open;
-    s->open_link = &loop->open;
-    if (s->next_open != NULL) {
-        s->next_open->open_link = &s->next_open;
-    }
-    loop->open = s;
-}
-
-static void forget_open(struct ad_readiness_stream *s)
-{
-    *s->open_link = s->next_open;
-    if (s->next_open != NULL) {
-        s->next_open->open_link = s->open_link;
-    }
-}
-
-void ad_readiness_streams_drop(struct ad_readiness *loop)
-{
-    for (struct ad_readiness_stream *s = loop->open; s != NULL; s = s->next_open) {
-        ad_readiness_watch_end(&s->watch);
-    }
-    loop->open = NULL;
-}
-
 static unsigned interest(const struct ad_readiness_stream *s)
 {
     return (waits(s, AIODUCT_OP_RECV) ? AD_READ : 0) |
@@ -113,7 +135,7 @@ static size_t end_send(struct ad_readiness_stream *s)
         s->file = FILE_NO;
     } else if (s->send_code == 0) {
         sent = s->rest->sent;
-        s->cx->host->alloc(s->cx->host->ctx, s->rest, 0, 0);
+        s->watch.cx->host->alloc(s->watch.cx->host->ctx, s->rest, 0, 0);
     }
     s->send_code = 0;
     return sent;
@@ -126,7 +148,7 @@ static int end_our_side(struct ad_readiness_stream *s)
 
 static void complete(struct ad_readiness_stream *s, int op, int code)
 {
-    const struct aioduct_host *host = s->cx->host;
+    const struct aioduct_host *host = s->watch.cx->host;
     size_t bytes = 0;
     bool part = false;
     s->inflight &= (uint8_t)~op;
@@ -150,12 +172,13 @@ static void complete(struct ad_readiness_stream *s, int op, int code)
 /* ---- the descriptor is ready ---- */
 
 /* A socket has a peer while it is connected; what else became of it is its error. */
-static void finish_connect(struct ad_readiness_stream *s)
+static void finish_connect(struct ad_readiness_stream *s, unsigned events)
 {
     int error = 0;
     struct sockaddr_storage peer;
     socklen_t bytes = sizeof peer;
-    if (getpeername(s->watch.fd, (struct sockaddr *)&peer, &bytes) < 0) {
+    bool is_sure = events == AD_WRITE && s->watch.cx->loop->ops->is_exact;
+    if (!is_sure && getpeername(s->watch.fd, (struct sockaddr *)&peer, &bytes) < 0) {
         bytes = sizeof error;
         if (getsockopt(s->watch.fd, SOL_SOCKET, SO_ERROR, &error, &bytes) < 0) {
             error = errno;
@@ -186,8 +209,8 @@ static void grow_scratch(struct ad_readiness *loop)
 /* A short read is the last one: the socket is empty, and asking it again would cost a call. */
 static void receive(struct ad_readiness_stream *s)
 {
-    struct ad_readiness *loop = s->watch.loop;
-    const struct aioduct_host *host = s->cx->host;
+    struct ad_readiness *loop = s->watch.cx->loop;
+    const struct aioduct_host *host = s->watch.cx->host;
     for (size_t total = 0; total < READ_BYTES_A_TURN && waits(s, AIODUCT_OP_RECV);) {
         ssize_t got = recv(s->watch.fd, loop->scratch, loop->scratch_bytes, 0);
         if (got < 0) {
@@ -297,7 +320,7 @@ void ad_readiness_stream_ready(struct ad_watch *watch, unsigned events)
         complete(s, AIODUCT_OP_SEND, s->send_code);
     }
     if ((events & AD_WRITE) && waits(s, AIODUCT_OP_CONNECT)) {
-        finish_connect(s);
+        finish_connect(s, events);
     } else {
         if ((events & AD_READ) && waits(s, AIODUCT_OP_RECV)) {
             receive(s);
@@ -315,7 +338,7 @@ void ad_readiness_stream_ready(struct ad_watch *watch, unsigned events)
 
 static void deliver_one(struct ad_readiness_stream *s)
 {
-    const struct aioduct_host *host = s->cx->host;
+    const struct aioduct_host *host = s->watch.cx->host;
     for (int op = AIODUCT_OP_CONNECT; op <= AIODUCT_OP_SHUTDOWN; op <<= 1) {
         if (s->decided & op) {
             complete(s, op, decided_code(s, op));
@@ -330,14 +353,12 @@ static void deliver_one(struct ad_readiness_stream *s)
 
 void ad_readiness_deliver(struct ad_readiness *loop)
 {
-    struct ad_readiness_stream *s = loop->due;
-    loop->due = NULL;
-    loop->due_end = &loop->due;
-    while (s != NULL) {
-        struct ad_readiness_stream *next = s->next_due;
-        s->listed = false;
-        deliver_one(s); /* @s may be gone */
-        s = next;
+    unsigned count = 0;
+    for (const struct ad_readiness_stream *s = loop->due; s != NULL; s = s->next) {
+        count++;
+    }
+    for (; count > 0 && loop->due != NULL; count--) { /* it is empty once the loop was abandoned */
+        deliver_one(take_due(loop));                  /* may be gone from here on */
     }
 }
 
@@ -375,7 +396,7 @@ int ad_readiness_connect(void *opaque, struct aioduct_stream *stream, void *stat
         cx->host->error(cx->host->ctx, -ECONNREFUSED, "the listener's queue is full");
         code = -ECONNREFUSED;
     }
-    s->watch = (struct ad_watch){.loop = cx->loop, .fd = fd};
+    s->watch = (struct ad_watch){.cx = cx, .fd = fd};
     if (code == 0 && !at_once) {
         code = ad_readiness_watch(&s->watch, AD_WRITE);
     }
@@ -385,7 +406,6 @@ int ad_readiness_connect(void *opaque, struct aioduct_stream *stream, void *stat
         return code;
     }
     note_open(s);
-    s->cx = cx;
     s->stream = stream;
     s->phase = PHASE_CONNECTING;
     s->inflight = AIODUCT_OP_CONNECT;
@@ -421,7 +441,7 @@ void ad_readiness_recv_stop(void *state)
 static int wait_for_room(struct ad_readiness_stream *s, const struct iovec *pieces, uint32_t count,
                          size_t offset, size_t sent)
 {
-    const struct aioduct_host *host = s->cx->host;
+    const struct aioduct_host *host = s->watch.cx->host;
     struct ad_readiness_rest *rest =
         host->alloc(host->ctx, NULL, sizeof *rest + count * sizeof *pieces, 0);
     if (rest == NULL) {

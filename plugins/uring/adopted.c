@@ -238,7 +238,7 @@ static void send_now(struct ad_uring_stream *s)
     if ((s->todo & AIODUCT_OP_SEND) == 0) {
         return;
     }
-    struct msghdr message = {.msg_iov = s->iov, .msg_iovlen = s->iov_count};
+    struct msghdr message = ad_uring_send_message(s);
     ssize_t sent = sendmsg(s->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent >= 0 || errno != EAGAIN) {
         ad_uring_stream_sent(s, sent >= 0 ? (int)sent : -errno);

@@ -52,7 +52,7 @@ void ad_uring_recv_prepare(struct ad_uring_stream *s, struct io_uring_sqe *sqe)
         }
     }
     s->filled = false;
-    s->recv_without = without;
+    s->recv_without = (uint8_t)without;
     if (without & AD_URING_NO_MULTISHOT) {
         /* The length is the buffer's: old kernels take 0 for an empty receive. */
         io_uring_prep_recv(sqe, s->fd, NULL, options->buffer_bytes, 0);

@@ -20,8 +20,7 @@ static int take(struct ad_uring_stream *s, const struct iovec *pieces, unsigned 
     for (unsigned i = 0; i < count; i++) {
         used += pieces[i].iov_len > 0;
     }
-    s->iov = &s->one;
-    s->gather = NULL;
+    struct iovec *to = &s->one;
     if (used > 1) {
         s->gather = s->u->host->alloc(s->u->host->ctx, NULL,
                                       sizeof *s->gather + used * sizeof s->gather->iov[0], 0);
@@ -29,12 +28,14 @@ static int take(struct ad_uring_stream *s, const struct iovec *pieces, unsigned 
             return -ENOMEM;
         }
         memset(&s->gather->message, 0, sizeof s->gather->message);
-        s->iov = s->gather->iov;
+        s->gather->message.msg_iov = to = s->gather->iov;
+        s->gather->left = used;
+        s->gathered = true;
     }
     used = 0;
     for (unsigned i = 0; i < count; i++) {
         if (pieces[i].iov_len > 0) {
-            s->iov[used++] = pieces[i];
+            to[used++] = pieces[i];
         }
     }
     return (int)used;
@@ -56,39 +57,58 @@ int ad_uring_send(void *state, const struct iovec *pieces, unsigned count)
     if (used <= 0) {
         return used < 0 ? used : AIODUCT_DONE;
     }
-    s->iov_count = (unsigned)used;
     s->sent = 0;
     s->pending |= AIODUCT_OP_SEND;
     ad_uring_stream_wish(s, AIODUCT_OP_SEND);
     return AIODUCT_PENDING;
 }
 
-void ad_uring_send_prepare(struct ad_uring_stream *s, struct io_uring_sqe *sqe)
+struct msghdr ad_uring_send_message(struct ad_uring_stream *s)
 {
-    if (s->iov_count == 1) {
-        size_t bytes = s->iov->iov_len < PIECE_MAX ? s->iov->iov_len : PIECE_MAX;
-        io_uring_prep_send(sqe, s->fd, s->iov->iov_base, bytes, MSG_NOSIGNAL | MSG_WAITALL);
-        return;
+    if (!s->gathered) {
+        return (struct msghdr){.msg_iov = &s->one, .msg_iovlen = 1};
     }
-    struct msghdr *message = &s->gather->message;
-    message->msg_iov = s->iov;
-    message->msg_iovlen = s->iov_count < IOV_MAX ? s->iov_count : IOV_MAX;
-    io_uring_prep_sendmsg(sqe, s->fd, message, MSG_NOSIGNAL | MSG_WAITALL);
+    size_t left = s->gather->left;
+    s->gather->message.msg_iovlen = left < IOV_MAX ? left : IOV_MAX;
+    return s->gather->message;
 }
 
-/* @bytes of what is left are gone. */
-static void advance(struct ad_uring_stream *s, size_t bytes)
+void ad_uring_send_prepare(struct ad_uring_stream *s, struct io_uring_sqe *sqe)
+{
+    if (!s->gathered) {
+        size_t bytes = s->one.iov_len < PIECE_MAX ? s->one.iov_len : PIECE_MAX;
+        io_uring_prep_send(sqe, s->fd, s->one.iov_base, bytes, MSG_NOSIGNAL | MSG_WAITALL);
+        return;
+    }
+    (void)ad_uring_send_message(s);
+    io_uring_prep_sendmsg(sqe, s->fd, &s->gather->message, MSG_NOSIGNAL | MSG_WAITALL);
+}
+
+static void advance_piece(struct iovec *piece, size_t bytes)
+{
+    piece->iov_base = (char *)piece->iov_base + bytes;
+    piece->iov_len -= bytes;
+}
+
+/* @bytes of what is left are gone. -> is that all? */
+static bool advance(struct ad_uring_stream *s, size_t bytes)
 {
     s->sent += bytes;
-    while (s->iov_count > 0 && bytes >= s->iov->iov_len) {
-        bytes -= s->iov->iov_len;
-        s->iov++;
-        s->iov_count--;
+    if (!s->gathered) {
+        advance_piece(&s->one, bytes);
+        return s->one.iov_len == 0;
     }
-    if (bytes > 0) {
-        s->iov->iov_base = (char *)s->iov->iov_base + bytes;
-        s->iov->iov_len -= bytes;
+    struct ad_uring_gather *gather = s->gather;
+    struct msghdr *message = &gather->message;
+    while (gather->left > 0 && bytes >= message->msg_iov->iov_len) {
+        bytes -= message->msg_iov->iov_len;
+        message->msg_iov++;
+        gather->left--;
     }
+    if (gather->left > 0) {
+        advance_piece(message->msg_iov, bytes);
+    }
+    return gather->left == 0;
 }
 
 /* A shutdown that came behind the send: run it if every byte is out. */
@@ -108,9 +128,9 @@ static void follow_with_shutdown(struct ad_uring_stream *s, int code)
 
 void ad_uring_send_done(struct ad_uring_stream *s, int code)
 {
-    if (s->gather != NULL) {
+    if (s->gathered) {
         s->u->host->alloc(s->u->host->ctx, s->gather, 0, 0);
-        s->gather = NULL;
+        s->gathered = false;
     }
     if (s->recv_held && s->sent > 0) {
         s->recv_held = false;
@@ -124,8 +144,7 @@ void ad_uring_send_complete(struct ad_uring_stream *s, int result)
 {
     if (result > 0) {
         s->early_data = false;
-        advance(s, (size_t)result);
-        if (s->iov_count == 0) {
+        if (advance(s, (size_t)result)) {
             ad_uring_send_done(s, 0);
             return;
         }

@@ -111,7 +111,6 @@ static void connect_complete(struct ad_uring_stream *s, int result)
 {
     if (result == 0) {
         drop_address(s->u, s);
-        s->gather = NULL;
         s->connected = true;
     }
     ad_uring_stream_done(s, AIODUCT_OP_CONNECT, result, 0);

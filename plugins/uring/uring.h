@@ -175,7 +175,8 @@ enum ad_uring_kind {
 
 /* A send of more than one piece. */
 struct ad_uring_gather {
-    struct msghdr message;
+    struct msghdr message; /* its msg_iov: what is left to send */
+    size_t left;           /* so many pieces; the message has as many as it may */
     struct iovec iov[];
 };
 
@@ -192,24 +193,25 @@ struct ad_uring_stream {
     uint16_t report;     /* to be reported without the ring */
     uint16_t refs;       /* submissions whose last completion is to come, cancels too */
     uint16_t generation; /* of the ring that refs are about */
-    uint32_t slot;       /* number in an adopted ring; 0: none */
-    bool connected, closing;
-    bool gone;       /* the ring was told to close the descriptor: its number may be another's */
-    bool ended;      /* shutdown was called: no more sends */
-    bool early_data; /* fast open was asked for and nothing was sent yet */
-    unsigned recv_without; /* what the receive on the ring was prepared without */
-    uint32_t run_bytes;    /* what it has brought */
-    bool filled;           /* it has filled a buffer at least once */
-    bool recv_held;        /* wanted, but must wait for the first send (fast open) */
+    bool connected : 1, closing : 1;
+    bool gone : 1;  /* the ring was told to close the descriptor: its number may be another's */
+    bool ended : 1; /* shutdown was called: no more sends */
+    bool early_data : 1;  /* fast open was asked for and nothing was sent yet */
+    bool recv_held : 1;   /* wanted, but must wait for the first send (fast open) */
+    bool gathered : 1;    /* the send is of more than one piece */
+    bool filled : 1;      /* the receive has filled a buffer at least once */
+    uint8_t recv_without; /* what the receive on the ring was prepared without */
+    uint32_t slot;        /* number in an adopted ring; 0: none */
+    uint32_t run_bytes;   /* what the receive has brought */
     int shutdown_code;
     union {
-        struct ad_socket_addr *address;     /* until connected; the ring reads it */
-        struct {                            /* after */
-            struct iovec *iov;              /* what is left to send */
-            struct ad_uring_gather *gather; /* its memory; NULL: it is `one` */
-            unsigned iov_count;
+        struct ad_socket_addr *address; /* until connected; the ring reads it */
+        struct {                        /* after */
+            union {                     /* what is left to send */
+                struct iovec one;
+                struct ad_uring_gather *gather;
+            };
             size_t sent;
-            struct iovec one;
         };
     };
 };
@@ -251,6 +253,8 @@ void ad_uring_streams_report(struct ad_uring *u);
 
 void ad_uring_recv_prepare(struct ad_uring_stream *s, struct io_uring_sqe *sqe);
 void ad_uring_recv_complete(struct ad_uring_stream *s, int result, unsigned flags);
+/* What is left to send now. */
+struct msghdr ad_uring_send_message(struct ad_uring_stream *s);
 void ad_uring_send_prepare(struct ad_uring_stream *s, struct io_uring_sqe *sqe);
 void ad_uring_send_complete(struct ad_uring_stream *s, int result);
 /* The pending send has ended: free what it holds and tell the core. */

@@ -21,10 +21,10 @@ RUNTIME = os.environ['AIODUCT_RUNTIME']
 COMPILER = os.environ.get('BUDGET_COMPILER', '')  # name and major version; only optimised builds give it
 HERE = os.path.dirname(os.path.abspath(__file__))
 CONNECTIONS = 64
-IDLE_BYTES = {'epoll': 560, 'uring': 640, 'libev': 700, 'libevent': 760}  # the libraries' own too
-FRESH_CALLS = {'epoll': 13, 'libevent': 14, 'libev': 12, 'uring': 5}  # of a connection, but for waits
-# Transport, way to it, connection; dial, addresses, attempt, two for a look-up; the address that a ring reads.
-FRESH_ALLOCATIONS = {'epoll': 8, 'libevent': 8, 'libev': 8, 'uring': 9}
+IDLE_BYTES = {'epoll': 430, 'uring': 470, 'libev': 570, 'libevent': 630}  # the libraries' own too
+FRESH_CALLS = {'epoll': 12, 'libevent': 14, 'libev': 12, 'uring': 5}  # of a connection, but for waits
+# Connection and its transport; dial, addresses, attempt, two for a look-up; the address that a ring reads.
+FRESH_ALLOCATIONS = {'epoll': 6, 'libevent': 6, 'libev': 6, 'uring': 7}
 H2_OPTIONS = ['-H', '-c', '100']  # on one connection
 H2_ALLOCATIONS = 0.001  # what nghttp2 takes, the request before has left
 LARGE_MIB, LARGE_CALLS = 128, 48  # with all calls of the program's start

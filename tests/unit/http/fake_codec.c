@@ -15,6 +15,7 @@
 #define STREAMS_MAX 512
 
 struct ad_h2_side {
+    struct ad_share share; /* first */
     struct aioduct_exchange *streams[STREAMS_MAX];
     unsigned room;
     char line[256];
@@ -47,7 +48,7 @@ static void fake_submit(struct ad_conn *conn, struct aioduct_exchange *ex)
     conn->h2->streams[i] = ex;
     ad_exchange_set_send(ex, AD_SEND_HEAD);
     ad_exchange_set_recv(ex, AD_RECV_HEAD);
-    ad_transport_dirty(conn->transport);
+    ad_transport_dirty(ad_conn_transport(conn));
 }
 
 static void fake_produce(struct ad_conn *conn, struct ad_buf *out, size_t room)
@@ -118,7 +119,7 @@ static void on_line(struct ad_conn *conn, const char *line)
     ad_error_set(&error, AIODUCT_E_PROTOCOL, AIODUCT_PHASE_HEAD, "line %s", line);
     if (line[0] == 'M') {
         conn->h2->room = (unsigned)strtoul(line + 2, NULL, 10);
-        conn->streams_max = conn->h2->room;
+        conn->share->streams_max = conn->h2->room;
         ad_conn_room_changed(conn);
     } else if (line[0] == 'G') {
         conn->retired = true;

@@ -120,7 +120,8 @@ static struct ad_conn *only_conn(const struct scene *s)
 {
     const struct ad_engine *engine = &s->client->workers[0].engine;
     assert_int_equal(engine->conn_count, 1);
-    return AD_CONTAINER_OF(engine->conns.next, struct ad_conn, node);
+    const struct ad_list *all = engine->pool.idle_count > 0 ? &engine->pool.lru : &engine->conns;
+    return AD_CONTAINER_OF(all->next, struct ad_conn, node);
 }
 
 static void test_stream_ids_run_out(void **state)

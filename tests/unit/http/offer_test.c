@@ -176,8 +176,8 @@ static void test_surplus_dial(void **state)
     assert_int_equal(origin->opening_count, 2);
     struct ad_conn *younger = AD_CONTAINER_OF(origin->opening.next, struct ad_conn, place_node);
     struct ad_conn *older = AD_CONTAINER_OF(origin->opening.prev, struct ad_conn, place_node);
-    TURN_UNTIL(s, ad_transport_times(younger->transport)->connected_ns != 0 &&
-                      ad_transport_times(older->transport)->connected_ns != 0);
+    TURN_UNTIL(s, ad_transport_times(ad_conn_transport(younger))->connected_ns != 0 &&
+                      ad_transport_times(ad_conn_transport(older))->connected_ns != 0);
     aioduct_exchange_cancel(s->outcomes[1].exchange);
     shared_turn(s);
     assert_int_equal(origin->opening_count, 1);

@@ -135,7 +135,7 @@ static void test_idle_deadline(void **state)
     struct aioduct_request *request = scene_request(&s, "GET", "/");
     for (int i = 0; i < 2; i++) { /* used again, it has the whole limit again */
         scene_get(&s, request);
-        struct ad_conn *conn = AD_CONTAINER_OF(engine->conns.next, struct ad_conn, node);
+        struct ad_conn *conn = AD_CONTAINER_OF(engine->pool.lru.next, struct ad_conn, node);
         uint64_t left_ns = conn->deadline.at_ns - ad_loop_now_ns(engine->loop);
         assert_in_range(left_ns, 40000000000u, 60000000000u);
     }
@@ -154,7 +154,7 @@ static void test_idle_hint(void **state)
     struct aioduct_request *request = scene_request(&s, "GET", "/");
     scene_get(&s, request);
     assert_int_equal(engine->pool.idle_count, 1);
-    struct ad_conn *conn = AD_CONTAINER_OF(engine->conns.next, struct ad_conn, node);
+    struct ad_conn *conn = AD_CONTAINER_OF(engine->pool.lru.next, struct ad_conn, node);
     assert_int_equal(conn->idle_hint_s, 3);
     uint64_t left_ns = conn->deadline.at_ns - ad_loop_now_ns(engine->loop);
     assert_in_range(left_ns, 1, 3000000000u);

@@ -165,7 +165,7 @@ static void test_surplus_may_be_stale(void **state)
     shared_begin(s, play_h1_then_reset, NULL);
     shared_submit(s, shared_request(s, "GET", AIODUCT_HTTP_1_1, "/"));
     shared_run(s);
-    struct ad_conn *conn = AD_CONTAINER_OF(shared_engine(s)->conns.next, struct ad_conn, node);
+    struct ad_conn *conn = AD_CONTAINER_OF(shared_engine(s)->pool.lru.next, struct ad_conn, node);
     conn->served = 0; /* as if it had been opened for somebody who was served elsewhere */
     shared_submit(s, shared_request(s, "GET", AIODUCT_HTTP_1_1, "/"));
     shared_run(s);
@@ -295,9 +295,9 @@ static void test_unasked_shared(void **state)
     shared_get_many(s, 1);
     shared_run(s);
     const struct ad_conn *conn =
-        AD_CONTAINER_OF(shared_engine(s)->conns.next, struct ad_conn, node);
+        AD_CONTAINER_OF(shared_engine(s)->pool.lru.next, struct ad_conn, node);
     peer_open(s->peer, GO);
-    TURN_UNTIL(s, shared_stats(s).connections_idle == 0 || conn->idle_bytes == UNASKED_MAX);
+    TURN_UNTIL(s, shared_stats(s).connections_idle == 0 || conn->share->idle_bytes == UNASKED_MAX);
     assert_int_equal(shared_stats(s).connections_idle, 1);
     peer_open(s->peer, NEXT);
     TURN_UNTIL(s, shared_stats(s).closed[AIODUCT_CLOSE_UNASKED] == 1);
