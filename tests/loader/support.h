@@ -17,6 +17,9 @@
 extern const struct aioduct_plugin aioduct_plugin_epoll;
 extern const struct aioduct_plugin aioduct_plugin_good;
 
+/* What a plugin that is built with this tree is said to be built with. */
+#define ABI_HERE AIODUCT_STR(AIODUCT_ABI_MAJOR) "." AIODUCT_STR(AIODUCT_ABI_MINOR)
+
 /* ---- files ---- */
 
 extern char loader_dir[64];        /* this process's own, mode 0755; "" before setup */

@@ -94,7 +94,8 @@ static void test_notes(void **state)
     (void)state;
     struct loader_outcome got;
     list_all((struct ask){.probe = 0}, &got);
-    const char *at = expect_line(&got, got.log, "epoll|0|poll,connector|1.0|1.2.3|built in||\n");
+    const char *at =
+        expect_line(&got, got.log, "epoll|0|poll,connector|" ABI_HERE "|1.2.3|built in||\n");
     at = expect_line(&got, at, "Wrong|2||||%s/libaioduct-rt-Wrong.so|the name of the file", first);
     at =
         expect_line(&got, at, "broken|0|poll,connector|1.0||%s/libaioduct-rt-broken.so||\n", first);
@@ -123,15 +124,15 @@ static void test_probing(void **state)
     (void)state;
     struct loader_outcome got;
     list_all((struct ask){.probe = 1}, &got);
-    expect_line(&got, got.log, "epoll|0|poll,connector|1.0|1.2.3|built in||\n");
-    expect_line(&got, got.log, "good|0|poll,connector|1.0|1.2.3|%s/libaioduct-rt-good.so||\n",
-                first);
+    expect_line(&got, got.log, "epoll|0|poll,connector|" ABI_HERE "|1.2.3|built in||\n");
     expect_line(&got, got.log,
-                "broken|2|poll,connector|1.0|1.2.3|%s/libaioduct-rt-broken.so|the "
+                "good|0|poll,connector|" ABI_HERE "|1.2.3|%s/libaioduct-rt-good.so||\n", first);
+    expect_line(&got, got.log,
+                "broken|2|poll,connector|" ABI_HERE "|1.2.3|%s/libaioduct-rt-broken.so|the "
                 "wheel fell off|",
                 first);
     expect_line(&got, got.log,
-                "unavailable|1|poll,connector|1.0|1.2.3|%s/libaioduct-rt-"
+                "unavailable|1|poll,connector|" ABI_HERE "|1.2.3|%s/libaioduct-rt-"
                 "unavailable.so|no wheel: ENOENT|Buy one; see wheel(8).\n",
                 first);
     expect_line(&got, got.log,
@@ -147,7 +148,7 @@ static void test_registered(void **state)
     struct loader_outcome got;
     list_all((struct ask){.probe = 1, .registered = true}, &got);
     const char *at = expect_line(&got, got.log, "epoll|0|");
-    at = expect_line(&got, at, "good|0|poll,connector|1.0|1.2.3|registered||\n");
+    at = expect_line(&got, at, "good|0|poll,connector|" ABI_HERE "|1.2.3|registered||\n");
     at = expect_line(&got, at,
                      "good|1|poll,connector|1.0||%s/libaioduct-rt-good.so|the name means "
                      "another, which comes first: registered|",
@@ -225,7 +226,7 @@ static void test_disabled(void **state)
     struct loader_outcome got;
     struct ask ask = {.probe = 1};
     loader_in_child(&(struct loader_run){.path = both}, disable_and_list, &ask, &got);
-    assert_string_equal(got.log, "epoll|0|poll,connector|1.0|1.2.3|built in||\n");
+    assert_string_equal(got.log, "epoll|0|poll,connector|" ABI_HERE "|1.2.3|built in||\n");
 }
 
 int main(void)
