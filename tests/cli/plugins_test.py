@@ -17,7 +17,7 @@ NONE = {"AIODUCT_RUNTIME": None, "AIODUCT_CONFIG": "/dev/null"}
 def the_table_lists_every_runtime_and_who_chose(w):
     out = w.ok("plugins", env=NONE).decode()
     for name in os.environ["AIODUCT_TEST_RUNTIMES"].split(","):
-        matches(out, rf"\n{name} +(ok|skip) +\S+ +1\.0 ")
+        matches(out, rf"\n{name} +(ok|skip) +\S+ +1\.\d+ ")
     matches(out, r"\nepoll +ok .*built in\n")
     matches(out, r"\nselected: \w+ \(automatic\)\n")
     matches(w.ok("plugins", env={**NONE, "AIODUCT_RUNTIME": "epoll"}).decode(),
@@ -31,7 +31,7 @@ def connectors_are_in_the_list_too(w):
         raise Skip("built without the examples")
     env = {**NONE, "AIODUCT_PLUGIN_PATH": folder}
     out = w.ok("plugins", env=env).decode()
-    matches(out, rf"\ncount +ok +connector,layer +1\.0 +1\.0\.0 +{folder}/libaioduct-cx-count\.so\n")
+    matches(out, rf"\ncount +ok +connector,layer +1\.\d+ +1\.0\.0 +{folder}/libaioduct-cx-count\.so\n")
     said = json.loads(w.ok("plugins", "--json", env=env))
     equal([c["name"] for c in said["connectors"]], ["count", "unix"])
     assert "count" not in [r["name"] for r in said["runtimes"]]
