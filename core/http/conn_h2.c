@@ -48,8 +48,8 @@ void ad_conn_h2_fail(struct ad_conn *conn, const struct aioduct_error *error, un
     ad_conn_info_fill(conn);
     ad_conn_blame(conn, AIODUCT_CLOSE_ERROR);
     if ((how & AD_CONN_H2_WORDS) != 0) {
-        ad_transport_read_on(
-            ad_conn_transport(conn)); /* it may go on sending until it has read them */
+        /* It may go on sending until it has read them. */
+        ad_transport_read_on(ad_conn_transport(conn));
     }
     ad_conn_close(conn, (how & AD_CONN_H2_WORDS) != 0);
     while ((node = ad_list_pop_front(&side->exchanges)) != NULL) {

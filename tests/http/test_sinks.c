@@ -458,8 +458,9 @@ static void test_cancel(void **state)
 {
     struct tester *t = *state;
     static const struct answer answer = {.status = 200, .bytes = BODY_BYTES, .waits = true};
-    if (getenv("TEST_WORKERS") != NULL) {
-        skip(); /* how far it is cannot be seen from another thread */
+    const char *workers = getenv("TEST_WORKERS");
+    if (workers != NULL && atoi(workers) > 0) {
+        tap_skip("how far it is cannot be seen from another thread");
     }
     struct aioduct_request *request = ask(t, &answer);
     uint8_t *memory = guarded(t, BODY_BYTES);
