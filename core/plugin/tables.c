@@ -57,6 +57,13 @@ static int no_send_file(void *state, int fd, int64_t offset, size_t bytes)
     return AIODUCT_E_UNSUPPORTED;
 }
 
+static void no_recv_at(void *state, void *memory, size_t bytes)
+{
+    (void)state;
+    (void)memory;
+    (void)bytes;
+}
+
 /* A runtime whose callbacks all come from prepare and complete has none of its frames to leave. */
 static void no_leave(void *rt, void (*gone)(void *arg), void *arg)
 {
@@ -159,6 +166,7 @@ static const struct member connector_members[] = {
     REQUIRED(struct aioduct_connector, stream_close),
     OPTIONAL(struct aioduct_connector, stream_info, no_stream_info),
     OPTIONAL(struct aioduct_connector, send_file, no_send_file),
+    OPTIONAL(struct aioduct_connector, recv_at, no_recv_at),
 };
 
 static const struct member foreign_members[] = {

@@ -305,6 +305,13 @@ static void calls_recv_stop(void *state)
     ad_calls_say(head->calls, "> recv_stop(stream %u)", head->number);
 }
 
+static void calls_recv_at(void *state, void *memory, size_t bytes)
+{
+    struct ad_calls_head *head = state;
+    head->calls->face->real->connector.recv_at(stream_of(head), memory, bytes);
+    ad_calls_say(head->calls, "> recv_at(stream %u, %zu bytes)", head->number, bytes);
+}
+
 static int calls_send(void *state, const struct iovec *pieces, unsigned count)
 {
     struct ad_calls_head *head = state;
@@ -443,6 +450,7 @@ static void put_functions(struct ad_plugin *p)
     p->connector.connect = calls_connect;
     p->connector.recv_start = calls_recv_start;
     p->connector.recv_stop = calls_recv_stop;
+    p->connector.recv_at = calls_recv_at;
     p->connector.send = calls_send;
     p->connector.send_file = calls_send_file;
     p->connector.shutdown = calls_shutdown;

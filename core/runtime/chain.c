@@ -167,6 +167,14 @@ static void lower_recv_stop(void *ctx, struct aioduct_stream *stream)
     }
 }
 
+static void lower_recv_at(void *ctx, struct aioduct_stream *stream, void *memory, size_t bytes)
+{
+    struct ad_link *link = link_below(ctx, stream);
+    if (is_usable(link) && (link->inflight & AIODUCT_OP_RECV)) {
+        below(link)->recv_at(link->state, memory, bytes);
+    }
+}
+
 static int lower_send(void *ctx, struct aioduct_stream *stream, const struct iovec *pieces,
                       unsigned count)
 {
@@ -249,6 +257,7 @@ static const struct aioduct_host_lower lower_template = {
     .info = lower_info,
     .later = lower_later,
     .send_file = lower_send_file,
+    .recv_at = lower_recv_at,
 };
 
 /* ---- what the connector below says, to the layer above it ---- */

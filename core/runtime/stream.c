@@ -194,6 +194,14 @@ void ad_stream_recv_stop(struct ad_stream *stream)
     }
 }
 
+void ad_stream_recv_at(struct ad_stream *stream, void *memory, size_t bytes)
+{
+    AD_ASSERT(!stream->closing && (memory == NULL) == (bytes == 0));
+    if (stream->inflight & AIODUCT_OP_RECV) {
+        connector(stream)->recv_at(state_of(stream), memory, bytes);
+    }
+}
+
 bool ad_stream_receiving(const struct ad_stream *stream)
 {
     return (stream->inflight & AIODUCT_OP_RECV) != 0;

@@ -37,6 +37,9 @@ struct ad_loop *ad_stream_loop(const struct ad_stream *stream);
 int ad_stream_connect(struct ad_stream *stream, const struct aioduct_socket_config *config);
 int ad_stream_recv_start(struct ad_stream *stream);
 void ad_stream_recv_stop(struct ad_stream *stream);
+/* What comes next may be put at @memory; NULL and 0: no more. A hint, for one slice. Nothing is
+ * written there once on_data has come, or this (again), recv_stop or close has returned. */
+void ad_stream_recv_at(struct ad_stream *stream, void *memory, size_t bytes);
 bool ad_stream_receiving(const struct ad_stream *stream); /* recv is in flight */
 int ad_stream_send(struct ad_stream *stream, const struct iovec *pieces, unsigned count);
 /* AIODUCT_PENDING, AIODUCT_E_UNSUPPORTED (read it and send that) or another negative. */

@@ -25,6 +25,7 @@ struct abi_1_1_connector {
     void (*stream_close)(void *state);
     int (*stream_info)(void *state, struct aioduct_stream_info *info);
     int (*send_file)(void *state, int fd, int64_t offset, size_t bytes);
+    void (*recv_at)(void *state, void *memory, size_t bytes);
 };
 
 struct abi_1_1_host_lower {
@@ -43,6 +44,7 @@ struct abi_1_1_host_lower {
     void (*later)(void *ctx, struct aioduct_stream *stream);
     int (*send_file)(void *ctx, struct aioduct_stream *stream, int fd, int64_t offset,
                      size_t bytes);
+    void (*recv_at)(void *ctx, struct aioduct_stream *stream, void *memory, size_t bytes);
 };
 
 /* ---- the same once more, as lists ---- */
@@ -57,11 +59,11 @@ struct abi_1_1_host_lower {
     M(connector, runs_on) M(connector, open) M(connector, close) M(connector, connect)             \
     M(connector, recv_start) M(connector, recv_stop) M(connector, send) M(connector, shutdown)     \
     M(connector, cancel) M(connector, stream_close) M(connector, stream_info)                      \
-    M(connector, send_file)                                                                        \
+    M(connector, send_file) M(connector, recv_at)                                                  \
     M(host_lower, size) M(host_lower, flags) M(host_lower, attach) M(host_lower, connect)          \
     M(host_lower, recv_start) M(host_lower, recv_stop) M(host_lower, send)                         \
     M(host_lower, shutdown) M(host_lower, cancel) M(host_lower, close) M(host_lower, info)         \
-    M(host_lower, later) M(host_lower, send_file)
+    M(host_lower, later) M(host_lower, send_file) M(host_lower, recv_at)
 /* clang-format on */
 
 #endif

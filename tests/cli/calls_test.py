@@ -88,6 +88,10 @@ class Checker:
         assert result != "done", "ST-28"
         self.do_send(args, result)
 
+    def do_recv_at(self, args, _result):
+        s = self.stream(args)
+        assert "recv" in s.inflight and not s.closing, "ST-30"
+
     def do_shutdown(self, args, result):
         if result == "pending":
             self.stream(args).inflight.add("shutdown")

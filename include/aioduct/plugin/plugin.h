@@ -402,6 +402,16 @@ struct aioduct_connector {
      * @fd stays open until the completion, or until cancel or stream_close names the operation:
      * from then on it is not used. Never raises SIGPIPE. */
     int (*send_file)(void *state, int fd, int64_t offset, size_t bytes);
+    /** Since 1.1, optional. A hint for the receive that runs: what comes next may be put at
+     * @memory, at most @bytes (not 0) of it, and the slice of on_data is then that. It holds for
+     * one slice: the next on_data ends it, wherever its bytes lie; who wants more there asks again,
+     * inside it. So do the completion of the receive, another recv_at, and NULL, which asks for
+     * nothing. What was received already comes first, and as it would have come. Nothing if no
+     * receive runs, or if it was asked to end.
+     * @memory may be written to from this call on, and no more once on_data, or on_done of the
+     * receive, has been called, or once recv_stop, a cancel of it, stream_close or another recv_at
+     * has returned: nothing is left with the system that could. */
+    void (*recv_at)(void *state, void *memory, size_t bytes);
 };
 
 /**
@@ -472,6 +482,9 @@ struct aioduct_host_lower {
      * connector below has none. */
     int (*send_file)(void *ctx, struct aioduct_stream *stream, int fd, int64_t offset,
                      size_t bytes);
+    /** [loop] Since 1.1: ask AIODUCT_HAS. A layer that hands slices on as they come hands its
+     * recv_at on; one that does not has none. Nothing if the connector below has none. */
+    void (*recv_at)(void *ctx, struct aioduct_stream *stream, void *memory, size_t bytes);
 };
 
 /** Can this runtime run here? Inline text, so that nothing is owned and the struct fits through a

@@ -71,6 +71,7 @@ static const struct member members[] = {
     R(AIODUCT_IFACE_CONNECTOR, connector, stream_close),
     O(AIODUCT_IFACE_CONNECTOR, connector, stream_info),
     O(AIODUCT_IFACE_CONNECTOR, connector, send_file),
+    O(AIODUCT_IFACE_CONNECTOR, connector, recv_at),
     R(AIODUCT_IFACE_FOREIGN, foreign, kinds), R(AIODUCT_IFACE_FOREIGN, foreign, settle),
     O(AIODUCT_IFACE_FOREIGN, foreign, leave), O(AIODUCT_IFACE_FOREIGN, foreign, abandon),
     O(AIODUCT_IFACE_FOREIGN, foreign, complete), O(AIODUCT_IFACE_FOREIGN, foreign, prepare),
