@@ -160,8 +160,12 @@ static int add_body(struct transfer *t)
     }
     int64_t length = t->upload.length;
     int code;
-    if (o->has_data && o->rate == 0 && t->verbose->to == NULL) {
+    /* Nobody here has to see the bytes: those of a file need not be read at all. */
+    t->unseen = t->upload.regular && o->rate == 0 && t->verbose->to == NULL;
+    if (t->unseen && o->has_data) {
         code = aioduct_request_body_borrow(t->request, t->upload.memory, o->data_bytes);
+    } else if (t->unseen) {
+        code = aioduct_request_body_file(t->request, t->upload.fd, 0, length);
     } else {
         struct aioduct_body_source source = {
             .size = sizeof source,

@@ -120,6 +120,10 @@ void transfer_learn(struct transfer *t, const struct aioduct_exchange *exchange)
     r->connection = info.connection;
     r->replays = info.replays;
     r->timings = info.timings;
+    if (t->unseen) { /* less than before: it is sent again */
+        t->moved += info.upload_bytes > t->unseen_bytes ? info.upload_bytes - t->unseen_bytes : 0;
+        t->unseen_bytes = info.upload_bytes;
+    }
     if (!t->request_shown && info.request_head != NULL) {
         t->request_shown = true;
         verbose_request(t->verbose, r->protocol, info.request_head, info.request_head_bytes);
@@ -328,9 +332,10 @@ static int judge(struct transfer *t)
     if (t->body.error != 0 || t->heads.error != 0) {
         return EXIT_WRITE; /* told when the outputs are closed */
     }
-    if (t->upload.error != 0) {
-        complain(o, "(%d) cannot read %s: %s", EXIT_READ, t->upload_name,
-                 strerror(t->upload.error));
+    int unread =
+        t->unseen && error->code == AIODUCT_E_BODY_SOURCE ? error->os_code : t->upload.error;
+    if (unread != 0) {
+        complain(o, "(%d) cannot read %s: %s", EXIT_READ, t->upload_name, strerror(unread));
         return EXIT_READ;
     }
     return complain_error(o, error);
@@ -412,6 +417,9 @@ int transfer_tick(struct transfer *t)
             t->waiting = false;
             aioduct_exchange_body_ready(t->exchange);
         }
+    }
+    if (t->unseen && (o->speed_limit != 0 || progress_wanted(o))) {
+        transfer_learn(t, t->exchange);
     }
     if (o->speed_limit != 0) {
         wait_ms = least(wait_ms, SAMPLE_MS);

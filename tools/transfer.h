@@ -30,6 +30,8 @@ struct transfer {
 
     struct output body, heads; /* heads: -D */
     struct upload upload;
+    bool unseen; /* the library takes the body by itself, and says how far it is: */
+    uint64_t unseen_bytes;
     struct pace down, up; /* --limit-rate */
     struct slowness slowness;
     bool paused;  /* by the rate of the way down */

@@ -164,6 +164,51 @@ def speed_limit_ends_what_is_too_slow(w):
 
 
 @case
+def speed_limit_ends_an_upload_that_nobody_takes_and_no_other(w):
+    with open(w.path("slow"), "wb") as f:
+        f.truncate(30 << 20)  # more than the sockets hold
+    for option in ("-T", w.path("slow")), ("--data-binary", "@" + w.path("slow")):
+        gate = threading.Event()
+        with Peer(lambda connection, _: gate.wait(30), read=False) as peer:  # pylint: disable=cell-var-from-loop
+            _, err = w.fails(28, "-H", "Expect:", "-Y", "100", "-y", "1", *option, peer.url())
+            gate.set()
+        matches(err, r"slower than 100 bytes a second \(-Y\) for 1 seconds")
+
+
+@case
+def an_upload_is_counted_as_it_goes(w):
+    size = 20 << 20
+    with open(w.path("steady"), "wb") as f:
+        f.truncate(size)
+    gate = threading.Event()
+
+    def in_two_parts(connection, _):
+        gate.wait(30)
+        data = b""
+        while b"\r\n\r\n" not in data:
+            data += connection.recv(4096)
+        left = size - len(data.partition(b"\r\n\r\n")[2])
+        while left > 0:
+            left -= len(connection.recv(min(left, 1 << 20)))
+        connection.sendall(b"HTTP/1.0 200 OK\r\n\r\nhello")
+
+    for option in ("-T", w.path("steady")), ("--data-binary", "@" + w.path("steady")):
+        gate.clear()
+        with Peer(in_two_parts, read=False) as peer:
+            process = subprocess.Popen([w.aioduct, "-#", "-H", "Expect:", *option, peer.url("/x")],
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            shown = b""
+            while not re.search(rb"\r[1-9]\d* bytes", shown):  # what the sockets hold
+                more = os.read(process.stderr.fileno(), 4096)
+                assert more, shown
+                shown += more
+            gate.set()
+            out, err = process.communicate(timeout=60)
+        equal((process.returncode, out), (0, b"hello"))
+        assert err.endswith(b"\r%d bytes\n" % (size + 5)), err
+
+
+@case
 def nothing_is_limited_unless_asked(w):
     """Silence of a server is no error of the command, as curl has it; the library's own limit would be a minute."""
     code, _, err = w.run("-m", "0.2", "-w", "%{exitcode}", "http://127.0.0.1:1/")

@@ -262,6 +262,42 @@ def T_sends_what_was_announced_when_more_can_be_read(w):
 
 
 @case
+def T_sends_a_file_again_from_its_start(w):
+    data = os.urandom(300000)
+    with open(w.path("again.bin"), "wb") as f:
+        f.write(data)
+
+    def refuse_first(connection, request):
+        """The first is told that it cannot be expected to be taken."""
+        expects = b"\r\nExpect: 100-continue\r\n" in request
+        connection.sendall(b"HTTP/1.1 417 No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n" if expects else OK)
+
+    with Peer(refuse_first) as peer:  # it reads the body, which is sent without its leave
+        equal(w.ok("-H", "Expect: 100-continue", "--expect100-timeout", "0.1", "-T", w.path("again.bin"),
+                   peer.url("/x"), "-w", " %{http_code} %{size_upload}"), b"hello 200 300000")
+        bodies = [r.partition(b"\r\n\r\n")[2] for r in peer.requests]
+        equal([hashlib.sha256(b).hexdigest() for b in bodies], [hashlib.sha256(data).hexdigest()] * 2)
+
+
+@case
+def T_of_a_file_that_became_shorter_is_exit_26(w):
+    for options in [], ["-v"]:  # handed on, and read
+        with open(w.path("shrinks"), "wb") as f:
+            f.write(b"x" * 3000000)
+
+        def shorten(connection, _):
+            os.truncate(w.path("shrinks"), 1000000)
+            connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+            while connection.recv(65536):
+                pass
+
+        # the head announces what never comes: it is taken as it is, up to its end
+        with Peer(shorten, read=False) as peer:
+            _, err = w.fails(26, *options, "--expect100-timeout", "60", "-T", w.path("shrinks"), peer.url("/x"))
+            matches(err, r"aioduct: \(26\) the body source gave fewer than the 3000000 bytes declared")
+
+
+@case
 def a_body_that_contradicts_a_header_is_exit_2(w):
     with Peer(answers(OK)) as peer:
         _, err = w.fails(2, "-d", "abc", "-H", "Content-Length: 4", peer.url())
