@@ -247,10 +247,6 @@ void ad_readiness_watch_end(struct ad_watch *watch);
 void ad_readiness_nudge(struct ad_readiness *loop);
 /* Deliver what was put off before this call. */
 void ad_readiness_deliver(struct ad_readiness *loop);
-/* Put at most @bytes of the file @fd into @socket, without SIGPIPE. -> bytes that went, 0 at the
- * file's end | -EAGAIN | what is wrong with the connection | AIODUCT_E_UNSUPPORTED: whatever else
- * is wrong */
-int64_t ad_readiness_sendfile(int socket, int fd, int64_t offset, size_t bytes);
 /* The descriptor of a stream is ready. */
 void ad_readiness_stream_ready(struct ad_watch *watch, unsigned events);
 /* The streams that have a descriptor, one after the other, from NULL to NULL. */

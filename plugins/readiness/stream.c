@@ -290,7 +290,7 @@ static void resume_send(struct ad_readiness_stream *s)
 static bool send_piece(struct ad_readiness_stream *s, int fd, int64_t offset)
 {
     size_t bytes = s->file_bytes < FILE_BYTES_A_TURN ? s->file_bytes : FILE_BYTES_A_TURN;
-    int64_t went = ad_readiness_sendfile(s->watch.fd, fd, offset, bytes);
+    int64_t went = ad_socket_sendfile(s->watch.fd, fd, offset, bytes);
     if (went == -EAGAIN) {
         return false;
     }

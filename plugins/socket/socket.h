@@ -30,4 +30,9 @@ int ad_socket_create(const struct aioduct_host *host, const struct aioduct_socke
 /* Fill @info, as far as its size reaches, with what the kernel says of @fd (-1: nothing). -> 0 */
 int ad_socket_info(int fd, struct aioduct_stream_info *info);
 
+/* Put at most @bytes of the file @fd into @socket, which does not block, without SIGPIPE. -> bytes
+ * that went, 0 at the file's end | -EAGAIN | what is wrong with the connection |
+ * AIODUCT_E_UNSUPPORTED: whatever else is wrong */
+int64_t ad_socket_sendfile(int socket, int fd, int64_t offset, size_t bytes);
+
 #endif

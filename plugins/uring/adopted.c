@@ -235,7 +235,7 @@ static void cut(struct ad_uring_stream *s)
 /* A send that is not on the ring yet, a TLS session's last word say, is made here and now. */
 static void send_now(struct ad_uring_stream *s)
 {
-    if ((s->todo & AIODUCT_OP_SEND) == 0) {
+    if ((s->todo & AIODUCT_OP_SEND) == 0 || s->sends == AD_URING_SENDS_FILE) {
         return;
     }
     struct msghdr message = ad_uring_send_message(s);

@@ -54,6 +54,7 @@ static const struct aioduct_connector connector_table = {
     .cancel = ad_uring_cancel,
     .stream_close = ad_uring_stream_close,
     .stream_info = ad_uring_stream_info,
+    .send_file = ad_uring_send_file,
 };
 
 static const void *get_interface(const char *id)

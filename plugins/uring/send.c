@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <string.h>
 
 /* A completion counts in an int. */
@@ -30,7 +31,7 @@ static int take(struct ad_uring_stream *s, const struct iovec *pieces, unsigned 
         memset(&s->gather->message, 0, sizeof s->gather->message);
         s->gather->message.msg_iov = to = s->gather->iov;
         s->gather->left = used;
-        s->gathered = true;
+        s->sends = AD_URING_SENDS_GATHER;
     }
     used = 0;
     for (unsigned i = 0; i < count; i++) {
@@ -41,17 +42,23 @@ static int take(struct ad_uring_stream *s, const struct iovec *pieces, unsigned 
     return (int)used;
 }
 
-int ad_uring_send(void *state, const struct iovec *pieces, unsigned count)
+int ad_uring_send_allowed(const struct ad_uring_stream *s)
 {
-    struct ad_uring_stream *s = state;
     if (!s->connected || s->closing) {
         return -ENOTCONN;
     }
     if (s->ended) {
         return -EPIPE;
     }
-    if (s->pending & AIODUCT_OP_SEND) {
-        return -EBUSY;
+    return s->pending & AIODUCT_OP_SEND ? -EBUSY : 0;
+}
+
+int ad_uring_send(void *state, const struct iovec *pieces, unsigned count)
+{
+    struct ad_uring_stream *s = state;
+    int code = ad_uring_send_allowed(s);
+    if (code < 0) {
+        return code;
     }
     int used = take(s, pieces, count);
     if (used <= 0) {
@@ -65,7 +72,7 @@ int ad_uring_send(void *state, const struct iovec *pieces, unsigned count)
 
 struct msghdr ad_uring_send_message(struct ad_uring_stream *s)
 {
-    if (!s->gathered) {
+    if (s->sends != AD_URING_SENDS_GATHER) {
         return (struct msghdr){.msg_iov = &s->one, .msg_iovlen = 1};
     }
     size_t left = s->gather->left;
@@ -75,7 +82,11 @@ struct msghdr ad_uring_send_message(struct ad_uring_stream *s)
 
 void ad_uring_send_prepare(struct ad_uring_stream *s, struct io_uring_sqe *sqe)
 {
-    if (!s->gathered) {
+    if (s->sends == AD_URING_SENDS_FILE) {
+        io_uring_prep_poll_add(sqe, s->fd, POLLOUT);
+        return;
+    }
+    if (s->sends == AD_URING_SENDS_ONE) {
         size_t bytes = s->one.iov_len < PIECE_MAX ? s->one.iov_len : PIECE_MAX;
         io_uring_prep_send(sqe, s->fd, s->one.iov_base, bytes, MSG_NOSIGNAL | MSG_WAITALL);
         return;
@@ -94,7 +105,7 @@ static void advance_piece(struct iovec *piece, size_t bytes)
 static bool advance(struct ad_uring_stream *s, size_t bytes)
 {
     s->sent += bytes;
-    if (!s->gathered) {
+    if (s->sends != AD_URING_SENDS_GATHER) {
         advance_piece(&s->one, bytes);
         return s->one.iov_len == 0;
     }
@@ -128,20 +139,28 @@ static void follow_with_shutdown(struct ad_uring_stream *s, int code)
 
 void ad_uring_send_done(struct ad_uring_stream *s, int code)
 {
-    if (s->gathered) {
+    bool part = false;
+    if (s->sends == AD_URING_SENDS_GATHER) {
         s->u->host->alloc(s->u->host->ctx, s->gather, 0, 0);
-        s->gathered = false;
+    } else if (s->sends == AD_URING_SENDS_OVER) {
+        code = s->piece.code;
+        part = s->sent < s->piece.bytes;
     }
+    s->sends = AD_URING_SENDS_ONE;
     if (s->recv_held && s->sent > 0) {
         s->recv_held = false;
         ad_uring_stream_wish(s, AIODUCT_OP_RECV);
     }
-    follow_with_shutdown(s, code);
+    follow_with_shutdown(s, part && code == 0 ? -ECANCELED : code);
     ad_uring_stream_done(s, AIODUCT_OP_SEND, code, s->sent);
 }
 
 void ad_uring_send_complete(struct ad_uring_stream *s, int result)
 {
+    if (s->sends == AD_URING_SENDS_FILE) {
+        ad_uring_file_complete(s, result);
+        return;
+    }
     if (result > 0) {
         s->early_data = false;
         if (advance(s, (size_t)result)) {

@@ -39,6 +39,16 @@ void ad_uring_stream_report(struct ad_uring_stream *s, unsigned bits)
     ad_uring_touch(s->u);
 }
 
+void ad_uring_stream_unreport(struct ad_uring_stream *s, unsigned bits)
+{
+    if (s->report != 0) {
+        s->report &= (uint16_t)~bits;
+        if (s->report == 0) {
+            ad_uring_list_remove(&s->reports);
+        }
+    }
+}
+
 void ad_uring_stream_done(struct ad_uring_stream *s, int op, int code, size_t bytes)
 {
     s->pending &= (uint16_t)~op;
@@ -323,6 +333,7 @@ void ad_uring_stream_complete(struct ad_uring_stream *s, enum ad_uring_kind kind
         connect_complete(s, result);
         break;
     case AD_URING_RECV:
+        ad_uring_file_tell(s);
         ad_uring_recv_complete(s, result, flags);
         break;
     case AD_URING_SEND:

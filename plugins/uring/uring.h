@@ -151,7 +151,7 @@ void ad_uring_buffers_deliver(struct ad_uring *u, struct ad_uring_stream *s, uin
 bool ad_uring_buffers_flush(struct ad_uring *u);
 void ad_uring_buffers_provided(struct ad_uring_buffers *b, uint64_t user_data, int result);
 
-/* ---- streams: stream.c, recv.c, send.c ---- */
+/* ---- streams: stream.c, recv.c, send.c, file.c ---- */
 
 /* Kinds of completion: the low bits of user_data. */
 enum ad_uring_kind {
@@ -180,6 +180,24 @@ struct ad_uring_gather {
     struct iovec iov[];
 };
 
+/* A piece of a file. */
+struct ad_uring_piece {
+    int64_t offset;
+    union {
+        int fd;   /* while it waits */
+        int code; /* when it is over */
+    };
+    uint32_t bytes;
+};
+
+/* What a stream sends. */
+enum ad_uring_sends {
+    AD_URING_SENDS_ONE,    /* a piece of memory, or nothing */
+    AD_URING_SENDS_GATHER, /* more of them */
+    AD_URING_SENDS_FILE,   /* a piece of a file, which waits for room */
+    AD_URING_SENDS_OVER    /* a piece of a file that is over: the core is yet to be told */
+};
+
 struct ad_uring_stream {
     struct ad_uring *u; /* NULL: connect was never called */
     struct aioduct_stream *core;
@@ -196,13 +214,14 @@ struct ad_uring_stream {
     bool connected : 1, closing : 1;
     bool gone : 1;  /* the ring was told to close the descriptor: its number may be another's */
     bool ended : 1; /* shutdown was called: no more sends */
-    bool early_data : 1;  /* fast open was asked for and nothing was sent yet */
-    bool recv_held : 1;   /* wanted, but must wait for the first send (fast open) */
-    bool gathered : 1;    /* the send is of more than one piece */
-    bool filled : 1;      /* the receive has filled a buffer at least once */
-    uint8_t recv_without; /* what the receive on the ring was prepared without */
-    uint32_t slot;        /* number in an adopted ring; 0: none */
-    uint32_t run_bytes;   /* what the receive has brought */
+    bool early_data : 1;      /* fast open was asked for and nothing was sent yet */
+    bool recv_held : 1;       /* wanted, but must wait for the first send (fast open) */
+    bool filled : 1;          /* the receive has filled a buffer at least once */
+    bool short_of_room : 1;   /* the last piece of a file went in part: the next has to wait */
+    uint8_t sends : 2;        /* enum ad_uring_sends */
+    uint8_t recv_without : 6; /* what the receive on the ring was prepared without */
+    uint32_t slot;            /* number in an adopted ring; 0: none */
+    uint32_t run_bytes;       /* what the receive has brought */
     int shutdown_code;
     union {
         struct ad_socket_addr *address; /* until connected; the ring reads it */
@@ -210,6 +229,7 @@ struct ad_uring_stream {
             union {                     /* what is left to send */
                 struct iovec one;
                 struct ad_uring_gather *gather;
+                struct ad_uring_piece piece;
             };
             size_t sent;
         };
@@ -225,6 +245,7 @@ int ad_uring_connect(void *cx, struct aioduct_stream *core, void *state,
 int ad_uring_recv_start(void *state);
 void ad_uring_recv_stop(void *state);
 int ad_uring_send(void *state, const struct iovec *pieces, unsigned count);
+int ad_uring_send_file(void *state, int fd, int64_t offset, size_t bytes);
 int ad_uring_shutdown(void *state);
 void ad_uring_cancel(void *state, unsigned ops);
 void ad_uring_stream_close(void *state);
@@ -233,6 +254,7 @@ int ad_uring_stream_info(void *state, struct aioduct_stream_info *info);
 /* Wish for a submission, or for a report without one. */
 void ad_uring_stream_wish(struct ad_uring_stream *s, unsigned bits);
 void ad_uring_stream_report(struct ad_uring_stream *s, unsigned bits);
+void ad_uring_stream_unreport(struct ad_uring_stream *s, unsigned bits);
 /* End @op: tell the core. The stream lives on, whatever the core does in there. */
 void ad_uring_stream_done(struct ad_uring_stream *s, int op, int code, size_t bytes);
 /* Take a step towards on_closed if nothing is left to wait for. Last use of @s in a handler. */
@@ -253,12 +275,19 @@ void ad_uring_streams_report(struct ad_uring *u);
 
 void ad_uring_recv_prepare(struct ad_uring_stream *s, struct io_uring_sqe *sqe);
 void ad_uring_recv_complete(struct ad_uring_stream *s, int result, unsigned flags);
+/* May a send begin? -> 0 or negative */
+int ad_uring_send_allowed(const struct ad_uring_stream *s);
 /* What is left to send now. */
 struct msghdr ad_uring_send_message(struct ad_uring_stream *s);
 void ad_uring_send_prepare(struct ad_uring_stream *s, struct io_uring_sqe *sqe);
 void ad_uring_send_complete(struct ad_uring_stream *s, int result);
-/* The pending send has ended: free what it holds and tell the core. */
+/* The pending send has ended, with @code but if it is a piece of a file that is over: free what it
+ * holds and tell the core. */
 void ad_uring_send_done(struct ad_uring_stream *s, int code);
+/* The ring waited for room for a piece of a file. */
+void ad_uring_file_complete(struct ad_uring_stream *s, int result);
+/* The peer has said something, which may be an answer to a piece that is over: that comes first. */
+void ad_uring_file_tell(struct ad_uring_stream *s);
 
 /* ---- instance.c, loop.c: the runtime ---- */
 

@@ -56,6 +56,8 @@ struct aioduct_stream {
         size_t bytes;
     } done[AIODUCT_OP_SHUTDOWN + 1];
     unsigned closed;
+    int file_fd;
+    size_t file_at;
     int peer; /* the accepted descriptor, -1: none */
     void (*on_data)(struct aioduct_stream *s);
     void (*on_done)(struct aioduct_stream *s, int op);

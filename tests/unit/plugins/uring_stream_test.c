@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static uint8_t pattern(size_t i)
@@ -204,6 +205,57 @@ static void test_large_send(void **state)
     assert_int_equal(s.done[AIODUCT_OP_SHUTDOWN].code, 0);
     assert_int_equal(peer.bytes, BYTES);
     assert_int_equal(peer.wrong, 0);
+    free(data);
+    rig_disconnect(&s);
+}
+
+static bool has_ended(void *arg)
+{
+    const struct aioduct_stream *s = arg;
+    return s->done[AIODUCT_OP_SEND].count > 0 && s->done[AIODUCT_OP_SEND].bytes == 0;
+}
+
+static void send_next_piece(struct aioduct_stream *s, int op)
+{
+    if (op == AIODUCT_OP_SEND && s->done[op].code == 0 && s->done[op].bytes > 0) {
+        s->file_at += s->done[op].bytes;
+        assert_int_equal(ad_uring_send_file(s->state, s->file_fd, (int64_t)s->file_at, SIZE_MAX),
+                         AIODUCT_PENDING);
+    }
+}
+
+/* Nothing that the ring is about to do for a stream minds that the file's calls must not wait. */
+static void test_file_against_a_body(void **state)
+{
+    enum { BYTES = 8 << 20 };
+    (void)state;
+    struct aioduct_stream s;
+    struct peer reader = {0}, writer = {.bytes = BYTES, .end = true};
+    uint8_t *data = make_pattern(BYTES);
+    rig_connect(&rig, &s);
+    s.file_fd = memfd_create("file", MFD_CLOEXEC);
+    assert_int_equal(write(s.file_fd, data, BYTES), BYTES);
+    s.on_done = send_next_piece;
+    reader.fd = writer.fd = s.peer;
+    assert_int_equal(ad_uring_recv_start(s.state), 0);
+    assert_int_equal(ad_uring_send_file(s.state, s.file_fd, 0, SIZE_MAX), AIODUCT_PENDING);
+    for (int i = 0; i < 20; i++) { /* nobody reads: a piece waits for room */
+        assert_int_equal(ad_uring_turn(rig.u, 1000000), 0);
+    }
+    assert_in_range(s.file_at, 1, BYTES - 1);
+    assert_int_equal(pthread_create(&writer.thread, NULL, peer_write, &writer), 0);
+    assert_int_equal(pthread_create(&reader.thread, NULL, peer_read, &reader), 0);
+    rig_wait_done(&s, AIODUCT_OP_RECV);
+    assert_int_equal(s.done[AIODUCT_OP_RECV].code, 0);
+    check_pattern(&s, BYTES);
+    rig_turns_until(&rig, has_ended, &s);
+    assert_int_equal(s.file_at, BYTES);
+    assert_int_equal(ad_uring_shutdown(s.state), AIODUCT_DONE);
+    pthread_join(writer.thread, NULL);
+    pthread_join(reader.thread, NULL);
+    assert_int_equal(reader.bytes, BYTES);
+    assert_int_equal(reader.wrong, 0);
+    close(s.file_fd);
     free(data);
     rig_disconnect(&s);
 }
@@ -438,6 +490,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_many_at_once),
     cmocka_unit_test(test_more_than_the_queues_hold),
     cmocka_unit_test(test_large_send),
+    cmocka_unit_test(test_file_against_a_body),
     cmocka_unit_test(test_stop_and_restart),
     cmocka_unit_test(test_close_inside_on_data),
     cmocka_unit_test(test_close_with_everything_pending),
@@ -454,6 +507,7 @@ static const char *const names[] = {
     "forty connections receive at once",
     "two hundred connections send, receive and close at once",
     "three thousand pieces are sent whole, and shutdown comes behind them",
+    "a file goes out while a large body arrives",
     "a receive stops, restarts and stops unseen",
     "a stream closed inside on_data gets no further slice",
     "closing completes everything that is pending once",

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* A piece of a file into a socket, by sendfile(2). */
-#include "readiness/readiness.h"
+#include "socket/socket.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/sendfile.h>
 #include <time.h>
@@ -60,7 +61,7 @@ static bool is_of_the_connection(int error)
     }
 }
 
-int64_t ad_readiness_sendfile(int socket, int fd, int64_t offset, size_t bytes)
+int64_t ad_socket_sendfile(int socket, int fd, int64_t offset, size_t bytes)
 {
     struct quiet quiet;
     off_t at = (off_t)offset;
