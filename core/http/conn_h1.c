@@ -22,6 +22,8 @@
 /* A hint is shortened by this, so that our request does not cross the server's close (C16). */
 #define HINT_MARGIN_S 2u
 #define HINT_MAX_S 86400u
+/* Less of a body is copied: it is not worth a receive of its own. */
+#define AIM_BYTES_MIN 65536
 
 static struct ad_conn *conn_of(void *owner)
 {
@@ -279,6 +281,21 @@ static int64_t take(struct ad_conn *conn, const uint8_t *bytes, size_t count)
     return conn->h1->raw ? ad_conn_h1_raw_take(conn, bytes, count) : parse(conn, bytes, count);
 }
 
+/* What comes next may be received where the body goes, if all of that is body, and much. */
+static void aim(struct ad_conn *conn)
+{
+    const struct ad_h1_side *side = conn->h1;
+    int64_t left = side->ex == NULL ? -1 : ad_h1_body_left(side->h1);
+    if (left < AIM_BYTES_MIN) {
+        return;
+    }
+    size_t bytes = (uint64_t)left < SIZE_MAX ? (size_t)left : SIZE_MAX;
+    uint8_t *place = ad_sink_place(side->ex, &bytes);
+    if (place != NULL && bytes >= AIM_BYTES_MIN) {
+        ad_transport_recv_at(ad_conn_transport(conn), place, bytes);
+    }
+}
+
 static void h1_feed(struct ad_conn *conn, const uint8_t *bytes, size_t count)
 {
     struct ad_h1_side *side = conn->h1;
@@ -304,6 +321,8 @@ static void h1_feed(struct ad_conn *conn, const uint8_t *bytes, size_t count)
     int64_t used = take(conn, bytes, count);
     if (used >= 0 && side->stopped) {
         keep(conn, bytes + used, count - (size_t)used);
+    } else if (used >= 0) {
+        aim(conn);
     }
 }
 
@@ -432,7 +451,11 @@ static void h1_credit(struct ad_conn *conn, struct aioduct_exchange *ex)
     if (ex->send == AD_SEND_BODY) {
         ad_transport_dirty(ad_conn_transport(conn));
     }
-    if (!side->stopped || ad_exchange_blocked(ex)) {
+    bool blocked = ad_exchange_blocked(ex);
+    if (blocked) {
+        ad_transport_recv_at(ad_conn_transport(conn), NULL, 0);
+    }
+    if (!side->stopped || blocked) {
         return;
     }
     ad_conn_ref(conn);
@@ -447,6 +470,7 @@ static void h1_credit(struct ad_conn *conn, struct aioduct_exchange *ex)
                 at_end(conn, side->eof_code);
             } else {
                 resume(conn);
+                aim(conn);
                 ad_exchange_read_timer(ex);
             }
         }
@@ -525,6 +549,7 @@ static void h1_cancel(struct ad_conn *conn, struct aioduct_exchange *ex)
     if (side == NULL || side->ex != ex) {
         return;
     }
+    ad_transport_recv_at(ad_conn_transport(conn), NULL, 0);
     uint64_t until_ns = ad_loop_now_ns(conn->engine->loop) + AD_H1_DRAIN_NS;
     if (worth_draining(conn, ex) &&
         ad_deadline_set(conn->engine->loop, &conn->deadline, until_ns) == 0) {

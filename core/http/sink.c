@@ -61,10 +61,26 @@ static void write_failed(struct aioduct_exchange *ex, int code)
     ad_exchange_fail(ex, &error);
 }
 
+/* Nowhere while the exchange gets no more, or at a rate: it would be there before its time. */
+uint8_t *ad_sink_place(const struct aioduct_exchange *ex, size_t *bytes)
+{
+    const struct aioduct_request *request = ex->request;
+    if (!ex->sinking || request->sink_kind != AD_SINK_MEMORY || request->recv_rate != 0 ||
+        ex->place != AD_PLACE_CONN || ad_buf_bytes(&ex->stash) > 0 || ad_exchange_blocked(ex)) {
+        return NULL;
+    }
+    uint64_t room = ex->body_max - ex->body_bytes;
+    *bytes = *bytes < room ? *bytes : (size_t)room;
+    return request->sink_memory + ex->body_bytes;
+}
+
 void ad_sink_write(struct aioduct_exchange *ex, const uint8_t *bytes, size_t count)
 {
     if (ex->request->sink_kind == AD_SINK_MEMORY) {
-        memcpy(ex->request->sink_memory + ex->body_bytes, bytes, count);
+        uint8_t *to = ex->request->sink_memory + ex->body_bytes;
+        if (bytes != to) { /* else they were received there */
+            memmove(to, bytes, count);
+        }
         ex->body_bytes += count;
         return;
     }

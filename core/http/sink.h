@@ -24,6 +24,10 @@ void ad_sink_head(struct aioduct_exchange *ex, const struct aioduct_head *head);
 /* What says body_max; for people. */
 const char *ad_sink_max_name(const struct aioduct_exchange *ex);
 
+/* Where the next *@bytes of the body may be received, so that they need not be written: lowers
+ * *@bytes to what there is room for. NULL: nowhere. */
+uint8_t *ad_sink_place(const struct aioduct_exchange *ex, size_t *bytes);
+
 /* Write and count a piece that is within that. The exchange fails if it cannot be. */
 void ad_sink_write(struct aioduct_exchange *ex, const uint8_t *bytes, size_t count);
 

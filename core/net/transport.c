@@ -211,6 +211,7 @@ static void on_data(struct ad_stream *stream, const uint8_t *bytes, size_t count
 {
     struct ad_transport *t = ad_stream_owner(stream);
     t->wire_received += count;
+    t->aimed = false;
     if (t->state == AD_TRANSPORT_CLOSING && t->late != NULL) {
         ad_transport_begin_close(t);
     }
@@ -427,6 +428,14 @@ void ad_transport_dirty(struct ad_transport *t)
     }
 }
 
+void ad_transport_recv_at(struct ad_transport *t, void *memory, size_t bytes)
+{
+    if (t->state == AD_TRANSPORT_OPEN && t->tls == NULL && (t->aimed || memory != NULL)) {
+        t->aimed = memory != NULL;
+        ad_stream_recv_at(t->stream, memory, bytes);
+    }
+}
+
 void ad_transport_pause(struct ad_transport *t)
 {
     t->paused = true;
@@ -460,6 +469,7 @@ void ad_transport_close(struct ad_transport *t, bool orderly)
     }
     AD_ASSERT(t->state < AD_TRANSPORT_CLOSING);
     (void)ad_transport_stop_file(t); /* its descriptor may go from now on */
+    ad_transport_recv_at(t, NULL, 0);
     t->orderly = orderly && t->state == AD_TRANSPORT_OPEN && !t->send_over;
     if (t->state < AD_TRANSPORT_OPEN) {
         if (*dial_of(t) != NULL) {

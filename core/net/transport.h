@@ -80,6 +80,10 @@ bool ad_transport_is_sending(const struct ad_transport *t);
 /* Nothing follows what was produced: when that is with the system, end this direction, with
  * close_notify on TLS. Receiving goes on. Once; again does nothing. */
 void ad_transport_shutdown(struct ad_transport *t);
+/* On clear text: what comes next may be received at @memory, at most @bytes of it; on_plain brings
+ * it from there, and the hint is used up by then, also by bytes that lie elsewhere. NULL and 0:
+ * nowhere. Nothing is written there any more once this (again), pause or close has returned. */
+void ad_transport_recv_at(struct ad_transport *t, void *memory, size_t bytes);
 /* Stop and restart delivery. After pause, slices that were already on their way may still come by
  * on_plain. */
 void ad_transport_pause(struct ad_transport *t);

@@ -71,6 +71,7 @@ struct ad_transport {
     bool read_due : 1;  /* resume left something to deliver at the end of the turn */
     bool recv_over : 1; /* the stream's end has come, with recv_code */
     bool end_told : 1;  /* on_end was called */
+    bool aimed : 1;     /* the stream may receive into memory of the owner's */
 
     /* sending */
     bool dirty : 1;     /* the owner has something to produce */

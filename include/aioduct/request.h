@@ -167,6 +167,8 @@ AIODUCT_API int aioduct_request_body_pull(struct aioduct_request *request,
  * larger than @capacity ends the exchange with AIODUCT_E_LIMIT: behind on_head, with nothing
  * written, if the head says so, else when the surplus comes. What is put there counts as released;
  * pause, rates and recv_bytes_max hold for it. What aioduct_client_fetch gives has no body then.
+ * A large body in clear HTTP/1.1 may be received there by the system itself: behind the part that
+ * came, as far as the body would reach, @memory is undefined. From on_done on nothing is written.
  * Such a request is submitted once at a time (-EBUSY), and not to make an exchange raw (-EINVAL by
  * submit). The last call of this and of aioduct_request_into_file counts.
  * Thread:  any, one at a time for a request

@@ -283,6 +283,11 @@ void aioduct_readiness_recv_stop(void *state)
     ad_readiness_recv_stop(state);
 }
 
+void aioduct_readiness_recv_at(void *state, void *memory, size_t bytes)
+{
+    ad_readiness_recv_at(state, memory, bytes);
+}
+
 int aioduct_readiness_send(void *state, const struct iovec *pieces, unsigned count)
 {
     return ad_readiness_send(state, pieces, count);

@@ -177,6 +177,8 @@ struct ad_readiness_stream {
     uint8_t file : 2;    /* enum in stream.c: the send is a piece of a file */
     bool file_short : 1; /* the last piece found no room for all of it: the next has to wait */
     uint32_t file_bytes; /* of the piece; as many as there can be: more */
+    uint32_t place_bytes;
+    void *place; /* what is received next goes there; NULL: to the loop's scratch */
 };
 
 int ad_readiness_cx_open(void *cx, const struct aioduct_host *host, void *rt);
@@ -185,6 +187,7 @@ int ad_readiness_connect(void *cx, struct aioduct_stream *stream, void *state,
                          const struct aioduct_socket_config *config);
 int ad_readiness_recv_start(void *state);
 void ad_readiness_recv_stop(void *state);
+void ad_readiness_recv_at(void *state, void *memory, size_t bytes);
 int ad_readiness_send(void *state, const struct iovec *pieces, unsigned count);
 int ad_readiness_send_file(void *state, int fd, int64_t offset, size_t bytes);
 int ad_readiness_shutdown(void *state);
@@ -193,16 +196,17 @@ void ad_readiness_stream_close(void *state);
 int ad_readiness_stream_info(void *state, struct aioduct_stream_info *info);
 
 /* All of aioduct.connector/1; @TYPE is the backend's struct for streams. */
-#define AD_READINESS_CONNECTOR_TABLE(TYPE)                                           \
-    {                                                                                \
-        .size = sizeof(struct aioduct_connector), .flags = AIODUCT_BIND_SEND,        \
-        .cx = {sizeof(struct ad_readiness_cx), _Alignof(struct ad_readiness_cx)},    \
-        .stream = {sizeof(TYPE), _Alignof(TYPE)}, .open = ad_readiness_cx_open,      \
-        .close = ad_readiness_cx_close, .connect = ad_readiness_connect,             \
-        .recv_start = ad_readiness_recv_start, .recv_stop = ad_readiness_recv_stop,  \
-        .send = ad_readiness_send, .shutdown = ad_readiness_shutdown,                \
-        .cancel = ad_readiness_cancel, .stream_close = ad_readiness_stream_close,    \
-        .stream_info = ad_readiness_stream_info, .send_file = ad_readiness_send_file \
+#define AD_READINESS_CONNECTOR_TABLE(TYPE)                                            \
+    {                                                                                 \
+        .size = sizeof(struct aioduct_connector), .flags = AIODUCT_BIND_SEND,         \
+        .cx = {sizeof(struct ad_readiness_cx), _Alignof(struct ad_readiness_cx)},     \
+        .stream = {sizeof(TYPE), _Alignof(TYPE)}, .open = ad_readiness_cx_open,       \
+        .close = ad_readiness_cx_close, .connect = ad_readiness_connect,              \
+        .recv_start = ad_readiness_recv_start, .recv_stop = ad_readiness_recv_stop,   \
+        .send = ad_readiness_send, .shutdown = ad_readiness_shutdown,                 \
+        .cancel = ad_readiness_cancel, .stream_close = ad_readiness_stream_close,     \
+        .stream_info = ad_readiness_stream_info, .send_file = ad_readiness_send_file, \
+        .recv_at = ad_readiness_recv_at                                               \
     }
 
 /* ---- the plugin ---- */

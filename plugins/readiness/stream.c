@@ -97,6 +97,9 @@ static bool decide(struct ad_readiness_stream *s, int op)
     if (!(s->inflight & op) || (s->decided & op)) {
         return false;
     }
+    if (op == AIODUCT_OP_RECV) {
+        s->place = NULL;
+    }
     s->decided |= (uint8_t)op;
     list(s);
     return true;
@@ -156,6 +159,9 @@ static void complete(struct ad_readiness_stream *s, int op, int code)
     if (op == AIODUCT_OP_CONNECT) {
         s->phase = code == 0 ? PHASE_OPEN : PHASE_DEAD;
     }
+    if (op == AIODUCT_OP_RECV) {
+        s->place = NULL;
+    }
     if (op == AIODUCT_OP_SEND) {
         bool piece = s->file != FILE_NO;
         bytes = end_send(s);
@@ -206,13 +212,17 @@ static void grow_scratch(struct ad_readiness *loop)
     }
 }
 
-/* A short read is the last one: the socket is empty, and asking it again would cost a call. */
+/* A short read is the last one: the socket is empty, and asking it again would cost a call. So is
+ * one that filled the caller's place, if nothing more is wanted there. */
 static void receive(struct ad_readiness_stream *s)
 {
     struct ad_readiness *loop = s->watch.cx->loop;
     const struct aioduct_host *host = s->watch.cx->host;
     for (size_t total = 0; total < READ_BYTES_A_TURN && waits(s, AIODUCT_OP_RECV);) {
-        ssize_t got = recv(s->watch.fd, loop->scratch, loop->scratch_bytes, 0);
+        bool is_placed = s->place != NULL;
+        void *to = is_placed ? s->place : loop->scratch;
+        size_t room = is_placed ? s->place_bytes : loop->scratch_bytes;
+        ssize_t got = recv(s->watch.fd, to, room, 0);
         if (got < 0) {
             if (errno != EAGAIN && errno != EINTR) {
                 complete(s, AIODUCT_OP_RECV, -errno);
@@ -223,13 +233,15 @@ static void receive(struct ad_readiness_stream *s)
             complete(s, AIODUCT_OP_RECV, 0);
             return;
         }
-        bool was_full = (size_t)got == loop->scratch_bytes;
-        host->on_data(host->ctx, s->stream, loop->scratch, (size_t)got);
-        if (!was_full) {
-            loop->full_reads = 0;
+        s->place = NULL;
+        host->on_data(host->ctx, s->stream, to, (size_t)got);
+        if ((size_t)got < room || (is_placed && s->place == NULL)) {
+            loop->full_reads = is_placed ? loop->full_reads : 0;
             return;
         }
-        grow_scratch(loop);
+        if (!is_placed) {
+            grow_scratch(loop);
+        }
         total += (size_t)got;
     }
 }
@@ -434,6 +446,15 @@ int ad_readiness_recv_start(void *state)
 void ad_readiness_recv_stop(void *state)
 {
     (void)decide(state, AIODUCT_OP_RECV);
+}
+
+void ad_readiness_recv_at(void *state, void *memory, size_t bytes)
+{
+    struct ad_readiness_stream *s = state;
+    if (waits(s, AIODUCT_OP_RECV)) {
+        s->place = memory;
+        s->place_bytes = bytes < READ_BYTES_A_TURN ? (uint32_t)bytes : READ_BYTES_A_TURN;
+    }
 }
 
 /* Keep what was not written, which the first @offset bytes were, until the socket has room. -> 0 |

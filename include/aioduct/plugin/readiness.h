@@ -196,6 +196,8 @@ int aioduct_readiness_connect(void *cx, struct aioduct_stream *stream, void *sta
 int aioduct_readiness_recv_start(void *state);
 /** recv_stop of a struct aioduct_connector. */
 void aioduct_readiness_recv_stop(void *state);
+/** recv_at of a struct aioduct_connector. */
+void aioduct_readiness_recv_at(void *state, void *memory, size_t bytes);
 /** send of a struct aioduct_connector. */
 int aioduct_readiness_send(void *state, const struct iovec *pieces, unsigned count);
 /** send_file of a struct aioduct_connector. */
@@ -242,15 +244,16 @@ int aioduct_readiness_stream_info(void *state, struct aioduct_stream_info *info)
     .sleep_cancel = aioduct_readiness_sleep_cancel
 
 /** All members of a struct aioduct_connector. @TYPE is your stream's state. */
-#define AIODUCT_READINESS_CONNECTOR(TYPE)                                                 \
-    .size = sizeof(struct aioduct_connector), .flags = AIODUCT_BIND_SEND,                 \
-    .cx = AIODUCT_READINESS_LAYOUT_(struct aioduct_readiness_part),                       \
-    .stream = AIODUCT_READINESS_LAYOUT_(TYPE), .open = aioduct_readiness_cx_open,         \
-    .close = aioduct_readiness_cx_close, .connect = aioduct_readiness_connect,            \
-    .recv_start = aioduct_readiness_recv_start, .recv_stop = aioduct_readiness_recv_stop, \
-    .send = aioduct_readiness_send, .shutdown = aioduct_readiness_shutdown,               \
-    .cancel = aioduct_readiness_cancel, .stream_close = aioduct_readiness_stream_close,   \
-    .stream_info = aioduct_readiness_stream_info, .send_file = aioduct_readiness_send_file
+#define AIODUCT_READINESS_CONNECTOR(TYPE)                                                   \
+    .size = sizeof(struct aioduct_connector), .flags = AIODUCT_BIND_SEND,                   \
+    .cx = AIODUCT_READINESS_LAYOUT_(struct aioduct_readiness_part),                         \
+    .stream = AIODUCT_READINESS_LAYOUT_(TYPE), .open = aioduct_readiness_cx_open,           \
+    .close = aioduct_readiness_cx_close, .connect = aioduct_readiness_connect,              \
+    .recv_start = aioduct_readiness_recv_start, .recv_stop = aioduct_readiness_recv_stop,   \
+    .send = aioduct_readiness_send, .shutdown = aioduct_readiness_shutdown,                 \
+    .cancel = aioduct_readiness_cancel, .stream_close = aioduct_readiness_stream_close,     \
+    .stream_info = aioduct_readiness_stream_info, .send_file = aioduct_readiness_send_file, \
+    .recv_at = aioduct_readiness_recv_at
 
 #ifdef __cplusplus
 }
