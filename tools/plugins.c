@@ -28,6 +28,7 @@ struct list {
     size_t count, capacity;
     size_t connectors; /* where they begin */
     size_t answered;   /* those that were asked */
+    unsigned unheeded; /* told to programs */
 };
 
 /* As its note and its place say. */
@@ -143,14 +144,23 @@ void plugins_complain(const struct aioduct_error *error)
     }
 }
 
-static int show_table(const struct list *list, int code,
-                      const struct aioduct_runtime_selection *chosen,
-                      const struct aioduct_error *error)
+static void show_unheeded(const char *source, const char *what, void *user)
+{
+    (void)user;
+    printf("unheeded: %s: %s\n", source, what);
+}
+
+static void show_table(const struct list *list)
 {
     printf("%-10s %-7s %-17s %-5s %-9s %s\n", "NAME", "STATUS", "CAPS", "ABI", "VERSION", "FROM");
     for (size_t i = 0; i < list->count; i++) {
         show_row(&list->rows[i]);
     }
+}
+
+static int show_chosen(int code, const struct aioduct_runtime_selection *chosen,
+                       const struct aioduct_error *error)
+{
     if (code < 0) {
         printf("selected: none\n");
         fflush(stdout);
@@ -196,9 +206,21 @@ int plugins_json_chosen(int code, const struct aioduct_runtime_selection *chosen
     return 0;
 }
 
-static int show_json(const struct list *list, int code,
-                     const struct aioduct_runtime_selection *chosen,
-                     const struct aioduct_error *error)
+void plugins_json_unheeded(const char *source, const char *what)
+{
+    fputs("\n    {", stdout);
+    json_member(stdout, "source", source, ", ");
+    json_member(stdout, "what", what, "}");
+}
+
+static void json_unheeded(const char *source, const char *what, void *user)
+{
+    struct list *list = user;
+    fputs(list->unheeded++ > 0 ? "," : "", stdout);
+    plugins_json_unheeded(source, what);
+}
+
+static void json_lists(const struct list *list)
 {
     fputs("{\n  \"runtimes\": [", stdout);
     for (size_t i = 0; i < list->count; i++) {
@@ -209,16 +231,16 @@ static int show_json(const struct list *list, int code,
         plugins_json_row(&list->rows[i]);
     }
     fputs(list->connectors == list->count ? "\n  ],\n  \"connectors\": [" : "", stdout);
-    fputs("\n  ],\n", stdout);
-    return plugins_json_chosen(code, chosen, error);
+    fputs("\n  ],\n  \"unheeded\": [", stdout);
 }
 
 static int plugins_list(const struct plugin_question *question, bool json)
 {
+    static const struct plugin_hears people = {.on_unheeded = show_unheeded};
+    static const struct plugin_hears programs = {.on_unheeded = json_unheeded};
     struct list list = {.rows = NULL};
     struct aioduct_runtime_selection chosen = {.size = sizeof chosen};
     struct aioduct_error error = {0};
-    static const struct plugin_hears nobody = {NULL, NULL};
     int code = aioduct_runtime_list(0, on_known, &list, &error);
     list.connectors = list.count;
     code = code < 0 ? code : aioduct_connector_list(0, on_known, &list, &error);
@@ -229,8 +251,11 @@ static int plugins_list(const struct plugin_question *question, bool json)
     }
     ask_each(&list, question->timeout_seconds);
     ask_connectors(&list, question->timeout_seconds);
-    code = code < 0 ? code : plugins_ask(question, &nobody, NULL, &chosen, &error);
-    code = (json ? show_json : show_table)(&list, code, &chosen, &error);
+    (json ? json_lists : show_table)(&list);
+    code =
+        code < 0 ? code : plugins_ask(question, json ? &programs : &people, &list, &chosen, &error);
+    fputs(json ? "\n  ],\n" : "", stdout);
+    code = (json ? plugins_json_chosen : show_chosen)(code, &chosen, &error);
     free(list.rows);
     return code;
 }
@@ -326,7 +351,8 @@ static int parse(struct arguments *a, int argc, char **argv)
 int plugins_main(int argc, char **argv)
 {
     const char *verb = argc > 1 && argv[1][0] != '-' ? argv[1] : "";
-    struct arguments a = {.verb = verb, .question.timeout_seconds = TIMEOUT_SECONDS};
+    struct arguments a = {.verb = verb,
+                          .question = {.client = true, .timeout_seconds = TIMEOUT_SECONDS}};
     if (strcmp(verb, "check") == 0) {
         return plugins_check(argc - 1, argv + 1);
     }

@@ -25,6 +25,8 @@ const char *plugins_status(enum aioduct_runtime_status status);
 void plugins_complain(const struct aioduct_error *error);
 /* An object of a list. */
 void plugins_json_row(const struct plugin_row *row);
+/* An object behind the comma of a list. */
+void plugins_json_unheeded(const char *source, const char *what);
 /* The last members of an object, and its end: selected, error, hint. -> exit code */
 int plugins_json_chosen(int code, const struct aioduct_runtime_selection *chosen,
                         const struct aioduct_error *error);

@@ -13,13 +13,13 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Written whole, in this order: words, candidates, one result. */
+/* Written whole, in this order: words, candidates, what has no effect, one result. */
 struct record {
-    enum { WORD, TRIED, CHOSEN, REFUSED } kind;
+    enum { WORD, TRIED, UNHEEDED, CHOSEN, REFUSED } kind;
     union {
         struct {
-            char source[512], word[512];
-        } word;
+            char source[512], word[4224];
+        } word; /* or what is unheeded */
         struct plugin_row tried;
         struct aioduct_runtime_selection chosen;
         struct aioduct_error refused;
@@ -76,10 +76,32 @@ static void say_tried(const struct aioduct_runtime_info *info, void *fd)
     say(*(int *)fd, &record);
 }
 
+static void say_unheeded(const char *source, const char *what, void *fd)
+{
+    struct record record = {.kind = UNHEEDED};
+    copy(record.is.word.source, sizeof record.is.word.source, source);
+    copy(record.is.word.word, sizeof record.is.word.word, what);
+    say(*(int *)fd, &record);
+}
+
 static int say_connector(const struct aioduct_runtime_info *info, void *fd)
 {
     say_tried(info, fd);
     return 0;
+}
+
+/* What is chosen may still be refused: its options, connectors, where the log is to go. */
+static int make_client(const struct plugin_question *question,
+                       const struct aioduct_runtime_selection *chosen, struct aioduct_error *error)
+{
+    struct aioduct_client_options options = AIODUCT_CLIENT_OPTIONS_INIT;
+    struct aioduct_client *client;
+    options.runtime = question->wanted;
+    if (question->need != AIODUCT_NEED_ANY) { /* a client has no such wish: it gets the result */
+        options.runtime = chosen->origin[0] == '/' ? chosen->origin : chosen->name;
+    }
+    int code = aioduct_client_create(&options, &client, error);
+    return code < 0 ? code : aioduct_client_destroy(client);
 }
 
 static void answer(const struct plugin_question *question, int fd)
@@ -89,11 +111,15 @@ static void answer(const struct plugin_question *question, int fd)
     const struct aioduct_runtime_explainer explainer = {.size = sizeof explainer,
                                                         .on_word = say_word,
                                                         .on_candidate = say_tried,
+                                                        .on_unheeded = say_unheeded,
                                                         .need = question->need};
     record.is.chosen.size = sizeof record.is.chosen;
     int code = question->connectors ? aioduct_connector_list(1, say_connector, &fd, &error)
                                     : aioduct_runtime_explain(question->wanted, &explainer, &fd,
                                                               &record.is.chosen, &error);
+    if (code == 0 && question->client) {
+        code = make_client(question, &record.is.chosen, &error);
+    }
     if (code < 0) {
         record.kind = REFUSED;
         record.is.refused = error;
@@ -139,6 +165,8 @@ static void tell(const struct plugin_hears *on, const struct record *record, voi
         on->on_word(record->is.word.source, record->is.word.word, user);
     } else if (record->kind == TRIED && on->on_tried != NULL) {
         on->on_tried(&record->is.tried, user);
+    } else if (record->kind == UNHEEDED && on->on_unheeded != NULL) {
+        on->on_unheeded(record->is.word.source, record->is.word.word, user);
     }
 }
 

@@ -20,6 +20,7 @@ struct plugin_question {
     bool connectors;          /* what there is of them; or else, of runtimes: */
     const char *wanted;       /* a name, a list, a path; NULL: no option */
     enum aioduct_need need;   /* what the runtime has to offer */
+    bool client;              /* is one made, with all that is set for it? */
     unsigned timeout_seconds; /* of the child */
 };
 
@@ -27,10 +28,11 @@ struct plugin_question {
 struct plugin_hears {
     void (*on_word)(const char *source, const char *word, void *user);
     void (*on_tried)(const struct plugin_row *row, void *user);
+    void (*on_unheeded)(const char *source, const char *what, void *user);
 };
 
 /**
- * aioduct_runtime_explain, or aioduct_connector_list, in a child.
+ * aioduct_runtime_explain, or aioduct_connector_list, in a child, which then makes a client.
  * -> 0 with @chosen | negative with @error, also if the child did not live to say it
  */
 int plugins_ask(const struct plugin_question *question, const struct plugin_hears *on, void *user,

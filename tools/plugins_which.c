@@ -29,9 +29,15 @@ static void show_candidate(const struct plugin_row *row, void *user)
     }
 }
 
+static void show_unheeded(const char *source, const char *what, void *user)
+{
+    (void)user;
+    printf("unheeded  %s: %s\n", source, what);
+}
+
 static int which_for_people(const struct plugin_question *question)
 {
-    static const struct plugin_hears on = {show_word, show_candidate};
+    static const struct plugin_hears on = {show_word, show_candidate, show_unheeded};
     struct aioduct_runtime_selection chosen;
     struct aioduct_error error;
     bool decided = false;
@@ -47,9 +53,9 @@ static int which_for_people(const struct plugin_question *question)
 
 /* ---- for programs ---- */
 
-/* Which of the two lists is open, and how long it is. */
+/* Which of the lists is open, and how long it is. */
 struct lists {
-    bool tried;
+    enum { WORDS, TRIED, UNHEEDED } open;
     unsigned count;
 };
 
@@ -61,31 +67,42 @@ static void json_word(const char *source, const char *word, void *user)
     json_member(stdout, "word", word, "}");
 }
 
-static void begin_tried(struct lists *lists)
+/* Those before it are closed. */
+static void open_list(struct lists *lists, int open)
 {
-    if (!lists->tried) {
-        *lists = (struct lists){.tried = true};
-        fputs("\n  ],\n  \"tried\": [", stdout);
+    static const char *const names[] = {"words", "tried", "unheeded"};
+    while ((int)lists->open < open) {
+        lists->open++;
+        lists->count = 0;
+        printf("\n  ],\n  \"%s\": [", names[lists->open]);
     }
 }
 
 static void json_candidate(const struct plugin_row *row, void *user)
 {
     struct lists *lists = user;
-    begin_tried(lists);
+    open_list(lists, TRIED);
     fputs(lists->count++ > 0 ? ",\n    " : "\n    ", stdout);
     plugins_json_row(row);
 }
 
+static void json_unheeded(const char *source, const char *what, void *user)
+{
+    struct lists *lists = user;
+    open_list(lists, UNHEEDED);
+    fputs(lists->count++ > 0 ? "," : "", stdout);
+    plugins_json_unheeded(source, what);
+}
+
 static int which_for_programs(const struct plugin_question *question)
 {
-    static const struct plugin_hears on = {json_word, json_candidate};
+    static const struct plugin_hears on = {json_word, json_candidate, json_unheeded};
     struct aioduct_runtime_selection chosen;
     struct aioduct_error error;
-    struct lists lists = {.tried = false};
+    struct lists lists = {.open = WORDS};
     fputs("{\n  \"words\": [", stdout);
     int code = plugins_ask(question, &on, &lists, &chosen, &error);
-    begin_tried(&lists);
+    open_list(&lists, UNHEEDED);
     fputs("\n  ],\n", stdout);
     return plugins_json_chosen(code, &chosen, &error);
 }

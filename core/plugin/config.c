@@ -500,6 +500,23 @@ int ad_config_check_options(const struct ad_config *config, enum ad_kind kind, c
     return 0;
 }
 
+void ad_config_each_idle_option(const struct ad_config *config, const char *chosen,
+                                void (*tell)(const char *source, const char *what, void *user),
+                                void *user)
+{
+    static const char prefix[] = "runtime.";
+    char source[512], what[256];
+    for (unsigned i = 0; config != NULL && i < config->count; i++) {
+        const struct entry *entry = &config->entries[i];
+        if (strncmp(entry->key, prefix, sizeof prefix - 1) == 0 &&
+            option_of(entry->key, AD_KIND_RUNTIME, chosen) == NULL) {
+            snprintf(source, sizeof source, "%.490s:%u", config->path, entry->line);
+            snprintf(what, sizeof what, "%.160s: the runtime is '%.40s'", entry->key, chosen);
+            tell(source, what, user);
+        }
+    }
+}
+
 unsigned ad_config_line_of(const struct ad_config *config, enum ad_kind kind, const char *plugin,
                            const char *text)
 {

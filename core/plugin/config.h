@@ -42,6 +42,10 @@ const char *ad_config_option(const struct ad_config *config, enum ad_kind kind, 
  * for it does not have. 0 | AIODUCT_E_CONFIG: @error names file and line */
 int ad_config_check_options(const struct ad_config *config, enum ad_kind kind, const char *plugin,
                             struct aioduct_error *error);
+/* Tell each option of a runtime other than @chosen. */
+void ad_config_each_idle_option(const struct ad_config *config, const char *chosen,
+                                void (*tell)(const char *source, const char *what, void *user),
+                                void *user);
 /* Line of the option that @text of @plugin complains of by its name; 0: of none. */
 unsigned ad_config_line_of(const struct ad_config *config, enum ad_kind kind, const char *plugin,
                            const char *text);

@@ -62,6 +62,19 @@ static void say_words(const struct listener *l, const struct ad_selection *want)
     }
 }
 
+/* @chosen NULL: none is. */
+static void say_unheeded(const struct listener *l, const struct ad_config *config,
+                         const char *chosen)
+{
+    if (l->explainer.on_unheeded == NULL) {
+        return;
+    }
+    ad_places_each_absent(config, l->explainer.on_unheeded, l->user);
+    if (chosen != NULL) {
+        ad_config_each_idle_option(config, chosen, l->explainer.on_unheeded, l->user);
+    }
+}
+
 static int select_and_tell(const char *value, struct listener *listener,
                            struct aioduct_runtime_selection *out, struct aioduct_error *error)
 {
@@ -87,6 +100,9 @@ static int select_and_tell(const char *value, struct listener *listener,
         say_words(listener, &want);
     }
     code = ad_runtime_choose(&want, &plugin, &made, error);
+    if (listener != NULL) {
+        say_unheeded(listener, config, code < 0 ? NULL : plugin->name);
+    }
     ad_config_destroy(config);
     if (code == 0) {
         size_t size = out->size < sizeof made ? out->size : sizeof made;

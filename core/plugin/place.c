@@ -107,13 +107,18 @@ static int add_variable(struct ad_places *places, struct aioduct_error *error)
     return code;
 }
 
+static int look_for(const char *directory)
+{
+    struct stat st;
+    return stat(directory, &st) < 0 ? -errno : S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+}
+
 /* One file may serve machines that do not all have that directory, so it is no error; but it may
  * also be a slip of the pen. */
 static void check_configured(const char *directory, const char *file, unsigned at)
 {
     char line[700];
-    struct stat st;
-    int code = stat(directory, &st) < 0 ? -errno : S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+    int code = look_for(directory);
     if (code == 0) {
         return;
     }
@@ -173,6 +178,42 @@ void ad_places_fini(struct ad_places *places)
     }
     ad_free(places->directories);
     *places = (struct ad_places){0};
+}
+
+static void tell_if_absent(const char *source, const char *directory,
+                           void (*tell)(const char *source, const char *what, void *user),
+                           void *user)
+{
+    char what[PATH_MAX + 128];
+    int code = look_for(directory);
+    if (code < 0) {
+        snprintf(what, sizeof what, "%s: %s", directory, aioduct_error_text(code));
+        tell(source, what, user);
+    }
+}
+
+void ad_places_each_absent(const struct ad_config *config,
+                           void (*tell)(const char *source, const char *what, void *user),
+                           void *user)
+{
+    char source[512], element[PATH_MAX];
+    const char *directory;
+    unsigned line = 0;
+    if (!ad_registry_loading() || ad_env_secure()) {
+        return;
+    }
+    for (unsigned i = 0; (directory = ad_config_plugin_directory(config, i, &line)) != NULL; i++) {
+        snprintf(source, sizeof source, "%.490s:%u", ad_config_path(config), line);
+        tell_if_absent(source, directory, tell, user);
+    }
+    for (const char *at = ad_env_get("AIODUCT_PLUGIN_PATH"); at != NULL;) {
+        const char *end = strchrnul(at, ':');
+        if (end != at) {
+            snprintf(element, sizeof element, "%.*s", (int)(end - at), at);
+            tell_if_absent("AIODUCT_PLUGIN_PATH", element, tell, user);
+        }
+        at = *end == ':' ? end + 1 : NULL;
+    }
 }
 
 void ad_place_file(char path[PATH_MAX], const char *directory, enum ad_kind kind, const char *name)

@@ -31,6 +31,11 @@ int ad_places_init(struct ad_places *out, const struct ad_config *config,
                    struct aioduct_error *error);
 void ad_places_fini(struct ad_places *places);
 
+/* Tell each directory that the configuration or AIODUCT_PLUGIN_PATH names in vain. */
+void ad_places_each_absent(const struct ad_config *config,
+                           void (*tell)(const char *source, const char *what, void *user),
+                           void *user);
+
 /* "<directory>/libaioduct-rt-<name>.so" */
 void ad_place_file(char path[PATH_MAX], const char *directory, enum ad_kind kind, const char *name);
 

@@ -99,6 +99,10 @@ struct aioduct_runtime_explainer {
     /** Each candidate of that word which was tried, in order; only the last can be OK. */
     void (*on_candidate)(const struct aioduct_runtime_info *info, void *user);
     enum aioduct_need need; /**< of the client that is imagined */
+    /** Each thing that is set and changes nothing: a directory of AIODUCT_PLUGIN_PATH or of the
+     * configuration file that is not there, an option of a runtime that is not the chosen one.
+     * @source: the variable, or file and line. Behind all candidates. */
+    void (*on_unheeded)(const char *source, const char *what, void *user);
 };
 
 /**

@@ -391,6 +391,82 @@ def json_of_which_and_of_inspect_say_the_same(w):
         equal([p["error"] for p in said["problems"]], ["AIODUCT_E_PLUGIN_UNSAFE", "AIODUCT_E_PLUGIN_ABI"])
 
 
+# ---- what a client made now would say ----
+
+
+def a_config(folder, text):
+    path = os.path.join(folder, "c.conf")
+    with open(path, "w", encoding="ascii") as f:
+        f.write(text)
+    os.chmod(path, 0o644)
+    return path
+
+
+@case
+def what_is_set_and_changes_nothing_is_told(w):
+    path_now = os.environ["AIODUCT_PLUGIN_PATH"]
+    with tempfile.TemporaryDirectory() as folder:
+        absent, file = os.path.join(folder, "absent"), os.path.join(folder, "file")
+        open(file, "w", encoding="ascii").close()
+        path = a_config(folder, f"runtime = epoll\nruntime.other.size = 1\nplugin_directory = {absent}\n")
+        env = {**NONE, "AIODUCT_CONFIG": path, "AIODUCT_PLUGIN_PATH": f"{absent}2:{path_now}:{file}:"}
+        expected = [(f"{path}:3", f"{absent}: No such file or directory"),
+                    ("AIODUCT_PLUGIN_PATH", f"{absent}2: No such file or directory"),
+                    ("AIODUCT_PLUGIN_PATH", f"{file}: Not a directory"),
+                    (f"{path}:2", "runtime.other.size: the runtime is 'epoll'")]
+        code, out, err = w.run("plugins", env=env)
+        equal((code, err), (0, ""))  # none of it is an error
+        lines = "".join(f"unheeded: {source}: {what}\n" for source, what in expected)
+        assert out.decode().endswith(f"{lines}selected: epoll ({path}:1)\n"), out
+        lines = "".join(f"unheeded  {source}: {what}\n" for source, what in expected)
+        out = w.ok("plugins", "which", env=env).decode()
+        assert out.endswith(f"tried     epoll: ok, built in\n{lines}selected  epoll\n"), out
+        for verb in [], ["which"]:
+            said = json.loads(w.ok("plugins", *verb, "--json", env=env))
+            equal([(u["source"], u["what"]) for u in said["unheeded"]], expected)
+            said = json.loads(w.ok("plugins", *verb, "--json", env=NONE))
+            equal(said["unheeded"], [])
+        # of what is not chosen nothing more is known
+        out, _ = w.fails(2, "plugins", "which", "nonesuch", env=env)
+        equal(len(re.findall(r"(?m)^unheeded  (?:AIODUCT_PLUGIN_PATH|/.*:3): ", out.decode())), 3)
+        assert "other.size" not in out.decode(), out
+        # a transfer has no word of it
+        equal(w.run(w.nginx.url("/hello.txt"), env=env)[2].count("2: "), 0)
+
+
+@case
+def what_a_client_would_refuse_is_not_selected(w):
+    with tempfile.TemporaryDirectory() as folder:
+        path = a_config(folder, "runtime = epoll\nruntime.epoll.bogus = 1\n")
+        refused = [({"AIODUCT_CONFIG": path}, rf"{path}:2: the runtime 'epoll' has no option 'bogus'"),
+                   ({"AIODUCT_RUNTIME": "epoll", "AIODUCT_CONNECTOR": "nonesuch"},
+                    "AIODUCT_CONNECTOR: connector 'nonesuch' not found")]
+        for env, why in refused:
+            _, told = w.fails(2, w.nginx.url("/hello.txt"), env={**NONE, **env})
+            matches(told, why)
+            out, err = w.fails(2, "plugins", env={**NONE, **env})
+            matches(out.decode(), r"\nepoll +ok .*\nselected: none\n$")
+            matches(err, why)
+            for options in [], ["--need", "send"]:
+                out, err = w.fails(2, "plugins", "which", *options, env={**NONE, **env})
+                matches(out.decode(), r"\ntried     epoll: ok, built in\nselected  none\n$")
+                matches(err, why)
+            said = json.loads(w.fails(2, "plugins", "which", "--json", env={**NONE, **env})[0])
+            equal(said["selected"], None)
+            matches(said["error"], why)
+        # what another runtime would make of it is another question
+        equal(w.run("plugins", "which", "auto", env={**NONE, "AIODUCT_CONFIG": path})[1].count(b"selected  "), 1)
+
+
+@case
+def a_connector_that_fits_is_no_news(w):
+    folder = os.environ.get("AIODUCT_TEST_CONNECTORS")
+    if not folder:
+        raise Skip("built without the examples")
+    env = {**NONE, "AIODUCT_RUNTIME": "epoll", "AIODUCT_CONNECTOR": f"{folder}/libaioduct-cx-count.so"}
+    matches(w.ok("plugins", env=env).decode(), r"\nselected: epoll \(AIODUCT_RUNTIME\)\n$")
+
+
 # ---- plugins that do not come back ----
 
 

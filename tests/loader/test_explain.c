@@ -4,8 +4,10 @@
 #include "support.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static char folder[128];
@@ -100,6 +102,38 @@ static void on_candidate(const struct aioduct_runtime_info *info, void *user)
              info->version, info->reason);
 }
 
+static void on_unheeded(const char *source, const char *what, void *user)
+{
+    char *told = user;
+    size_t used = strlen(told);
+    snprintf(told + used, TOLD_BYTES - used, "%s|%s\n", source, what);
+}
+
+static void explain_unheeded(struct loader_outcome *out, const void *user)
+{
+    char told[TOLD_BYTES] = "", path[PATH_MAX + 16];
+    struct aioduct_runtime_explainer explainer = {.size = sizeof explainer,
+                                                  .on_unheeded = on_unheeded};
+    struct aioduct_runtime_selection chosen = {.size = sizeof chosen};
+    (void)user;
+    snprintf(path, sizeof path, "/nonexistent:%s", getenv("AIODUCT_PLUGIN_PATH"));
+    setenv("AIODUCT_PLUGIN_PATH", path, 1);
+    out->code = aioduct_runtime_explain("good", &explainer, told, &chosen, &out->error);
+    MUST(strcmp(told, "AIODUCT_PLUGIN_PATH|/nonexistent: No such file or directory\n") == 0);
+
+    /* One built before it had that member hears nothing. */
+    told[0] = '\0';
+    explainer.size = offsetof(struct aioduct_runtime_explainer, on_unheeded);
+    MUST(aioduct_runtime_explain("good", &explainer, told, &chosen, NULL) == 0);
+    MUST(told[0] == '\0');
+}
+
+static void test_unheeded(void **state)
+{
+    (void)state;
+    in_child(explain_unheeded);
+}
+
 static void explain(struct loader_outcome *out, const void *user)
 {
     char told[TOLD_BYTES] = "";
@@ -137,6 +171,7 @@ int main(void)
         {"of a note of another major the ABI is told", test_old, NULL, NULL, NULL},
         {"an inspection fills no more than the program has", test_older_program, NULL, NULL, NULL},
         {"each candidate up to the chosen one is told", test_explain, NULL, NULL, NULL},
+        {"what is set in vain is told to who asks", test_unheeded, NULL, NULL, NULL},
     };
     return TAP_RUN(cases, setup, loader_teardown);
 }
