@@ -212,6 +212,18 @@ void ct_recv_stop(struct ct_stream *stream)
     end(outer);
 }
 
+void ct_recv_at(struct ct_stream *stream, void *memory, size_t bytes)
+{
+    if (stream->rig->subject->cx->recv_at == NULL) {
+        ct_skip("the connector has no recv_at");
+    }
+    const char *outer = begin("recv_at");
+    stream->rig->subject->cx->recv_at(stream->state, memory, bytes);
+    end(outer);
+    stream->place = memory;
+    stream->place_bytes = bytes;
+}
+
 int ct_send(struct ct_stream *stream, const struct iovec *pieces, unsigned count)
 {
     size_t bytes = 0;

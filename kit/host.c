@@ -301,6 +301,18 @@ static void check_pattern(struct ct_stream *stream, const void *slice, size_t by
     }
 }
 
+/* A slice lies elsewhere, or at the place's start and inside it. */
+static void check_place(struct ct_stream *stream, const uint8_t *slice, size_t bytes)
+{
+    const uint8_t *place = stream->place;
+    bool apart = place == NULL || slice >= place + stream->place_bytes || slice + bytes <= place;
+    if (!apart && (slice != place || bytes > stream->place_bytes)) {
+        ct_violation(stream->rig, "ST-30: %zu bytes from %td on of a place for %zu", bytes,
+                     slice - place, stream->place_bytes);
+    }
+    stream->place = NULL;
+}
+
 static void host_on_data(void *ctx, struct aioduct_stream *opaque, const void *slice, size_t bytes)
 {
     struct ct_rig *rig = ctx;
@@ -321,6 +333,7 @@ static void host_on_data(void *ctx, struct aioduct_stream *opaque, const void *s
             ct_violation(rig, "ST-3: on_data without bytes");
         }
         uint64_t from = stream->received;
+        check_place(stream, slice, bytes);
         check_pattern(stream, slice, bytes, from);
         stream->received += bytes;
         stream->slices++;

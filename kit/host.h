@@ -78,6 +78,8 @@ struct ct_stream {
 
     uint64_t seed;     /* not 0: what arrives must be this pattern */
     uint64_t received; /* bytes in all */
+    uint8_t *place;    /* where the next slice may lie; NULL: none was named */
+    size_t place_bytes;
     unsigned slices;
     uint64_t taken;      /* bytes that sends took, by DONE and by completion */
     uint64_t data_order; /* sequence number of the last slice */
@@ -213,6 +215,8 @@ struct ct_stream *ct_stream_new_on(struct ct_rig *rig, struct ct_stream *old);
 int ct_connect(struct ct_stream *stream, const struct aioduct_socket_config *config);
 int ct_recv_start(struct ct_stream *stream);
 void ct_recv_stop(struct ct_stream *stream);
+/* A connector without it: the case is skipped. */
+void ct_recv_at(struct ct_stream *stream, void *memory, size_t bytes);
 int ct_send(struct ct_stream *stream, const struct iovec *pieces, unsigned count);
 /* A connector without it: the case is skipped. */
 int ct_send_file(struct ct_stream *stream, int fd, int64_t offset, size_t bytes);

@@ -222,6 +222,15 @@ static void recv_stop(void *ctx, struct aioduct_stream *stream)
     }
 }
 
+static void recv_at(void *ctx, struct aioduct_stream *stream, void *place, size_t bytes)
+{
+    struct ct_lower *lower = below(stream);
+    (void)ctx;
+    if (lower->phase == DIALLED && base(lower)->recv_at != NULL) {
+        base(lower)->recv_at(lower->state, place, bytes);
+    }
+}
+
 static int send_pieces(void *ctx, struct aioduct_stream *stream, const struct iovec *pieces,
                        unsigned count)
 {
@@ -313,6 +322,7 @@ const struct aioduct_host_lower *ct_lower_table(struct ct_rig *rig)
         .info = info,
         .later = later,
         .send_file = send_piece,
+        .recv_at = recv_at,
     };
     if (rig->subject->base == NULL) {
         return NULL;

@@ -349,6 +349,17 @@ const struct ct_rule ct_rules[] = {
      "The descriptor of a piece is not used after its completion, nor after cancel or "
      "stream_close has named it: the number may be another file's by then",
      "The peer gets a file that was not meant for it"},
+    {"ST-30",
+     "recv_at is optional, and a hint: the next slice may be put at the memory that it "
+     "names, at most as many bytes as it names and from its start on, or lie elsewhere; "
+     "nothing but that memory is written to. Each byte comes as ever (ST-3). It is "
+     "nothing where no receive runs or the receive was asked to end",
+     "A body lies beside its place"},
+    {"ST-31",
+     "The memory is not written to any more once on_data, or on_done of the receive, has "
+     "been called, or once recv_stop, a cancel of the receive, stream_close or another "
+     "recv_at (NULL too) has returned; the system has nothing left that could",
+     "Bytes of an answer that is over change memory that is something else by then"},
 };
 /* clang-format on */
 const size_t ct_rule_count = sizeof ct_rules / sizeof ct_rules[0];

@@ -17,7 +17,9 @@
     X(pollfd)     \
     X(timer)      \
     X(connect)    \
-    X(recv) X(send) X(sendfile) X(close) X(crowd) X(options) X(signal) X(fail) X(fork) X(idle)
+    X(recv)       \
+    X(place)      \
+    X(send) X(sendfile) X(close) X(crowd) X(options) X(signal) X(fail) X(fork) X(idle)
 
 #define DECLARE(name) extern const struct ct_group ct_group_##name;
 GROUPS(DECLARE)

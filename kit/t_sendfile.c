@@ -253,6 +253,7 @@ static void a_cancelled_piece_leaves_its_descriptor_alone(struct ct_case *c)
     ct_close_and_wait(stream);
     ct_peer_join(peer);
     code = peer->code;
+    ct_blame("ST-29");
     assert_int_equal(peer->bytes, stream->taken);
     assert_int_equal(code, 0);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * copies [-H] [-k CAFILE] [-u MIB] URL
+ * copies [-H] [-k CAFILE] [-m MIB | -u MIB] URL
  * One request, and how often the bytes of its body are copied: for each piece of the answer whether
- * it lies where the kernel or GnuTLS has put it, and how many bytes were copied in all; with -u
- * those of a request body of so many MiB, borrowed from memory, instead. -H: HTTP/2 by prior
- * knowledge. Prints one line of JSON.
+ * it lies where the kernel or GnuTLS has put it, and how many bytes were copied in all; with -m of
+ * one that goes into memory of so many MiB, with -u those of a request body of so many, borrowed
+ * from memory, instead. -H: HTTP/2 by prior knowledge. Prints one line of JSON.
  */
 #include "seen.h"
 
@@ -41,10 +41,13 @@ static int on_body(struct aioduct_exchange *exchange, const void *bytes, size_t 
 static void on_done(struct aioduct_exchange *exchange, const struct aioduct_error *error,
                     void *user)
 {
-    (void)exchange;
+    struct aioduct_exchange_info info = {.size = sizeof info};
+    struct seen *seen = user;
     (void)error;
-    (void)user;
     seen_on = false;
+    if (seen->bytes == 0 && aioduct_exchange_info(exchange, &info) == 0) { /* no on_body came */
+        seen->bytes = info.body_bytes;
+    }
 }
 
 static const struct aioduct_callbacks callbacks = {
@@ -63,9 +66,9 @@ int main(int argc, char **argv)
     struct aioduct_client *client;
     struct aioduct_request *request;
     struct seen seen = {0};
-    size_t upload_bytes = 0;
+    size_t upload_bytes = 0, room = 0;
     int version = AIODUCT_HTTP_1_1, option;
-    while ((option = getopt(argc, argv, "Hk:u:")) != -1) {
+    while ((option = getopt(argc, argv, "Hk:m:u:")) != -1) {
         switch (option) {
         case 'H':
             version = AIODUCT_HTTP_2_PRIOR_KNOWLEDGE;
@@ -73,6 +76,9 @@ int main(int argc, char **argv)
         case 'k':
             options.tls.ca_file = optarg;
             seen.tls = true;
+            break;
+        case 'm':
+            room = (size_t)strtoul(optarg, NULL, 10) << 20;
             break;
         case 'u':
             upload_bytes = (size_t)strtoul(optarg, NULL, 10) << 20;
@@ -92,9 +98,12 @@ int main(int argc, char **argv)
         return fail(argv[optind], &error);
     }
     aioduct_request_version(request, version);
-    void *body = calloc(1, upload_bytes + 1);
+    void *body = calloc(1, upload_bytes + room + 1);
     if (body == NULL) {
         return 1;
+    }
+    if (room > 0) {
+        aioduct_request_into_memory(request, body, room);
     }
     if (upload_bytes > 0) {
         aioduct_request_body_borrow(request, body, upload_bytes);
