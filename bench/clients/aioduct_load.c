@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * aioduct-load [-n REQUESTS] [-c AT_ONCE] [-w WORKERS] [-1 | -2 | -H] [-f] [-i] [-u BYTES]
- *              [-U FILE] [-k CAFILE] URL
+ *              [-U FILE] [-m BYTES] [-k CAFILE] URL
  * A closed loop over the public API, as a user's program would be: verification, deadlines, pool
  * and header delivery are on. AT_ONCE requests are under way, each followed by the next on its
  * loop. Whatever URL's host is, 127.0.0.1 is dialled. With more than one request, and -f not given,
@@ -12,6 +12,7 @@
  *            HTTP/2 each is to a host of its own, URL's with a number in front
  *   -u       PUT so many bytes, made piece by piece; one at a time
  *   -U       of this file, as the body
+ *   -m       the answer goes into memory of so many bytes, the same each time; one at a time
  * Prints one line of JSON.
  */
 #include <aioduct/aioduct.h>
@@ -42,7 +43,8 @@ struct load {
     struct lane *lanes;
     int lane_count;
     uint64_t upload_bytes; /* of each request */
-    bool counts_resumed;
+    void *memory;          /* for the body of each answer; NULL: on_body counts it */
+    bool looks_back;       /* on_done asks what became of the exchange */
 };
 
 struct settings {
@@ -50,6 +52,7 @@ struct settings {
     int at_once, workers, version;
     bool fresh, idle;
     uint64_t upload_bytes;
+    size_t memory_bytes;
     const char *url, *ca_file, *file;
 };
 
@@ -113,10 +116,11 @@ static void on_done(struct aioduct_exchange *exchange, const struct aioduct_erro
                     void *user)
 {
     struct lane *lane = user;
-    if (lane->load->counts_resumed) {
+    if (lane->load->looks_back) {
         struct aioduct_exchange_info info = {.size = sizeof info};
         aioduct_exchange_info(exchange, &info);
         lane->resumed += info.tls_resumed;
+        lane->body_bytes += lane->load->memory != NULL ? info.body_bytes : 0;
     }
     if (error->code != 0 && lane->failed++ == 0) {
         fprintf(stderr, "aioduct-load: %s\n", error->message);
@@ -237,6 +241,13 @@ static void create_lanes(struct load *load, const struct settings *settings)
         }
         load->lanes[i] = (struct lane){.load = load, .request = request};
     }
+    if (settings->memory_bytes > 0) {
+        load->memory = malloc(settings->memory_bytes);
+        if (load->memory == NULL) {
+            exit(1);
+        }
+        aioduct_request_into_memory(shared, load->memory, settings->memory_bytes);
+    }
     if (settings->file != NULL) {
         int fd = open(settings->file, O_RDONLY | O_CLOEXEC); /* as long as the process */
         int code = aioduct_request_body_file(shared, fd, 0, (int64_t)settings->upload_bytes);
@@ -259,6 +270,7 @@ static void destroy_lanes(struct load *load)
         }
     }
     free(load->lanes);
+    free(load->memory);
 }
 
 static size_t idle_connections(const struct load *load)
@@ -322,7 +334,7 @@ static void measure_load(struct load *load, const struct settings *settings)
 static int usage(void)
 {
     fprintf(stderr, "aioduct-load [-n REQUESTS] [-c AT_ONCE] [-w WORKERS] [-1 | -2 | -H] [-f] [-i] "
-                    "[-u BYTES] [-U FILE] [-k CAFILE] URL\n");
+                    "[-u BYTES] [-U FILE] [-m BYTES] [-k CAFILE] URL\n");
     return 2;
 }
 
@@ -331,7 +343,7 @@ int main(int argc, char **argv)
     struct settings settings = {.requests = 1000, .at_once = 1, .version = AIODUCT_HTTP_1_1};
     static struct load load;
     int option;
-    while ((option = getopt(argc, argv, "n:c:w:k:u:U:12Hfi")) != -1) {
+    while ((option = getopt(argc, argv, "n:c:w:k:m:u:U:12Hfi")) != -1) {
         switch (option) {
         case 'n':
             settings.requests = strtol(optarg, NULL, 10);
@@ -344,6 +356,9 @@ int main(int argc, char **argv)
             break;
         case 'k':
             settings.ca_file = optarg;
+            break;
+        case 'm':
+            settings.memory_bytes = (size_t)strtoull(optarg, NULL, 10);
             break;
         case 'u':
             settings.upload_bytes = strtoull(optarg, NULL, 10);
@@ -372,13 +387,14 @@ int main(int argc, char **argv)
     }
     bool many = settings.workers > 0 || settings.at_once > 1;
     if (optind != argc - 1 || (settings.idle && settings.workers > 0) ||
-        (settings.upload_bytes > 0 && many) ||
+        ((settings.upload_bytes > 0 || settings.memory_bytes > 0) && many) ||
+        (settings.memory_bytes > 0 && settings.idle) ||
         (settings.file != NULL && settings.upload_bytes == 0)) {
         return usage();
     }
     settings.url = argv[optind];
     load.upload_bytes = settings.upload_bytes;
-    load.counts_resumed = settings.fresh && settings.ca_file != NULL;
+    load.looks_back = (settings.fresh && settings.ca_file != NULL) || settings.memory_bytes > 0;
     create_client(&load, &settings);
     create_lanes(&load, &settings);
     if (settings.idle) {
