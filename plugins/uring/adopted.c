@@ -116,7 +116,7 @@ int ad_uring_adopt(struct ad_uring *u, const struct aioduct_foreign *foreign)
     if (code < 0) {
         return code;
     }
-    code = ad_uring_ring_ask(foreign->loop, &u->options, &why);
+    code = ad_uring_ring_ask(foreign->loop, &why);
     if (code < 0) {
         return ad_uring_fail(u->host, code, "the ring to adopt: %s (%s)", why.reason, why.hint);
     }

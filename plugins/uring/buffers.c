@@ -15,7 +15,7 @@
 #include <sys/mman.h>
 
 /* With a ring the kernel has at least so many: half a megabyte of 16 KiB each, twice what a receive
- * may bring in a run. One that could take the last of them ends and has to be started again. */
+ * may bring in a run. */
 #define LEAST 32u
 /* Rounds in which no receive found too few, before one is kept back. */
 #define CALM_ROUNDS 256u
@@ -72,22 +72,19 @@ static int register_ring(struct ad_uring *u)
 static void hand(struct ad_uring_buffers *b, uint16_t id)
 {
     if (b->ring == NULL) {
-        b->next[b->spare++] = id;
+        b->waiting[b->waiting_count++] = id;
         return;
     }
     io_uring_buf_ring_add(b->ring, address_of(b, id), b->bytes, id,
                           io_uring_buf_ring_mask(b->count), 0);
     io_uring_buf_ring_advance(b->ring, 1);
-    b->next[b->last] = id;
-    b->last = id;
 }
 
 /* With the ring as it is: a buffer ring if the kernel has it, and all buffers handed over. */
 static int hand_over(struct ad_uring *u)
 {
     struct ad_uring_buffers *b = &u->buffers;
-    b->last = 0;
-    b->spare = 0;
+    b->waiting_count = 0;
     b->calm_rounds = 0;
     if ((u->options.without & AD_URING_NO_BUFFER_RING) == 0) {
         int code = register_ring(u);
@@ -96,11 +93,16 @@ static int hand_over(struct ad_uring *u)
         }
         if (code == -EINVAL) {
             unmap_ring(b);
-            u->options.without |= AD_URING_NO_BUFFER_RING | AD_URING_NO_BUNDLES;
+            u->options.without |= AD_URING_NO_BUFFER_RING;
         }
     }
     if (b->ring != NULL) {
         io_uring_buf_ring_init(b->ring);
+    } else if (b->waiting == NULL) {
+        b->waiting = u->host->alloc(u->host->ctx, NULL, b->count * sizeof *b->waiting, 0);
+        if (b->waiting == NULL) {
+            return -ENOMEM;
+        }
     }
     unsigned first = b->ring != NULL && b->count > LEAST ? LEAST : b->count;
     for (b->active = 0; b->active < first; b->active++) {
@@ -115,11 +117,8 @@ int ad_uring_buffers_open(struct ad_uring *u)
     b->count = u->options.buffers;
     b->bytes = u->options.buffer_bytes;
     b->memory = map((size_t)b->count * b->bytes);
-    b->next = u->host->alloc(u->host->ctx, NULL, b->count * sizeof *b->next, 0);
-    if (b->memory == NULL || b->next == NULL) {
-        return -ENOMEM;
-    }
-    return hand_over(u);
+    b->bulk = map(AD_URING_BULK_BYTES);
+    return b->memory == NULL || b->bulk == NULL ? -ENOMEM : hand_over(u);
 }
 
 /* The old one was not inherited (MADV_DONTFORK), and its place may be somebody else's by now. */
@@ -138,12 +137,15 @@ void ad_uring_buffers_close(struct ad_uring *u)
     unmap_ring(b);
     if (b->memory != NULL) {
         munmap(b->memory, (size_t)b->count * b->bytes);
-        b->memory = NULL;
     }
-    if (b->next != NULL) {
-        u->host->alloc(u->host->ctx, b->next, 0, 0);
-        b->next = NULL;
+    if (b->bulk != NULL) {
+        munmap(b->bulk, AD_URING_BULK_BYTES);
     }
+    if (b->waiting != NULL) {
+        u->host->alloc(u->host->ctx, b->waiting, 0, 0);
+    }
+    b->memory = b->bulk = NULL;
+    b->waiting = NULL;
 }
 
 void ad_uring_buffer_return(struct ad_uring_buffers *b, uint16_t id)
@@ -168,16 +170,16 @@ void ad_uring_buffers_grow(struct ad_uring_buffers *b)
 bool ad_uring_buffers_flush(struct ad_uring *u)
 {
     struct ad_uring_buffers *b = &u->buffers;
-    while (b->ring == NULL && b->spare > 0) {
+    while (b->ring == NULL && b->waiting_count > 0) {
         struct io_uring_sqe *sqe = ad_uring_ring_sqe(u->ring);
         if (sqe == NULL) {
             return false;
         }
         /* Neighbours that wait together go together: at the start that is all of them. */
-        uint16_t id = b->next[--b->spare];
+        uint16_t id = b->waiting[--b->waiting_count];
         unsigned run = 1;
-        while (b->spare > 0 && b->next[b->spare - 1] == id - 1) {
-            id = b->next[--b->spare];
+        while (b->waiting_count > 0 && b->waiting[b->waiting_count - 1] == id - 1) {
+            id = b->waiting[--b->waiting_count];
             run++;
         }
         io_uring_prep_provide_buffers(sqe, address_of(b, id), (int)b->bytes, (int)run, b->group,
@@ -194,32 +196,15 @@ void ad_uring_buffers_provided(struct ad_uring_buffers *b, uint64_t user_data, i
     unsigned id = (user_data >> 16) & 0xffff;
     unsigned run = (unsigned)(user_data >> 32);
     for (unsigned i = 0; result < 0 && i < run; i++) {
-        b->next[b->spare++] = (uint16_t)(id + i);
+        b->waiting[b->waiting_count++] = (uint16_t)(id + i);
     }
 }
 
-void ad_uring_buffers_deliver(struct ad_uring *u, struct ad_uring_stream *s, uint16_t id,
-                              size_t bytes)
+void ad_uring_buffer_deliver(struct ad_uring *u, struct ad_uring_stream *s, uint16_t id,
+                             size_t bytes)
 {
-    struct ad_uring_buffers *b = &u->buffers;
-    while (bytes > 0) {
-        /* A bundle fills buffers in the order in which they were handed over. Those that are
-         * neighbours in memory as well make one slice. */
-        uint16_t last = id;
-        size_t filled = b->bytes;
-        while (filled < bytes && b->next[last] == last + 1) {
-            last++;
-            filled += b->bytes;
-        }
-        uint16_t after = b->next[last];
-        size_t slice = filled < bytes ? filled : bytes;
-        if (!s->closing) {
-            u->host->on_data(u->host->ctx, s->core, address_of(b, id), slice);
-        }
-        for (unsigned i = id; i <= last; i++) {
-            ad_uring_buffer_return(b, (uint16_t)i);
-        }
-        bytes -= slice;
-        id = after;
+    if (!s->closing) {
+        u->host->on_data(u->host->ctx, s->core, address_of(&u->buffers, id), bytes);
     }
+    ad_uring_buffer_return(&u->buffers, id);
 }

@@ -29,9 +29,9 @@ static const struct {
     const char *name;
     unsigned bit;
 } parts[] = {
-    {"defer_taskrun", AD_URING_NO_DEFER},     {"coop_taskrun", AD_URING_NO_COOP},
-    {"multishot", AD_URING_NO_MULTISHOT},     {"bundles", AD_URING_NO_BUNDLES},
-    {"buffer_ring", AD_URING_NO_BUFFER_RING}, {"run_limit", AD_URING_NO_RUN_LIMIT},
+    {"defer_taskrun", AD_URING_NO_DEFER}, {"coop_taskrun", AD_URING_NO_COOP},
+    {"multishot", AD_URING_NO_MULTISHOT}, {"buffer_ring", AD_URING_NO_BUFFER_RING},
+    {"run_limit", AD_URING_NO_RUN_LIMIT},
 };
 
 int ad_uring_fail(const struct aioduct_host *host, int code, const char *format, ...)
@@ -81,15 +81,12 @@ static int read_without(const struct aioduct_host *host, unsigned *out)
         if (bit == 0) {
             return ad_uring_fail(host, -EINVAL,
                                  "option uring.without names '%.*s': it takes defer_taskrun, "
-                                 "coop_taskrun, multishot, bundles, buffer_ring, run_limit",
+                                 "coop_taskrun, multishot, buffer_ring, run_limit",
                                  (int)bytes, text);
         }
         *out |= bit;
         text += bytes;
         text += *text == ',';
-    }
-    if (*out & (AD_URING_NO_MULTISHOT | AD_URING_NO_BUFFER_RING | AD_URING_NO_RUN_LIMIT)) {
-        *out |= AD_URING_NO_BUNDLES; /* which are of the first two, and too much without the last */
     }
     return 0;
 }

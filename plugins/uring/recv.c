@@ -1,26 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Receiving. One multishot receive serves a connection until its end: the kernel picks a buffer for
- * each slice (or, with bundles, a run of them) and goes on. Where it stops by itself (out of
+ * Receiving. One multishot receive serves a connection while little comes at a time: the kernel
+ * picks a buffer for each slice and goes on. Where it stops by itself (after so many bytes, out of
  * buffers, completions overflown, or a kernel without multishot) the receive is started again; the
  * core sees one operation all the time.
+ *
+ * A flow in bulk is better read at once into one large buffer than in pieces into many, each of
+ * which the loop is woken for. So behind a receive that filled a buffer the ring only waits for
+ * bytes, and recv(2), which does not wait, is called here; until less than a buffer comes.
  */
 #include "uring/uring.h"
 
 #include <errno.h>
+#include <poll.h>
 
 /* A receive that goes on by itself brings all that the socket holds, megabytes, before it can be
  * stopped; what the core cannot use yet it would have to keep. Linux 6.17 ends one after so many
- * bytes; older kernels after 32 slices, which without bundles are half a megabyte. */
+ * bytes; older kernels after 32 slices, which are half a megabyte. */
 #define RUN_BYTES 262144u
-/* For bundles the kernel keeps a list of buffers with each receive and makes it anew for each
- * slice, in vain if answers are small. So a receive has them only if the one before it filled a
- * buffer; one without them ends early, after so many buffers: a large body has them soon. */
-#define TRIAL_BUFFERS 4
-
-#ifndef IORING_RECVSEND_BUNDLE
-#define IORING_RECVSEND_BUNDLE (1u << 4)
-#endif
+/* So much is read of a flow in bulk before others have their turn. */
+#define READ_BYTES_A_TURN 1048576u
 
 int ad_uring_recv_start(void *state)
 {
@@ -44,31 +43,26 @@ void ad_uring_recv_stop(void *state)
 void ad_uring_recv_prepare(struct ad_uring_stream *s, struct io_uring_sqe *sqe)
 {
     const struct ad_uring_options *options = &s->u->options;
-    unsigned without = options->without, run_bytes = RUN_BYTES;
-    if ((without & AD_URING_NO_BUNDLES) == 0 && !s->filled) {
-        without |= AD_URING_NO_BUNDLES;
-        if (options->buffer_bytes < RUN_BYTES / TRIAL_BUFFERS) {
-            run_bytes = options->buffer_bytes * TRIAL_BUFFERS;
-        }
+    bool brought = s->brought;
+    s->brought = false;
+    s->bulk = s->filled;
+    if (s->bulk) {
+        io_uring_prep_poll_add(sqe, s->fd, POLLIN | POLLRDHUP);
+        return;
     }
-    s->filled = false;
-    s->recv_without = (uint8_t)without;
-    if (without & AD_URING_NO_MULTISHOT) {
+    s->recv_without = options->without & (AD_URING_NO_MULTISHOT | AD_URING_NO_RUN_LIMIT);
+    if (options->without & AD_URING_NO_MULTISHOT) {
         /* The length is the buffer's: old kernels take 0 for an empty receive. */
         io_uring_prep_recv(sqe, s->fd, NULL, options->buffer_bytes, 0);
     } else {
         io_uring_prep_recv_multishot(sqe, s->fd, NULL, 0, 0);
-        if ((without & AD_URING_NO_RUN_LIMIT) == 0) {
-            sqe->file_index = run_bytes; /* "optlen" in later headers */
+        if ((options->without & AD_URING_NO_RUN_LIMIT) == 0) {
+            sqe->file_index = RUN_BYTES; /* "optlen" in later headers */
         }
-        if ((without & AD_URING_NO_BUNDLES) == 0) {
-            sqe->ioprio |= IORING_RECVSEND_BUNDLE;
-        }
-        if (s->run_bytes == 0) { /* nothing came yet, so a first try would be in vain */
+        if (!brought) { /* nothing came or is left, so a first try would be in vain */
             sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
         }
     }
-    s->run_bytes = 0;
     sqe->flags |= IOSQE_BUFFER_SELECT;
     sqe->buf_group = s->u->buffers.group;
 }
@@ -92,7 +86,6 @@ static bool goes_on(struct ad_uring_stream *s, int result)
         if (s->u->multishot_seen || (s->recv_without & AD_URING_NO_MULTISHOT)) {
             return false;
         }
-        s->u->options.without |= AD_URING_NO_BUNDLES;
         s->u->options.without |=
             s->recv_without & AD_URING_NO_RUN_LIMIT ? AD_URING_NO_MULTISHOT : AD_URING_NO_RUN_LIMIT;
         return true;
@@ -101,16 +94,51 @@ static bool goes_on(struct ad_uring_stream *s, int result)
     }
 }
 
-/* Did the receive end because buffers ran out? One that brings bundles ends already when it can
- * have the last of them. */
-static bool found_too_few(const struct ad_uring_stream *s, int result)
+/* A short read is the last one: the socket is empty, and asking it again would cost a call. */
+static void read_bulk(struct ad_uring_stream *s)
 {
-    bool bundles = (s->recv_without & AD_URING_NO_BUNDLES) == 0;
-    return result == -ENOBUFS || (bundles && result > 0 && s->run_bytes < RUN_BYTES);
+    struct ad_uring *u = s->u;
+    size_t total = 0;
+    ssize_t got;
+    do {
+        got = recv(s->fd, u->buffers.bulk, AD_URING_BULK_BYTES, MSG_DONTWAIT);
+        if (got <= 0) {
+            break;
+        }
+        total += (size_t)got;
+        u->host->on_data(u->host->ctx, s->core, u->buffers.bulk, (size_t)got);
+    } while (got == AD_URING_BULK_BYTES && total < READ_BYTES_A_TURN &&
+             (s->cancelled & AIODUCT_OP_RECV) == 0);
+    s->filled = total >= u->options.buffer_bytes;
+    if (s->report & AIODUCT_OP_RECV) {
+        return; /* on_data has just stopped it */
+    }
+    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
+        ad_uring_stream_done(s, AIODUCT_OP_RECV, got == 0 ? 0 : -errno, 0);
+    } else {
+        ad_uring_stream_wish(s, AIODUCT_OP_RECV);
+    }
+}
+
+/* The ring waited for bytes of a flow in bulk. */
+static void bulk_complete(struct ad_uring_stream *s, int result)
+{
+    s->on_ring &= (uint16_t)~AIODUCT_OP_RECV;
+    if (s->cancelled & AIODUCT_OP_RECV) {
+        ad_uring_stream_done(s, AIODUCT_OP_RECV, -ECANCELED, 0);
+    } else if (result < 0) {
+        ad_uring_stream_done(s, AIODUCT_OP_RECV, result, 0);
+    } else {
+        read_bulk(s);
+    }
 }
 
 void ad_uring_recv_complete(struct ad_uring_stream *s, int result, unsigned flags)
 {
+    if (s->bulk) {
+        bulk_complete(s, result);
+        return;
+    }
     bool more = (flags & IORING_CQE_F_MORE) != 0;
     if (!more) {
         s->on_ring &= (uint16_t)~AIODUCT_OP_RECV;
@@ -118,15 +146,15 @@ void ad_uring_recv_complete(struct ad_uring_stream *s, int result, unsigned flag
         s->u->multishot_seen = true;
     }
     if (result > 0) {
-        s->run_bytes += (uint32_t)result;
+        s->brought = true;
         s->filled = s->filled || (unsigned)result >= s->u->options.buffer_bytes;
     }
-    if (!more && found_too_few(s, result)) {
+    if (result == -ENOBUFS) {
         ad_uring_buffers_grow(&s->u->buffers);
     }
     if (result > 0) {
-        ad_uring_buffers_deliver(s->u, s, (uint16_t)(flags >> IORING_CQE_BUFFER_SHIFT),
-                                 (size_t)result);
+        ad_uring_buffer_deliver(s->u, s, (uint16_t)(flags >> IORING_CQE_BUFFER_SHIFT),
+                                (size_t)result);
     } else if (flags & IORING_CQE_F_BUFFER) {
         ad_uring_buffer_return(&s->u->buffers, (uint16_t)(flags >> IORING_CQE_BUFFER_SHIFT));
     }

@@ -8,10 +8,6 @@
 
 #include <errno.h>
 
-/* Newer than the headers of the oldest liburing that we build with. */
-#define FEAT_RECVSEND_BUNDLE (1u << 14)
-#define OP_PIPE 62
-
 /* From the best to the plainest. DEFER_TASKRUN runs completions only when we fetch them, in batches
  * and without interrupts; COOP_TASKRUN at least spares the interrupts; the plain ring costs a
  * quarter more than epoll but works. SUBMIT_ALL: an entry that fails does not hold up the rest. */
@@ -88,8 +84,7 @@ static bool can(const struct io_uring_probe *probe, unsigned opcode)
     return opcode < probe->ops_len && (probe->ops[opcode].flags & IO_URING_OP_SUPPORTED) != 0;
 }
 
-int ad_uring_ring_ask(struct io_uring *ring, struct ad_uring_options *options,
-                      struct aioduct_probe *why)
+int ad_uring_ring_ask(struct io_uring *ring, struct aioduct_probe *why)
 {
     for (size_t i = 0; i < sizeof features / sizeof features[0]; i++) {
         if ((ring->features & features[i].bit) == 0) {
@@ -107,12 +102,6 @@ int ad_uring_ring_ask(struct io_uring *ring, struct ad_uring_options *options,
         if (!can(probe, opcodes[i].opcode)) {
             return ad_uring_explain_lack(why, opcodes[i].name);
         }
-    }
-    /* Some kernels that announce bundles put the bytes of a bundle into other buffers than the
-     * completion says. The first that is free of it brought the pipe operation as well, so that
-     * stands for "bundles can be trusted". */
-    if ((ring->features & FEAT_RECVSEND_BUNDLE) == 0 || !can(probe, OP_PIPE)) {
-        options->without |= AD_URING_NO_BUNDLES;
     }
     return 0;
 }
@@ -138,14 +127,14 @@ static int round_trip(struct io_uring *ring)
     return code;
 }
 
-int ad_uring_ring_open(struct io_uring *ring, struct ad_uring_options *options,
+int ad_uring_ring_open(struct io_uring *ring, const struct ad_uring_options *options,
                        struct aioduct_probe *why)
 {
     int code = set_up(ring, options);
     if (code < 0) {
         return ad_uring_explain(why, "io_uring_setup", code);
     }
-    code = ad_uring_ring_ask(ring, options, why);
+    code = ad_uring_ring_ask(ring, why);
     if (code == 0) {
         int tripped = round_trip(ring);
         code = tripped < 0 ? ad_uring_explain(why, "io_uring_enter", tripped) : 0;

@@ -36,12 +36,11 @@ struct ad_uring_stream;
 
 /* Parts of io_uring that the instance is to do without (option "without"). */
 enum {
-    AD_URING_NO_DEFER = 1,
-    AD_URING_NO_COOP = 2,
-    AD_URING_NO_MULTISHOT = 4,
-    AD_URING_NO_BUFFER_RING = 8,
-    AD_URING_NO_BUNDLES = 16,
-    AD_URING_NO_RUN_LIMIT = 32
+    AD_URING_NO_MULTISHOT = 1,
+    AD_URING_NO_RUN_LIMIT = 2,
+    AD_URING_NO_DEFER = 4,
+    AD_URING_NO_COOP = 8,
+    AD_URING_NO_BUFFER_RING = 16
 };
 
 struct ad_uring_options {
@@ -91,14 +90,11 @@ static inline void ad_uring_list_remove(struct ad_uring_link *link)
 
 /* ---- ring.c: set-up, fallbacks, submission, the wait ---- */
 
-/* Does @ring have what we need? Switches parts off in @options as ad_uring_ring_open does.
- * -> 0 | AIODUCT_E_UNAVAILABLE; @why says it in words */
-int ad_uring_ring_ask(struct io_uring *ring, struct ad_uring_options *options,
-                      struct aioduct_probe *why);
+/* Does @ring have what we need? -> 0 | AIODUCT_E_UNAVAILABLE; @why says it in words */
+int ad_uring_ring_ask(struct io_uring *ring, struct aioduct_probe *why);
 /* Set up a ring with the best flags that the kernel takes, ask what it can do, send a NOP there and
- * back. Switches parts off in @options that this kernel cannot do, or not well.
- * -> 0 | AIODUCT_E_UNAVAILABLE; @why says it in words, and nothing is left open */
-int ad_uring_ring_open(struct io_uring *ring, struct ad_uring_options *options,
+ * back. -> 0 | AIODUCT_E_UNAVAILABLE; @why says it in words, and nothing is left open */
+int ad_uring_ring_open(struct io_uring *ring, const struct ad_uring_options *options,
                        struct aioduct_probe *why);
 /* Submit, then wait for a completion at most @timeout_ns (0: only fetch what is ready; negative: no
  * limit). -> 0, also when the time passed | -EINTR | -errno */
@@ -115,21 +111,21 @@ void ad_uring_probe(const struct aioduct_host *host, struct aioduct_probe *out);
 int ad_uring_explain(struct aioduct_probe *why, const char *call, int code);
 int ad_uring_explain_lack(struct aioduct_probe *why, const char *missing);
 
-/* ---- buffers.c: the receive buffers that the kernel picks from ---- */
+/* ---- buffers.c: the receive buffers that the kernel picks from, and the loop's own ---- */
 
 /* An adopted ring may have groups of the application: the first of these that is free. */
 #define AD_URING_BUFFER_GROUP 0
 #define AD_URING_FOREIGN_GROUP 0xadc0
 #define AD_URING_FOREIGN_GROUPS 64
+/* More gains nothing; memory that no read has reached is not there. */
+#define AD_URING_BULK_BYTES 524288
 
 struct ad_uring_buffers {
     struct io_uring_buf_ring *ring; /* NULL: handed over one by one, by submissions */
     uint8_t *memory;
-    /* With a ring: next[b] is the buffer that was handed over right after b, last the latest.
-     * Without: next[0 .. spare) are to be handed over. */
-    uint16_t *next;
-    uint16_t last;
-    unsigned spare;
+    uint8_t *bulk;     /* what flows in bulk are read into, one after the other */
+    uint16_t *waiting; /* without a ring: buffers that are to be handed over, so many: */
+    unsigned waiting_count;
     unsigned active; /* the kernel has, or had, the buffers below this; the rest is untouched */
     unsigned calm_rounds; /* of the last active buffer since a receive found too few */
     unsigned count, bytes;
@@ -143,10 +139,9 @@ int ad_uring_buffers_reopen(struct ad_uring *u);
 /* A receive found too few: hand over one more, if there is one. */
 void ad_uring_buffers_grow(struct ad_uring_buffers *b);
 void ad_uring_buffer_return(struct ad_uring_buffers *b, uint16_t id);
-/* Pass @bytes, the first of them in buffer @id, to the core while @s wants them; give the buffers
- * back. */
-void ad_uring_buffers_deliver(struct ad_uring *u, struct ad_uring_stream *s, uint16_t id,
-                              size_t bytes);
+/* Pass the @bytes in buffer @id to the core if @s still wants them; give the buffer back. */
+void ad_uring_buffer_deliver(struct ad_uring *u, struct ad_uring_stream *s, uint16_t id,
+                             size_t bytes);
 /* Without a buffer ring: hand over what waits for it. -> false: the submission queue is full */
 bool ad_uring_buffers_flush(struct ad_uring *u);
 void ad_uring_buffers_provided(struct ad_uring_buffers *b, uint64_t user_data, int result);
@@ -218,10 +213,11 @@ struct ad_uring_stream {
     bool recv_held : 1;       /* wanted, but must wait for the first send (fast open) */
     bool filled : 1;          /* the receive has filled a buffer at least once */
     bool short_of_room : 1;   /* the last piece of a file went in part: the next has to wait */
+    bool bulk : 1;            /* the receive on the ring only waits for bytes; see recv.c */
+    bool brought : 1;         /* a receive has brought something, and there may be more */
     uint8_t sends : 2;        /* enum ad_uring_sends */
-    uint8_t recv_without : 6; /* what the receive on the ring was prepared without */
+    uint8_t recv_without : 2; /* what the receive on the ring was prepared without */
     uint32_t slot;            /* number in an adopted ring; 0: none */
-    uint32_t run_bytes;       /* what the receive has brought */
     int shutdown_code;
     union {
         struct ad_socket_addr *address; /* until connected; the ring reads it */

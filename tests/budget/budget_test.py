@@ -174,14 +174,12 @@ def large_body():
 def large_file():
     """As many as a body that comes down; reading it first took 64 and more."""
     need_strace()
-    if RUNTIME == 'uring':
-        raise Skip('a file is read: there is no sendfile on a ring')
     with Server('-b', '100') as url, tempfile.TemporaryDirectory() as directory:
         file = os.path.join(directory, 'body')
         with open(file, 'wb') as body:
             body.truncate(LARGE_MIB << 20)
         calls = count_calls([LOAD, '-n', '1', '-u', str(LARGE_MIB << 20), '-U', file, url], directory)
-    at_most('reads of the file', calls.get('pread64', 0), 8)
+    at_most('reads of the file', calls.get('pread64', 0), 16)  # the loader reads notes of plugins too
     at_most('system calls for a MiB', sum(calls.values()) / LARGE_MIB, LARGE_CALLS)
 
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Bundles: one completion for bytes in several buffers, in the order in which the kernel was given
- * them; and how many buffers it has. The kernel is played by the test. */
+/* How many buffers the kernel has, and when a flow is received in bulk. The kernel is played by the
+ * test. */
 #include "uring_rig.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { BYTES = 1024 };
 
@@ -35,88 +37,6 @@ static int teardown(void **unused)
     free(s.data);
     rig_close(&rig);
     return 0;
-}
-
-/* What the kernel would do with @order: fill those buffers one after the other. */
-static void fill(const uint16_t *order, size_t bytes)
-{
-    for (size_t i = 0; i < bytes; i++) {
-        buffers->memory[(size_t)order[i / BYTES] * BYTES + i % BYTES] = (uint8_t)(i * 7 + i / 256);
-    }
-}
-
-static void check(size_t bytes)
-{
-    assert_int_equal(s.bytes, bytes);
-    for (size_t i = 0; i < bytes; i++) {
-        assert_int_equal(s.data[i], (uint8_t)(i * 7 + i / 256));
-    }
-    s.bytes = 0;
-}
-
-static void test_neighbours(void **unused)
-{
-    static const uint16_t order[] = {0, 1, 2};
-    (void)unused;
-    if (buffers->ring == NULL) {
-        tap_skip("no buffer rings here");
-    }
-    fill(order, 2 * BYTES + 10);
-    ad_uring_buffers_deliver(rig.u, &state, 0, 2 * BYTES + 10);
-    check(2 * BYTES + 10);
-    assert_int_equal(s.slices, 1);
-}
-
-static void test_wrap(void **unused)
-{
-    static const uint16_t order[] = {6, 7, 0, 1};
-    (void)unused;
-    if (buffers->ring == NULL) {
-        tap_skip("no buffer rings here");
-    }
-    for (uint16_t id = 0; id < 6; id++) { /* used one by one, so that 0 comes after 7 */
-        ad_uring_buffers_deliver(rig.u, &state, id, 1);
-    }
-    s.bytes = s.slices = 0;
-    fill(order, 4 * BYTES);
-    ad_uring_buffers_deliver(rig.u, &state, 6, 4 * BYTES);
-    check(4 * BYTES);
-    assert_int_equal(s.slices, 2);
-}
-
-static void test_order_of_return(void **unused)
-{
-    static const uint16_t order[] = {7, 2, 0, 1};
-    (void)unused;
-    if (buffers->ring == NULL) {
-        tap_skip("no buffer rings here");
-    }
-    ad_uring_buffer_return(buffers, 2); /* completed out of order, so given back out of order */
-    ad_uring_buffer_return(buffers, 0);
-    ad_uring_buffer_return(buffers, 1);
-    fill(order, 3 * BYTES + 1);
-    ad_uring_buffers_deliver(rig.u, &state, 7, 3 * BYTES + 1);
-    check(3 * BYTES + 1);
-    assert_int_equal(s.slices, 3);
-}
-
-static void on_data_close(struct aioduct_stream *stream)
-{
-    stream->state->closing = true;
-}
-
-static void test_close_in_the_middle(void **unused)
-{
-    (void)unused;
-    if (buffers->ring == NULL) {
-        tap_skip("no buffer rings here");
-    }
-    uint16_t tail = buffers->ring->tail;
-    ad_uring_buffer_return(buffers, 4); /* so that 4 does not follow 3 in the next bundle */
-    s.on_data = on_data_close;
-    ad_uring_buffers_deliver(rig.u, &state, 7, 2 * BYTES);
-    assert_int_equal(s.slices, 1);
-    assert_int_equal(buffers->ring->tail, (uint16_t)(tail + 3)); /* both are back all the same */
 }
 
 /* Use and give back all that the kernel has, in its order, @rounds times. */
@@ -180,9 +100,6 @@ static void test_fewer_when_calm(void **unused)
     assert_int_equal(buffers->active, least);
 }
 
-#define BUNDLE (1u << 4) /* IORING_RECVSEND_BUNDLE */
-#define LIMIT 262144u
-
 static struct io_uring_sqe prepared(void)
 {
     struct io_uring_sqe sqe;
@@ -191,36 +108,56 @@ static struct io_uring_sqe prepared(void)
     return sqe;
 }
 
+/* @bytes come by a receive of the ring, which goes on. */
 static void received(int bytes)
 {
     state.pending = state.on_ring = AIODUCT_OP_RECV;
     ad_uring_recv_complete(&state, bytes, IORING_CQE_F_BUFFER | IORING_CQE_F_MORE);
 }
 
-static void test_bundles_for_large_bodies(void **unused)
+/* @bytes wait in the socket, and the ring has seen them. */
+static void readable(int from, size_t bytes)
 {
+    static const char many[AD_URING_BULK_BYTES];
+    assert_true(bytes <= sizeof many);
+    assert_int_equal(send(from, many, bytes, 0), bytes);
+    s.bytes = s.slices = 0;
+    state.pending = state.on_ring = AIODUCT_OP_RECV;
+    ad_uring_recv_complete(&state, POLLIN, 0);
+    assert_int_equal(s.bytes, bytes);
+    assert_int_equal(s.slices, bytes > 0);
+    assert_int_equal(state.todo, AIODUCT_OP_RECV); /* and goes on */
+    ad_uring_list_remove(&state.wishes);
+    state.todo = 0;
+}
+
+static void test_bulk(void **unused)
+{
+    int ends[2];
     (void)unused;
-    rig.u->options.without = 0; /* as on a kernel that has all */
-    struct io_uring_sqe first = prepared();
-    assert_false(first.ioprio & BUNDLE);
-    assert_in_range(first.file_index, 2 * BYTES, LIMIT / 2);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    state.fd = ends[1];
+    assert_int_equal(prepared().opcode, IORING_OP_RECV);
     received(BYTES - 1);
     received(BYTES - 1);
-    assert_false(prepared().ioprio & BUNDLE);
+    assert_int_equal(prepared().opcode, IORING_OP_RECV);
     received(BYTES);
     received(1);
-    struct io_uring_sqe bundled = prepared();
-    assert_true(bundled.ioprio & BUNDLE);
-    assert_int_equal(bundled.file_index, LIMIT);
-    received(3 * BYTES);
-    assert_true(prepared().ioprio & BUNDLE);
-    received(BYTES - 1);
-    assert_false(prepared().ioprio & BUNDLE);
+    assert_int_equal(prepared().opcode, IORING_OP_POLL_ADD);
+    readable(ends[0], 3 * BYTES);
+    assert_int_equal(prepared().opcode, IORING_OP_POLL_ADD);
+    readable(ends[0], BYTES);
+    assert_int_equal(prepared().opcode, IORING_OP_POLL_ADD);
+    readable(ends[0], BYTES - 1);
+    struct io_uring_sqe small = prepared();
+    assert_int_equal(small.opcode, IORING_OP_RECV);
+    assert_true(small.ioprio & IORING_RECVSEND_POLL_FIRST); /* nothing is left */
     received(BYTES);
-    rig.u->options.without = AD_URING_NO_BUNDLES;
-    struct io_uring_sqe without = prepared();
-    assert_false(without.ioprio & BUNDLE);
-    assert_int_equal(without.file_index, LIMIT);
+    assert_int_equal(prepared().opcode, IORING_OP_POLL_ADD);
+    readable(ends[0], 0); /* the ring was mistaken */
+    assert_int_equal(prepared().opcode, IORING_OP_RECV);
+    close(ends[0]);
+    close(ends[1]);
 }
 
 #define CASE(name, function)                  \
@@ -229,13 +166,7 @@ static void test_bundles_for_large_bodies(void **unused)
     }
 
 static const struct CMUnitTest cases[] = {
-    CASE("neighbours in memory make one slice", test_neighbours),
-    CASE("a bundle runs over the end of the memory", test_wrap),
-    CASE("a bundle follows the order in which buffers came back", test_order_of_return),
-    CASE("a stream closed in the middle gets no more, and the buffers come back",
-         test_close_in_the_middle),
-    CASE("bundles are for a receive behind one that filled a buffer",
-         test_bundles_for_large_bodies),
+    CASE("a flow that fills buffers is received in bulk, until less comes", test_bulk),
     {"the kernel gets few buffers, and one more for each receive that finds too few",
      test_as_many_as_needed, setup_many, teardown, NULL},
     {"a buffer is kept back after a long calm", test_fewer_when_calm, setup_many, teardown, NULL},

@@ -255,7 +255,7 @@ static void test_bad_options(void **state)
         {"entries", "64 "},      {"entries", " 64"},          {"entries", "99999999999999999999"},
         {"buffers", "3"},        {"buffers", "100"},          {"buffers", "65536"},
         {"buffer_bytes", "512"}, {"buffer_bytes", "9999999"}, {"without", "everything"},
-        {"without", "bundle"},   {"without", ",multishot"},
+        {"without", "bundles"},  {"without", ",multishot"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -278,14 +278,14 @@ static void test_good_options(void **state)
     struct rig_option options[] = {{"entries", "100"},
                                    {"buffers", "64"},
                                    {"buffer_bytes", "2000"},
-                                   {"without", "bundles,multishot"},
+                                   {"without", "run_limit,multishot"},
                                    {NULL, NULL}};
     (void)state;
     assert_int_equal(rig_open(&rig, options), 0);
     assert_int_equal(rig.u->options.entries, 100);
     assert_int_equal(rig.u->buffers.count, 64);
     assert_int_equal(rig.u->buffers.bytes, 2000);
-    assert_true(rig.u->options.without & AD_URING_NO_BUNDLES);
+    assert_true(rig.u->options.without & AD_URING_NO_RUN_LIMIT);
     assert_true(rig.u->options.without & AD_URING_NO_MULTISHOT);
     rig_close(&rig);
 }

@@ -14,7 +14,6 @@
 
 const struct rig_variant rig_variants[] = {
     {"everything that the kernel has", {{NULL, NULL}}},
-    {"no bundles", {{"without", "bundles"}, {NULL, NULL}}},
     {"no multishot", {{"without", "multishot"}, {NULL, NULL}}},
     {"no buffer ring", {{"without", "buffer_ring"}, {NULL, NULL}}},
     {"neither multishot nor buffer ring", {{"without", "multishot,buffer_ring"}, {NULL, NULL}}},

@@ -56,6 +56,7 @@ struct aioduct_stream {
         size_t bytes;
     } done[AIODUCT_OP_SHUTDOWN + 1];
     unsigned closed;
+    bool stopped;
     int file_fd;
     size_t file_at;
     int peer; /* the accepted descriptor, -1: none */

@@ -209,6 +209,12 @@ static void test_large_send(void **state)
     rig_disconnect(&s);
 }
 
+static bool has_end(void *arg)
+{
+    const struct aioduct_stream *s = arg;
+    return s->done[AIODUCT_OP_RECV].count > 0 && s->done[AIODUCT_OP_RECV].code == 0;
+}
+
 static bool has_ended(void *arg)
 {
     const struct aioduct_stream *s = arg;
@@ -296,6 +302,78 @@ static void test_stop_and_restart(void **state)
     assert_int_equal(s.done[AIODUCT_OP_RECV].count, 1);
     assert_int_equal(s.done[AIODUCT_OP_RECV].code, -ECANCELED);
     rig_disconnect(&s);
+}
+
+static void on_data_stop(struct aioduct_stream *s)
+{
+    assert_false(s->stopped);
+    s->stopped = true;
+    ad_uring_recv_stop(s->state);
+}
+
+static void on_done_start(struct aioduct_stream *s, int op)
+{
+    if (op == AIODUCT_OP_RECV && s->done[op].code == -ECANCELED) {
+        s->stopped = false;
+        assert_int_equal(ad_uring_recv_start(s->state), 0);
+    }
+}
+
+/* On its way when a multishot receive is stopped there may be more, so only flows that the ring
+ * merely waits for end with the slice. */
+static void test_bulk_stops_with_each_slice(void **state)
+{
+    enum { BYTES = 8 << 20 };
+    (void)state;
+    struct aioduct_stream s;
+    struct peer peer = {.bytes = BYTES, .end = true};
+    rig_connect(&rig, &s);
+    peer.fd = s.peer;
+    s.state->filled = true;
+    s.on_data = on_data_stop;
+    s.on_done = on_done_start;
+    rig.u->options.buffer_bytes = 1; /* no piece is small */
+    assert_int_equal(ad_uring_recv_start(s.state), 0);
+    assert_int_equal(pthread_create(&peer.thread, NULL, peer_write, &peer), 0);
+    rig_turns_until(&rig, has_end, &s);
+    pthread_join(peer.thread, NULL);
+    check_pattern(&s, BYTES);
+    assert_true(s.slices >= BYTES / AD_URING_BULK_BYTES);
+    rig_disconnect(&s);
+}
+
+static void test_reset_of_a_flow_in_bulk(void **state)
+{
+    (void)state;
+    struct aioduct_stream s;
+    struct linger now = {.l_onoff = 1, .l_linger = 0};
+    rig_connect(&rig, &s);
+    s.state->filled = true;
+    assert_int_equal(ad_uring_recv_start(s.state), 0);
+    assert_int_equal(ad_uring_turn(rig.u, 0), 0);
+    assert_true(s.state->bulk);
+    setsockopt(s.peer, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    close(s.peer);
+    s.peer = -1;
+    rig_wait_done(&s, AIODUCT_OP_RECV);
+    assert_int_equal(s.done[AIODUCT_OP_RECV].code, -ECONNRESET);
+    rig_disconnect(&s);
+}
+
+static void test_close_of_a_flow_in_bulk(void **state)
+{
+    (void)state;
+    struct aioduct_stream s;
+    rig_connect(&rig, &s);
+    s.state->filled = true;
+    assert_int_equal(ad_uring_recv_start(s.state), 0);
+    assert_int_equal(ad_uring_turn(rig.u, 0), 0);
+    assert_true(s.state->bulk);
+    assert_int_equal(send(s.peer, "late", 4, 0), 4);
+    rig_disconnect(&s);
+    assert_int_equal(s.slices, 0);
+    assert_int_equal(s.done[AIODUCT_OP_RECV].count, 1);
+    assert_int_equal(s.done[AIODUCT_OP_RECV].code, -ECANCELED);
 }
 
 static void on_data_close(struct aioduct_stream *s)
@@ -492,6 +570,9 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_large_send),
     cmocka_unit_test(test_file_against_a_body),
     cmocka_unit_test(test_stop_and_restart),
+    cmocka_unit_test(test_bulk_stops_with_each_slice),
+    cmocka_unit_test(test_reset_of_a_flow_in_bulk),
+    cmocka_unit_test(test_close_of_a_flow_in_bulk),
     cmocka_unit_test(test_close_inside_on_data),
     cmocka_unit_test(test_close_with_everything_pending),
     cmocka_unit_test(test_bytes_then_end_between_turns),
@@ -509,6 +590,9 @@ static const char *const names[] = {
     "three thousand pieces are sent whole, and shutdown comes behind them",
     "a file goes out while a large body arrives",
     "a receive stops, restarts and stops unseen",
+    "a flow in bulk stops with each slice, and goes on",
+    "a reset of a flow in bulk is an error",
+    "a flow in bulk is closed while the ring waits for it",
     "a stream closed inside on_data gets no further slice",
     "closing completes everything that is pending once",
     "bytes and end that come between two turns are both seen",
