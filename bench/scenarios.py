@@ -110,6 +110,28 @@ class Streams(Scenario):
             ]
 
 
+class StreamsFloor(Scenario):
+    """The same on clear text beside a bare loop: what the codec and the engine add to the system calls."""
+
+    def __init__(self, streams):
+        super().__init__(f'h2-floor-{streams}',
+                         f'HTTP/2 clear, {streams} streams on one connection, beside a bare loop')
+        self.targets = []  # they stand where h2load is the reference
+        self.streams = streams
+        self.requests = 40000 if streams == 10 else 150000
+
+    @contextlib.contextmanager
+    def start(self, bench):
+        with bench.server(h2=True) as port:
+            url = url_of(port, False)
+            requests = bench.count(self.requests)
+            yield [
+                Contender('bare HTTP/2', [bench.program('bare-h2'), '-n', requests, '-m', self.streams, port], read_json),
+                h2load(requests, 1, self.streams, url),
+                *ours(bench, '-n', requests, '-c', self.streams, *protocol_options(bench, False, True), url),
+            ]
+
+
 class Nginx(Scenario):
     """The same against nginx, which cuts its answers as servers do."""
 
@@ -388,6 +410,7 @@ ALL = [
     *[KeepAlive(n, False) for n in (1, 16, 64, 256, 1024)],
     *[KeepAlive(n, True) for n in (1, 16, 64, 256)],
     *[Streams(n, tls) for tls in (False, True) for n in (1, 10, 100)],
+    *[StreamsFloor(n) for n in (10, 100)],
     *[Nginx(tls, h2) for h2 in (False, True) for tls in (False, True)],
     Mixed(False), Mixed(True),
     Fresh(), Handshake(False), Handshake(True),

@@ -19,7 +19,7 @@ import report  # noqa: E402
 import scenarios  # noqa: E402
 
 RUN = os.path.join(BENCH, 'run.py')
-KINDS = ['h1-clear-64', 'h1-tls-16', 'h2-clear-10', 'h2-tls-100', 'mixed-h2', 'fresh', 'handshake-',
+KINDS = ['h1-clear-64', 'h1-tls-16', 'h2-clear-10', 'h2-tls-100', 'mixed-h2', 'h2-floor-10', 'fresh', 'handshake-',
          'upload-h1-clear', 'upload-h2-tls', 'idle-h1-clear', 'start-wall', 'workers-h1']
 OF_NGINX = ['nginx-h1-clear', 'download-h1-clear', 'download-h2-tls']
 
