@@ -3,8 +3,8 @@
  * aioduct bench [options] URL: a load generator over the public API, and what its parts share.
  *
  * settings.c reads the command line, target.c says whether the target is this machine, runs.c
- * starts a process for each turn of each runtime, load.c is what runs in it, report.c,
- * report_json.c and chart.c tell what was measured.
+ * starts a process for each turn of each runtime, load.c is what runs in it, figures.c compares,
+ * report.c, report_json.c and chart.c tell what was measured.
  */
 #ifndef TOOLS_BENCH_BENCH_H
 #define TOOLS_BENCH_BENCH_H
@@ -38,6 +38,7 @@ struct bench_settings {
     int connections, streams;
     uint64_t requests; /* for each runtime; 0: as many as the duration allows */
     int duration_ms;   /* for each runtime; 0: until all requests are done */
+    int warm_up_ms;    /* before each turn, and not counted */
     double rate;       /* requests a second, begun whether or not others are done; 0: closed loop */
     int rounds;        /* turns of each runtime */
     bool yes;          /* the target may be another machine */
@@ -75,6 +76,27 @@ enum bench_error {
 };
 extern const char *const bench_error_names[BENCH_ERRORS];
 
+/* What runtimes are compared by. */
+enum bench_figure {
+    BENCH_RATE, /* answers a second */
+    BENCH_MIN,  /* latency, as the next ones; nanoseconds */
+    BENCH_MEAN,
+    BENCH_P50,
+    BENCH_P90,
+    BENCH_P99,
+    BENCH_P99_9,
+    BENCH_MAX,
+    BENCH_CPU, /* microseconds a complete answer */
+    BENCH_USER,
+    BENCH_SYSTEM,
+    BENCH_FIGURES
+};
+
+struct bench_round {
+    bool taken; /* else it was not its turn before the end */
+    double figures[BENCH_FIGURES];
+};
+
 /* What one turn of a runtime, or several together, measured. Written by the process of the turn, in
  * memory that it shares; the parent reads `done` and `failed` while it runs, the rest behind it. */
 struct bench_result {
@@ -86,10 +108,11 @@ struct bench_result {
     uint64_t body_bytes, bytes_in, bytes_out, dials, dial_failures;
     uint64_t elapsed_ns, user_ns, system_ns;
     char runtime[40], protocol[16], tls_version[16];
-    bool ready;                 /* the client was made */
-    struct aioduct_error setup; /* else why not */
-    struct aioduct_error first; /* of the requests that failed */
-    struct histogram latency;   /* of complete answers */
+    bool ready;                            /* the client was made */
+    struct aioduct_error setup;            /* else why not */
+    struct aioduct_error first;            /* of the requests that failed */
+    struct histogram latency;              /* of complete answers */
+    struct bench_round rounds[ROUNDS_MAX]; /* of several together: each turn */
 };
 
 /* ---- settings.c ---- */
@@ -118,10 +141,17 @@ void bench_load(const struct bench_settings *s, const char *runtime, uint64_t re
  * printed; *@out_interrupted: by a signal, and what was measured until then is there. */
 int bench_runs(const struct bench_settings *s, struct bench_result *totals, bool *out_interrupted);
 
+/* ---- figures.c ---- */
+
+double bench_figure_of(const struct bench_result *r, enum bench_figure figure);
+/* @turn was @total's in that round, counted from 0. */
+void bench_keep_round(struct bench_result *total, const struct bench_result *turn, int round);
+/* Median over the rounds of what @r has there by what @first has there; -1: there is none. */
+double bench_ratio_of(const struct bench_result *r, const struct bench_result *first,
+                      enum bench_figure figure);
+
 /* ---- report.c, report_json.c, chart.c ---- */
 
-double bench_rate_of(const struct bench_result *r);
-double bench_cpu_us_of(const struct bench_result *r); /* a complete answer */
 uint64_t bench_errors_of(const struct bench_result *r);
 /* The runtime's name; what was asked for if it never ran. */
 const char *bench_name_of(const struct bench_settings *s, const struct bench_result *totals,

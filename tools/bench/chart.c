@@ -113,7 +113,7 @@ static void legend(const struct chart *c, const struct bench_settings *s,
                 y - 6, colours[i]);
         fprintf(c->to, "<text x=\"%d\" y=\"%d\">", x + 24, y);
         text(c->to, bench_name_of(s, totals, i));
-        fprintf(c->to, ", %.0f/s</text>\n", bench_rate_of(&totals[i]));
+        fprintf(c->to, ", %.0f/s</text>\n", bench_figure_of(&totals[i], BENCH_RATE));
     }
 }
 

@@ -35,6 +35,7 @@ struct lane {
     uint64_t start_ns; /* in the open loop: when it was due */
     uint64_t rest_until_ns;
     int status;
+    bool warms_up; /* its request is not counted */
 };
 
 struct load {
@@ -49,10 +50,14 @@ struct load {
     struct lane *rest, **rest_last; /* closed loop: the first to come back is in front */
     uint64_t begin_ns, end_ns, last_ns;
     uint64_t started, limit;
-    double period_ns; /* 0: closed loop */
-    bool over;        /* nothing more is started */
-    bool cut;         /* what is under way is ended, which is nobody's fault */
+    uint64_t requests; /* the limit of what is counted */
+    int duration_ms;   /* of that; 0: none */
+    double period_ns;  /* 0: closed loop */
+    bool warming_up;   /* nothing that is started now is counted */
+    bool over;         /* nothing more is started */
+    bool cut;          /* what is under way is ended, which is nobody's fault */
     struct rusage before;
+    struct aioduct_client_stats stats_before;
 };
 
 /* ---- what came of it ---- */
@@ -121,6 +126,21 @@ static void count_answer(struct bench_result *r, const struct lane *lane, uint64
     }
 }
 
+/* Of a request, whatever came of it. */
+static void count_end(const struct lane *lane, const struct aioduct_error *error, uint64_t now_ns)
+{
+    struct load *load = lane->load;
+    if (lane->warms_up) {
+        return;
+    }
+    load->last_ns = now_ns;
+    if (error->code == 0) {
+        count_answer(load->result, lane, now_ns);
+    } else {
+        count_failure(load->result, error);
+    }
+}
+
 static void learn(struct bench_result *r, const struct aioduct_exchange *exchange)
 {
     struct aioduct_exchange_info info = {.size = sizeof info};
@@ -144,7 +164,8 @@ static int on_body(struct aioduct_exchange *exchange, const void *bytes, size_t 
 {
     (void)exchange;
     (void)bytes;
-    ((struct lane *)user)->load->result->body_bytes += body_bytes;
+    struct lane *lane = user;
+    lane->load->result->body_bytes += lane->warms_up ? 0 : body_bytes;
     return 0;
 }
 
@@ -189,12 +210,12 @@ static void start(struct lane *lane, uint64_t start_ns, uint64_t now_ns)
 {
     struct load *load = lane->load;
     lane->start_ns = start_ns;
+    lane->warms_up = load->warming_up;
     load->started++;
     int code = aioduct_client_submit(load->client, load->request, &callbacks, lane, NULL);
     if (code < 0) {
         struct aioduct_error error = {.code = code, .phase = AIODUCT_PHASE_SETUP};
-        count_failure(load->result, &error);
-        load->last_ns = now_ns;
+        count_end(lane, &error, now_ns);
         rest(lane, now_ns); /* in the open loop too: it comes back to the idle ones */
     }
 }
@@ -221,16 +242,11 @@ static void on_done(struct aioduct_exchange *exchange, const struct aioduct_erro
     struct load *load = lane->load;
     uint64_t now_ns = clock_ns();
     if (load->cut && error->code != 0) {
-        load->result->unfinished++;
+        load->result->unfinished += lane->warms_up ? 0 : 1;
         return;
     }
     learn(load->result, exchange);
-    load->last_ns = now_ns;
-    if (error->code == 0) {
-        count_answer(load->result, lane, now_ns);
-    } else {
-        count_failure(load->result, error);
-    }
+    count_end(lane, error, now_ns);
     if (error->code != 0 && load->period_ns == 0) {
         rest(lane, now_ns);
     } else {
@@ -301,9 +317,36 @@ static void turn(struct load *load, int fd, uint64_t wait_ns)
     }
 }
 
+/* Lanes without a request: in the closed loop each has one while there are any to start. */
+static void start_idle(struct load *load, uint64_t now_ns)
+{
+    while (load->period_ns == 0 && load->idle != NULL && may_start(load, now_ns)) {
+        struct lane *lane = load->idle;
+        load->idle = lane->next;
+        start(lane, now_ns, now_ns);
+    }
+}
+
+/* What is counted begins now, with what is under way since before not in it. */
+static void begin_counting(struct load *load, uint64_t now_ns)
+{
+    load->warming_up = false;
+    load->started = 0;
+    load->limit = load->requests;
+    load->begin_ns = load->last_ns = now_ns;
+    load->end_ns = load->duration_ms > 0 ? now_ns + (uint64_t)load->duration_ms * MS_NS : NEVER;
+    load->stats_before = (struct aioduct_client_stats)AIODUCT_CLIENT_STATS_INIT;
+    aioduct_client_stats(load->client, &load->stats_before);
+    getrusage(RUSAGE_SELF, &load->before);
+    start_idle(load, now_ns);
+}
+
 static void look_at_the_end(struct load *load, uint64_t now_ns)
 {
     bool stopped = atomic_load_explicit(load->stop, memory_order_relaxed) != 0;
+    if (load->warming_up && (stopped || now_ns >= load->end_ns)) {
+        begin_counting(load, now_ns);
+    }
     if (load->over || (!stopped && now_ns < load->end_ns)) {
         return;
     }
@@ -322,10 +365,10 @@ static void drive(struct load *load)
     for (size_t i = load->lane_count; i > 0; i--) {
         put_idle(&load->lanes[i - 1]);
     }
-    while (load->period_ns == 0 && load->idle != NULL && may_start(load, load->begin_ns)) {
-        struct lane *lane = load->idle;
-        load->idle = lane->next;
-        start(lane, load->begin_ns, load->begin_ns);
+    if (load->warming_up) {
+        start_idle(load, load->begin_ns);
+    } else {
+        begin_counting(load, load->begin_ns);
     }
     for (;;) {
         uint64_t now_ns = clock_ns();
@@ -402,7 +445,7 @@ static int make_request(struct load *load)
 static int make_lanes(struct load *load)
 {
     uint64_t at_once = (uint64_t)load->settings->connections * (unsigned)load->settings->streams;
-    load->lane_count = (size_t)least(at_once, load->limit);
+    load->lane_count = (size_t)least(at_once, load->requests);
     load->lanes = calloc(load->lane_count, sizeof *load->lanes);
     if (load->lanes == NULL) {
         load->result->setup.code = -ENOMEM;
@@ -436,8 +479,9 @@ static void measure(const struct load *load)
     r->user_ns = spent_ns(load->before.ru_utime, after.ru_utime);
     r->system_ns = spent_ns(load->before.ru_stime, after.ru_stime);
     r->started = load->started;
-    r->bytes_in = stats.bytes_in;
-    r->bytes_out = stats.bytes_out;
+    const struct aioduct_client_stats *before = &load->stats_before;
+    r->bytes_in = stats.bytes_in - before->bytes_in;
+    r->bytes_out = stats.bytes_out - before->bytes_out;
     r->dials = stats.dials - stats.connections_opening; /* begun in vain: nobody waits for them */
     r->dial_failures = stats.dial_failures;
 }
@@ -460,7 +504,10 @@ void bench_load(const struct bench_settings *s, const char *runtime, uint64_t re
         .settings = s,
         .stop = stop,
         .result = result,
-        .limit = requests > 0 ? requests : NEVER,
+        .requests = requests > 0 ? requests : NEVER,
+        .duration_ms = duration_ms,
+        .limit = NEVER,
+        .warming_up = s->warm_up_ms > 0,
         .period_ns = s->rate > 0 ? 1e9 / s->rate : 0,
     };
     load.rest_last = &load.rest;
@@ -468,9 +515,8 @@ void bench_load(const struct bench_settings *s, const char *runtime, uint64_t re
     client_log(&s->request);
     if (make_client(&load, runtime) == 0 && make_request(&load) == 0 && make_lanes(&load) == 0) {
         result->ready = true;
-        getrusage(RUSAGE_SELF, &load.before);
-        load.begin_ns = load.last_ns = clock_ns();
-        load.end_ns = duration_ms > 0 ? load.begin_ns + (uint64_t)duration_ms * MS_NS : NEVER;
+        load.begin_ns = clock_ns();
+        load.end_ns = load.begin_ns + (uint64_t)s->warm_up_ms * MS_NS;
         drive(&load);
         measure(&load);
         load.over = load.cut = true;

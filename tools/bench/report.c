@@ -7,16 +7,6 @@
 
 #define CELL 14 /* columns of a terminal */
 
-double bench_rate_of(const struct bench_result *r)
-{
-    return r->elapsed_ns == 0 ? 0 : (double)r->done * 1e9 / (double)r->elapsed_ns;
-}
-
-double bench_cpu_us_of(const struct bench_result *r)
-{
-    return r->done == 0 ? 0 : (double)(r->user_ns + r->system_ns) / 1000 / (double)r->done;
-}
-
 uint64_t bench_errors_of(const struct bench_result *r)
 {
     return r->failed + r->errors[BENCH_HTTP_4XX] + r->errors[BENCH_HTTP_5XX];
@@ -87,20 +77,29 @@ static void texts(const struct table *t, const char *label, size_t offset)
     fputc('\n', t->to);
 }
 
-/* Ratios to the first are behind, where they say something. */
-static void numbers(const struct table *t, const char *label, enum form form, bool ratios,
-                    const double *values)
+static void cells(const struct table *t, const char *label, enum form form, const double *values)
 {
-    size_t columns = t->settings->runtime_count;
     char text[32];
     fprintf(t->to, "  %-18s", label);
-    for (size_t i = 0; i < columns; i++) {
+    for (size_t i = 0; i < t->settings->runtime_count; i++) {
         cell(text, sizeof text, form, values[i]);
         fprintf(t->to, "%*s", CELL, text);
     }
-    for (size_t i = 1; i < columns && ratios; i++) {
-        if (values[0] > 0) {
-            fprintf(t->to, "%*.3f", CELL, values[i] / values[0]);
+}
+
+/* What all rounds together have, and behind it the ratios to the first. */
+static void compared(const struct table *t, const char *label, enum form form,
+                     enum bench_figure figure)
+{
+    double values[RUNTIMES_MAX];
+    for (size_t i = 0; i < t->settings->runtime_count; i++) {
+        values[i] = bench_figure_of(&t->totals[i], figure);
+    }
+    cells(t, label, form, values);
+    for (size_t i = 1; i < t->settings->runtime_count; i++) {
+        double ratio = bench_ratio_of(&t->totals[i], &t->totals[0], figure);
+        if (ratio >= 0) {
+            fprintf(t->to, "%*.3f", CELL, ratio);
         } else {
             fprintf(t->to, "%*s", CELL, "-");
         }
@@ -108,7 +107,7 @@ static void numbers(const struct table *t, const char *label, enum form form, bo
     fputc('\n', t->to);
 }
 
-static void row(const struct table *t, const char *label, enum form form, bool ratios,
+static void row(const struct table *t, const char *label, enum form form,
                 double (*value)(const struct bench_result *r), bool even_zero)
 {
     double values[RUNTIMES_MAX];
@@ -118,7 +117,8 @@ static void row(const struct table *t, const char *label, enum form form, bool r
         any = any || values[i] > 0;
     }
     if (any) {
-        numbers(t, label, form, ratios, values);
+        cells(t, label, form, values);
+        fputc('\n', t->to);
     }
 }
 
@@ -131,17 +131,9 @@ static void counters(const struct table *t, const char *label, size_t offset)
         any = any || values[i] > 0;
     }
     if (any) {
-        numbers(t, label, FORM_COUNT, false, values);
+        cells(t, label, FORM_COUNT, values);
+        fputc('\n', t->to);
     }
-}
-
-static void percentile(const struct table *t, const char *label, double percent)
-{
-    double values[RUNTIMES_MAX];
-    for (size_t i = 0; i < t->settings->runtime_count; i++) {
-        values[i] = (double)histogram_percentile(&t->totals[i].latency, percent);
-    }
-    numbers(t, label, FORM_TIME, true, values);
 }
 
 static double done(const struct bench_result *r)
@@ -174,34 +166,9 @@ static double sent(const struct bench_result *r)
     return (double)r->bytes_out;
 }
 
-static double fastest(const struct bench_result *r)
-{
-    return (double)r->latency.min;
-}
-
-static double mean(const struct bench_result *r)
-{
-    return histogram_mean(&r->latency);
-}
-
 static double stdev(const struct bench_result *r)
 {
     return histogram_stdev(&r->latency);
-}
-
-static double slowest(const struct bench_result *r)
-{
-    return (double)r->latency.max;
-}
-
-static double user_us(const struct bench_result *r)
-{
-    return r->done == 0 ? 0 : (double)r->user_ns / 1000 / (double)r->done;
-}
-
-static double system_us(const struct bench_result *r)
-{
-    return r->done == 0 ? 0 : (double)r->system_ns / 1000 / (double)r->done;
 }
 
 static double opened(const struct bench_result *r)
@@ -235,6 +202,10 @@ static void head(const struct table *t)
     }
     if (s->rounds > 1) {
         fprintf(t->to, ", in %d rounds", s->rounds);
+    }
+    if (s->warm_up_ms > 0) {
+        fprintf(t->to, ", after %g s of warm-up%s", s->warm_up_ms / 1000.0,
+                s->rounds > 1 ? " each" : "");
     }
     fputs("\n\n", t->to);
 }
@@ -287,18 +258,18 @@ static void times(const struct table *t)
 {
     fprintf(t->to, "\n  latency, from when each was %s\n",
             t->settings->rate > 0 ? "due" : "started");
-    row(t, "min", FORM_TIME, true, fastest, true);
-    row(t, "mean", FORM_TIME, true, mean, true);
-    row(t, "stdev", FORM_TIME, false, stdev, true);
-    percentile(t, "p50", 50);
-    percentile(t, "p90", 90);
-    percentile(t, "p99", 99);
-    percentile(t, "p99.9", 99.9);
-    row(t, "max", FORM_TIME, true, slowest, true);
+    compared(t, "min", FORM_TIME, BENCH_MIN);
+    compared(t, "mean", FORM_TIME, BENCH_MEAN);
+    row(t, "stdev", FORM_TIME, stdev, true);
+    compared(t, "p50", FORM_TIME, BENCH_P50);
+    compared(t, "p90", FORM_TIME, BENCH_P90);
+    compared(t, "p99", FORM_TIME, BENCH_P99);
+    compared(t, "p99.9", FORM_TIME, BENCH_P99_9);
+    compared(t, "max", FORM_TIME, BENCH_MAX);
     fputc('\n', t->to);
-    row(t, "CPU an answer", FORM_US, true, bench_cpu_us_of, true);
-    row(t, "  user", FORM_US, true, user_us, true);
-    row(t, "  system", FORM_US, true, system_us, true);
+    compared(t, "CPU an answer", FORM_US, BENCH_CPU);
+    compared(t, "  user", FORM_US, BENCH_USER);
+    compared(t, "  system", FORM_US, BENCH_SYSTEM);
 }
 
 void bench_report(FILE *to, const struct bench_settings *s, const struct bench_result *totals)
@@ -307,17 +278,17 @@ void bench_report(FILE *to, const struct bench_settings *s, const struct bench_r
     const struct table *t = &table;
     head(t);
     titles(t);
-    row(t, "time", FORM_SECONDS, false, elapsed, true);
-    row(t, "requests/s", FORM_RATE, true, bench_rate_of, true);
-    row(t, "answers", FORM_COUNT, false, done, true);
-    row(t, "errors", FORM_COUNT, false, errors, true);
+    row(t, "time", FORM_SECONDS, elapsed, true);
+    compared(t, "requests/s", FORM_RATE, BENCH_RATE);
+    row(t, "answers", FORM_COUNT, done, true);
+    row(t, "errors", FORM_COUNT, errors, true);
     causes(t);
-    row(t, "received", FORM_BYTES, false, received, true);
-    row(t, "  of it bodies", FORM_BYTES, false, body, true);
-    row(t, "sent", FORM_BYTES, false, sent, true);
+    row(t, "received", FORM_BYTES, received, true);
+    row(t, "  of it bodies", FORM_BYTES, body, true);
+    row(t, "sent", FORM_BYTES, sent, true);
     if (any_answer(t)) {
         times(t);
     }
-    row(t, "connections", FORM_COUNT, false, opened, true);
-    row(t, "  not opened", FORM_COUNT, false, not_opened, false);
+    row(t, "connections", FORM_COUNT, opened, true);
+    row(t, "  not opened", FORM_COUNT, not_opened, false);
 }

@@ -25,6 +25,7 @@ static void settings(FILE *to, const struct bench_settings *s)
     number(to, "requests", s->requests, ", ");
     real(to, "duration_s", s->duration_ms / 1000.0, ", ");
     real(to, "rate", s->rate, ", ");
+    real(to, "warm_up_s", s->warm_up_ms / 1000.0, ", ");
     number(to, "rounds", (uint64_t)s->rounds, ", ");
     json_member(to, "latency_from", s->rate > 0 ? "due" : "start", "},\n");
 }
@@ -71,7 +72,7 @@ static void runtime(FILE *to, const char *name, const struct bench_result *r)
     json_member(to, "protocol", r->protocol, ", ");
     json_member(to, "tls", r->tls_version, ",\n     ");
     real(to, "seconds", (double)r->elapsed_ns / 1e9, ", ");
-    real(to, "requests_per_second", bench_rate_of(r), ",\n     ");
+    real(to, "requests_per_second", bench_figure_of(r, BENCH_RATE), ",\n     ");
     number(to, "started", r->started, ", ");
     number(to, "answers", r->done, ", ");
     number(to, "failed", r->failed, ", ");
@@ -82,39 +83,59 @@ static void runtime(FILE *to, const char *name, const struct bench_result *r)
     fputs("\"cpu\": {", to);
     real(to, "user_s", (double)r->user_ns / 1e9, ", ");
     real(to, "system_s", (double)r->system_ns / 1e9, ", ");
-    real(to, "us_per_answer", bench_cpu_us_of(r), "},\n     ");
+    real(to, "us_per_answer", bench_figure_of(r, BENCH_CPU), "},\n     ");
     fputs("\"connections\": {", to);
     number(to, "opened", r->dials - r->dial_failures, ", ");
     number(to, "failed", r->dial_failures, "}");
-    fputs("}", to);
 }
 
-static void ratio(FILE *to, const char *name, double value, double first, const char *separator)
+/* What is compared, by the names that it has here. */
+static const struct {
+    const char *name;
+    enum bench_figure figure;
+} compared[] = {
+    {"requests_per_second", BENCH_RATE}, {"latency_mean", BENCH_MEAN},  {"latency_p50", BENCH_P50},
+    {"latency_p99", BENCH_P99},          {"cpu_per_answer", BENCH_CPU},
+};
+enum { COMPARED = sizeof compared / sizeof compared[0] };
+
+/* Of the turns of one runtime, in order; null: it was not its turn before the end. */
+static void rounds(FILE *to, const struct bench_settings *s, const struct bench_result *r)
 {
-    json_string(to, name);
-    if (first > 0) {
-        fprintf(to, ": %.6f%s", value / first, separator);
-    } else {
-        fprintf(to, ": null%s", separator);
+    fputs(",\n     \"rounds\": [", to);
+    for (int round = 0; round < s->rounds; round++) {
+        fputs(round > 0 ? ",\n       " : "\n       ", to);
+        if (!r->rounds[round].taken) {
+            fputs("null", to);
+            continue;
+        }
+        for (size_t i = 0; i < COMPARED; i++) {
+            fputs(i == 0 ? "{" : ", ", to);
+            real(to, compared[i].name, r->rounds[round].figures[compared[i].figure], "");
+        }
+        fputc('}', to);
     }
+    fputc(']', to);
 }
 
 /* To the first runtime. */
 static void ratios(FILE *to, const struct bench_settings *s, const struct bench_result *totals,
                    size_t index)
 {
-    const struct bench_result *r = &totals[index], *first = &totals[0];
-    const struct histogram *a = &r->latency, *b = &first->latency;
     fputs("    {", to);
     json_member(to, "runtime", bench_name_of(s, totals, index), ", ");
-    json_member(to, "to", bench_name_of(s, totals, 0), ", ");
-    ratio(to, "requests_per_second", bench_rate_of(r), bench_rate_of(first), ", ");
-    ratio(to, "latency_mean", histogram_mean(a), histogram_mean(b), ", ");
-    ratio(to, "latency_p50", (double)histogram_percentile(a, 50),
-          (double)histogram_percentile(b, 50), ", ");
-    ratio(to, "latency_p99", (double)histogram_percentile(a, 99),
-          (double)histogram_percentile(b, 99), ", ");
-    ratio(to, "cpu_per_answer", bench_cpu_us_of(r), bench_cpu_us_of(first), "}");
+    json_member(to, "to", bench_name_of(s, totals, 0), "");
+    for (size_t i = 0; i < COMPARED; i++) {
+        double ratio = bench_ratio_of(&totals[index], &totals[0], compared[i].figure);
+        fputs(", ", to);
+        if (ratio >= 0) {
+            real(to, compared[i].name, ratio, "");
+        } else {
+            json_string(to, compared[i].name);
+            fputs(": null", to);
+        }
+    }
+    fputc('}', to);
 }
 
 void bench_report_json(FILE *to, const struct bench_settings *s, const struct bench_result *totals,
@@ -128,7 +149,8 @@ void bench_report_json(FILE *to, const struct bench_settings *s, const struct be
     fputs("  \"runtimes\": [\n", to);
     for (size_t i = 0; i < s->runtime_count; i++) {
         runtime(to, bench_name_of(s, totals, i), &totals[i]);
-        fputs(i + 1 < s->runtime_count ? ",\n" : "\n", to);
+        rounds(to, s, &totals[i]);
+        fputs(i + 1 < s->runtime_count ? "},\n" : "}\n", to);
     }
     fputs("  ],\n  \"ratios\": [", to);
     for (size_t i = 1; i < s->runtime_count; i++) {

@@ -219,6 +219,7 @@ static int take_turn(const struct bench_settings *s, size_t runtime, int round,
     int code = follow(s, child, end, runtime, round, total, progress);
     if (code == 0) {
         add(total, &shared->result);
+        bench_keep_round(total, &shared->result, round);
     }
     return code;
 }

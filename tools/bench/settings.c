@@ -44,7 +44,7 @@ static int on_requests(struct parser *p, const char *value)
 }
 
 /* "10", "2.5", "10s", "500ms", "2m", "1h". */
-static int on_duration(struct parser *p, const char *value)
+static int time_of(struct parser *p, const char *value, int *out_ms)
 {
     static const struct {
         const char *unit;
@@ -56,11 +56,21 @@ static int on_duration(struct parser *p, const char *value)
          i++) {
         double seconds = number * units[i].seconds;
         if (strcmp(end, units[i].unit) == 0 && seconds >= 0.001 && seconds <= DURATION_S_MAX) {
-            of(p)->duration_ms = (int)(seconds * 1000);
+            *out_ms = (int)(seconds * 1000);
             return 0;
         }
     }
     return option_error(p, "expected a time of 1ms to 24h, such as 10, 2.5s, 500ms or 2m");
+}
+
+static int on_duration(struct parser *p, const char *value)
+{
+    return time_of(p, value, &of(p)->duration_ms);
+}
+
+static int on_warm_up(struct parser *p, const char *value)
+{
+    return time_of(p, value, &of(p)->warm_up_ms);
 }
 
 static int on_rate(struct parser *p, const char *value)
@@ -92,6 +102,7 @@ static const struct option_entry entries[] = {
     CALL('m', "streams", on_streams, "NUMBER", "requests at once on a connection, with HTTP/2; 1"),
     CALL('n', "requests", on_requests, "NUMBER", "of each runtime; as many as the time allows"),
     CALL('z', "duration", on_duration, "TIME", "of each runtime; 10 s, without -n"),
+    CALL(0, "warm-up", on_warm_up, "TIME", "of each turn, before it and not counted; none"),
     CALL('R', "rate", on_rate, "NUMBER",
          "requests a second, whether or not others are answered; latency counts from when each was "
          "due"),
