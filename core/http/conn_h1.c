@@ -22,8 +22,10 @@
 /* A hint is shortened by this, so that our request does not cross the server's close (C16). */
 #define HINT_MARGIN_S 2u
 #define HINT_MAX_S 86400u
-/* Less of a body is copied: it is not worth a receive of its own. */
+/* Less of a body is copied: it is not worth a receive of its own. So is the last of each: with it
+ * comes what the server sent behind it, which has to be seen before the connection is used again. */
 #define AIM_BYTES_MIN 65536
+#define AIM_TAIL_BYTES 1024
 
 static struct ad_conn *conn_of(void *owner)
 {
@@ -289,9 +291,10 @@ static void aim(struct ad_conn *conn)
     if (left < AIM_BYTES_MIN) {
         return;
     }
+    left -= AIM_TAIL_BYTES;
     size_t bytes = (uint64_t)left < SIZE_MAX ? (size_t)left : SIZE_MAX;
     uint8_t *place = ad_sink_place(side->ex, &bytes);
-    if (place != NULL && bytes >= AIM_BYTES_MIN) {
+    if (place != NULL && bytes > 0) {
         ad_transport_recv_at(ad_conn_transport(conn), place, bytes);
     }
 }

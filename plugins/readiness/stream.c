@@ -212,8 +212,7 @@ static void grow_scratch(struct ad_readiness *loop)
     }
 }
 
-/* A short read is the last one: the socket is empty, and asking it again would cost a call. So is
- * one that filled the caller's place, if nothing more is wanted there. */
+/* A short read is the last one: the socket is empty, and asking it again would cost a call. */
 static void receive(struct ad_readiness_stream *s)
 {
     struct ad_readiness *loop = s->watch.cx->loop;
@@ -235,7 +234,7 @@ static void receive(struct ad_readiness_stream *s)
         }
         s->place = NULL;
         host->on_data(host->ctx, s->stream, to, (size_t)got);
-        if ((size_t)got < room || (is_placed && s->place == NULL)) {
+        if ((size_t)got < room) {
             loop->full_reads = is_placed ? loop->full_reads : 0;
             return;
         }
