@@ -23,7 +23,8 @@
 #define HINT_MARGIN_S 2u
 #define HINT_MAX_S 86400u
 /* Less of a body is copied: it is not worth a receive of its own. So is the last of each: with it
- * comes what the server sent behind it, which has to be seen before the connection is used again. */
+ * comes what the server sent behind, which is to be seen before the connection is used again (C12).
+ */
 #define AIM_BYTES_MIN 65536
 #define AIM_TAIL_BYTES 1024
 

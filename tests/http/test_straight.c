@@ -417,7 +417,7 @@ int main(void)
         HTTP_CASES("bodies of all sizes fill their memory, and no more", test_sizes),
         HTTP_CASE("a body of 100 MiB fills its memory, twice", test_large),
         HTTP_CASES("what comes behind a body is not put into its memory", test_surplus),
-        HTTP_CASE("nor taken for the next answer", test_surplus_and_next),
+        HTTP_CASE("C12: nor is it the next answer", test_surplus_and_next),
         HTTP_CASE("a body at a rate fills its memory", test_rate),
         HTTP_CASE("eight bodies at once each fill their own", test_many_at_once),
         HTTP_CASES("a body that is paused in the middle waits, and is whole", test_pause),
