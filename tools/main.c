@@ -7,9 +7,16 @@
 #include "run.h"
 
 #include <aioduct/aioduct.h>
+#include <gnutls/gnutls.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+
+/* GnuTLS would begin as it is loaded, whether or not a URL needs it, which is a sixth of what a
+ * start costs. The library begins it for the first connection with TLS. */
+#pragma GCC visibility push(default)
+GNUTLS_SKIP_GLOBAL_INIT
+#pragma GCC visibility pop
 
 static int show_version(const struct options *options)
 {

@@ -284,7 +284,7 @@ int ad_tls_create(struct ad_tls_context *context, const struct ad_tls_params *pa
 {
     size_t host_bytes = strlen(params->host);
     host_bytes -= host_bytes > 0 && params->host[host_bytes - 1] == '.';
-    int code = ad_tls_context_trust(context, error);
+    int code = ad_tls_context_ready(context, error);
     if (code < 0) {
         return code;
     }

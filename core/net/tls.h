@@ -16,8 +16,9 @@
 struct ad_tls;
 struct ad_tls_context;
 
-/* 0 | AIODUCT_E_TLS_CONFIG with the file and reason in @error | -EINVAL (priority) | -ENOMEM. The
- * system's trust store is loaded when the first session needs it, once. */
+/* 0 | AIODUCT_E_TLS_CONFIG with the file and reason in @error | -EINVAL (priority) | -ENOMEM. What
+ * the options do not name, GnuTLS's own start and the system's trust store, waits for the first
+ * session that needs it, once. */
 int ad_tls_context_create(const struct aioduct_tls_options *options, struct ad_tls_context **out,
                           struct aioduct_error *error);
 void ad_tls_context_destroy(struct ad_tls_context *context);

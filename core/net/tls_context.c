@@ -129,9 +129,8 @@ static int load_client_certificate(struct ad_tls_context *c, const struct aioduc
 static int set_priority(struct ad_tls_context *c, const char *text, struct aioduct_error *error)
 {
     const char *wrong = NULL;
-    int code = gnutls_priority_init(&c->priority, text != NULL ? text : PRIORITY_DEFAULT, &wrong);
+    int code = gnutls_priority_init(&c->priority, text, &wrong);
     if (code < 0) {
-        c->priority = NULL;
         return code == GNUTLS_E_MEMORY_ERROR
                    ? ad_error_set(error, -ENOMEM, AIODUCT_PHASE_SETUP, "out of memory")
                    : ad_error_set(error, -EINVAL, AIODUCT_PHASE_SETUP,
@@ -157,6 +156,43 @@ static void open_keylog(struct ad_tls_context *c)
     ad_logf(AD_LOG_WARNING, "tls: session secrets are written to %s", file);
 }
 
+/* GnuTLS itself, credentials and priorities. GnuTLS may have been told not to begin by itself. */
+static int begin(struct ad_tls_context *c, const char *priority, struct aioduct_error *error)
+{
+    int code = gnutls_global_init();
+    if (code < 0) {
+        code = ad_error_set(error, AIODUCT_E_TLS_CONFIG, AIODUCT_PHASE_SETUP,
+                            "GnuTLS does not begin: %s", gnutls_strerror(code));
+        gnutls_global_deinit(); /* it counts failures as well */
+        return code;
+    }
+    code = set_priority(c, priority != NULL ? priority : PRIORITY_DEFAULT, error);
+    if (code == 0 && gnutls_certificate_allocate_credentials(&c->credentials) < 0) {
+        gnutls_priority_deinit(c->priority);
+        code = ad_error_set(error, -ENOMEM, AIODUCT_PHASE_SETUP, "out of memory");
+    }
+    if (code < 0) {
+        gnutls_global_deinit();
+    }
+    c->began = code == 0;
+    return code;
+}
+
+static bool names_something(const struct aioduct_tls_options *o)
+{
+    return o->priority != NULL || o->ca_file != NULL || o->ca_dir != NULL || o->cert_file != NULL ||
+           o->key_file != NULL;
+}
+
+/* What the options name is loaded now, so that what is wrong with it is said at once. */
+static int load(struct ad_tls_context *c, const struct aioduct_tls_options *o,
+                struct aioduct_error *error)
+{
+    int code = begin(c, o->priority, error);
+    code = code < 0 ? code : load_authorities(c, o, error);
+    return code < 0 ? code : load_client_certificate(c, o, error);
+}
+
 int ad_tls_context_create(const struct aioduct_tls_options *options, struct ad_tls_context **out,
                           struct aioduct_error *error)
 {
@@ -169,16 +205,9 @@ int ad_tls_context_create(const struct aioduct_tls_options *options, struct ad_t
     c->flags = o->flags;
     c->keylog_fd = -1;
     c->trusts = (o->flags & AIODUCT_TLS_NO_VERIFY_CHAIN) != 0;
-    pthread_mutex_init(&c->trust_lock, NULL);
+    pthread_mutex_init(&c->ready_lock, NULL);
     ad_tls_tickets_init(&c->tickets);
-    int code = 0;
-    if (gnutls_certificate_allocate_credentials(&c->credentials) < 0) {
-        c->credentials = NULL;
-        code = ad_error_set(error, -ENOMEM, AIODUCT_PHASE_SETUP, "out of memory");
-    }
-    code = code < 0 ? code : set_priority(c, o->priority, error);
-    code = code < 0 ? code : load_authorities(c, o, error);
-    code = code < 0 ? code : load_client_certificate(c, o, error);
+    int code = names_something(o) ? load(c, o, error) : 0;
     if (code < 0) {
         ad_tls_context_destroy(c);
         return code;
@@ -203,33 +232,40 @@ void ad_tls_context_destroy(struct ad_tls_context *c)
     if (c->keylog_fd >= 0) {
         close(c->keylog_fd);
     }
-    if (c->priority != NULL) {
+    if (c->began) {
         gnutls_priority_deinit(c->priority);
-    }
-    if (c->credentials != NULL) {
         gnutls_certificate_free_credentials(c->credentials);
+        gnutls_global_deinit();
     }
     ad_tls_tickets_fini(&c->tickets);
-    pthread_mutex_destroy(&c->trust_lock);
+    pthread_mutex_destroy(&c->ready_lock);
     ad_free(c);
 }
 
-int ad_tls_context_trust(struct ad_tls_context *c, struct aioduct_error *error)
+static int load_system_trust(struct ad_tls_context *c, struct aioduct_error *error)
 {
-    int code = 0;
-    pthread_mutex_lock(&c->trust_lock);
-    if (!c->trusts) {
-        int count = gnutls_certificate_set_x509_system_trust(c->credentials);
-        if (count == GNUTLS_E_MEMORY_ERROR) {
-            code = ad_error_set(error, -ENOMEM, AIODUCT_PHASE_TLS, "out of memory");
-        } else if (count <= 0) {
-            code = ad_error_set(error, AIODUCT_E_TLS_CONFIG, AIODUCT_PHASE_TLS,
-                                "the system's trust store cannot be used: %s",
-                                count < 0 ? gnutls_strerror(count) : "no certificate in it");
-            ad_error_hint(error, "install the system's CA certificates or set ca_file");
-        }
-        c->trusts = code == 0;
+    int count = gnutls_certificate_set_x509_system_trust(c->credentials);
+    if (count > 0) {
+        c->trusts = true;
+        return 0;
     }
-    pthread_mutex_unlock(&c->trust_lock);
+    if (count == GNUTLS_E_MEMORY_ERROR) {
+        return ad_error_set(error, -ENOMEM, AIODUCT_PHASE_TLS, "out of memory");
+    }
+    int code = ad_error_set(error, AIODUCT_E_TLS_CONFIG, AIODUCT_PHASE_TLS,
+                            "the system's trust store cannot be used: %s",
+                            count < 0 ? gnutls_strerror(count) : "no certificate in it");
+    ad_error_hint(error, "install the system's CA certificates or set ca_file");
+    return code;
+}
+
+int ad_tls_context_ready(struct ad_tls_context *c, struct aioduct_error *error)
+{
+    pthread_mutex_lock(&c->ready_lock);
+    int code = c->began ? 0 : begin(c, NULL, error);
+    if (code == 0 && !c->trusts) {
+        code = load_system_trust(c, error);
+    }
+    pthread_mutex_unlock(&c->ready_lock);
     return code;
 }

@@ -10,14 +10,16 @@
 #include <pthread.h>
 
 struct ad_tls_context {
-    /* immutable after create, but for the trust store that is filled before its first use */
+    /* immutable after create, but for what is made before its first use: credentials, with the
+     * trust store, and priority */
     unsigned flags; /* AIODUCT_TLS_* */
     gnutls_certificate_credentials_t credentials;
     gnutls_priority_t priority;
     int keylog_fd; /* -1: no key log */
 
     /* shared */
-    pthread_mutex_t trust_lock;
+    pthread_mutex_t ready_lock;
+    bool began;  /* GnuTLS was begun, and credentials and priority are made */
     bool trusts; /* the trust store is loaded, or not needed */
     struct ad_tls_tickets tickets;
 };
@@ -41,8 +43,9 @@ struct ad_tls {
     char host[]; /* without a final dot */
 };
 
-/* Load the trust store unless that has been done. 0 | AIODUCT_E_TLS_CONFIG | -ENOMEM */
-int ad_tls_context_trust(struct ad_tls_context *context, struct aioduct_error *error);
+/* Make what the first session needs unless that has been done: GnuTLS begun, the system's trust
+ * store loaded. 0 | AIODUCT_E_TLS_CONFIG | -ENOMEM */
+int ad_tls_context_ready(struct ad_tls_context *context, struct aioduct_error *error);
 
 /* Called inside the handshake when the peer's certificate is there; 0 or a GnuTLS code. */
 int ad_tls_verify(gnutls_session_t session);

@@ -10,35 +10,48 @@ enum { LIST_MAX = 256 /* names in a list; real ones have ten */ };
 
 /* ---- segments ---- */
 
+struct object {
+    uintptr_t base; /* what its addresses are relative to */
+    const ElfW(Phdr) * headers;
+    unsigned count;
+};
+
 struct search {
     uintptr_t at;
     size_t bytes; /* from there to the end of the segment */
     uint32_t flags;
-    uintptr_t unwind; /* of its object: .eh_frame_hdr, and how long it is; 0: none */
-    size_t unwind_bytes;
-    uintptr_t base; /* tells objects apart */
+    struct object object; /* whose segment it is */
 };
+
+/* The segment that @at lies in; NULL: none. They are in order of their addresses. */
+static const ElfW(Phdr) * segment_at(const struct object *o, uintptr_t at)
+{
+    for (unsigned i = 0; i < o->count; i++) {
+        const ElfW(Phdr) *p = &o->headers[i];
+        if (p->p_type == PT_LOAD) {
+            if (at < o->base + p->p_vaddr) {
+                return NULL;
+            }
+            if (at - (o->base + p->p_vaddr) < p->p_memsz) {
+                return p;
+            }
+        }
+    }
+    return NULL;
+}
 
 static int look(struct dl_phdr_info *info, size_t size, void *user)
 {
     struct search *s = user;
+    const struct object o = {info->dlpi_addr, info->dlpi_phdr, info->dlpi_phnum};
+    const ElfW(Phdr) *p = segment_at(&o, s->at);
     (void)size;
-    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *p = &info->dlpi_phdr[i];
-        uintptr_t from = info->dlpi_addr + p->p_vaddr;
-        if (p->p_type == PT_GNU_EH_FRAME) {
-            s->unwind = from;
-            s->unwind_bytes = p->p_memsz;
-        } else if (p->p_type == PT_LOAD && s->at >= from && s->at - from < p->p_memsz) {
-            s->bytes = p->p_memsz - (s->at - from);
-            s->flags = p->p_flags;
-        }
-    }
-    if (s->bytes == 0) {
-        s->unwind = s->unwind_bytes = 0;
+    if (p == NULL) {
         return 0;
     }
-    s->base = (uintptr_t)info->dlpi_phdr;
+    s->bytes = p->p_memsz - (s->at - (o.base + p->p_vaddr));
+    s->flags = p->p_flags;
+    s->object = o;
     return 1;
 }
 
@@ -46,6 +59,13 @@ static bool find(const void *at, struct search *out)
 {
     *out = (struct search){.at = (uintptr_t)at};
     return dl_iterate_phdr(look, out) != 0;
+}
+
+/* Can @count bytes be read from @at on, in that object? */
+static bool has(const struct object *o, uintptr_t at, size_t count)
+{
+    const ElfW(Phdr) *p = segment_at(o, at);
+    return p != NULL && (p->p_flags & PF_R) && o->base + p->p_vaddr + p->p_memsz - at >= count;
 }
 
 size_t ad_mapped_bytes(const void *at)
@@ -95,14 +115,14 @@ static int32_t read_i32(uintptr_t at)
 static const unsigned char usual_encoding[4] = {1 /* version */, 0x1b, 0x03, 0x3b};
 enum { TABLE_AT = 12, ROW_BYTES = 8, ENTRY_BYTES = 16 /* of the head of an entry */ };
 
-/* The last row whose function does not start behind @at; -1: none. */
-static int64_t find_row(const struct search *s, uint32_t count)
+/* The last row of @table whose function does not start behind @at; -1: none. */
+static int64_t find_row(uintptr_t table, uint32_t count, uintptr_t at)
 {
     int64_t low = -1, high = count;
     while (high - low > 1) {
         int64_t middle = low + (high - low) / 2;
-        uintptr_t row = s->unwind + TABLE_AT + (uintptr_t)middle * ROW_BYTES;
-        if (s->unwind + (uintptr_t)(intptr_t)read_i32(row) <= s->at) {
+        uintptr_t row = table + TABLE_AT + (uintptr_t)middle * ROW_BYTES;
+        if (table + (uintptr_t)(intptr_t)read_i32(row) <= at) {
             low = middle;
         } else {
             high = middle;
@@ -111,30 +131,43 @@ static int64_t find_row(const struct search *s, uint32_t count)
     return low;
 }
 
-/* Is @s->at inside a function of the object's unwind table, and not at its start? What the table
- * does not know, as code of an assembler, is taken for a start. */
-static bool is_inside(const struct search *s)
+/* .eh_frame_hdr; NULL: none */
+static const ElfW(Phdr) * unwind_header(const struct object *o)
 {
-    if (s->unwind_bytes < TABLE_AT || ad_mapped_bytes((const void *)s->unwind) < s->unwind_bytes ||
-        memcmp((const void *)s->unwind, usual_encoding, sizeof usual_encoding) != 0) {
+    for (unsigned i = 0; i < o->count; i++) {
+        if (o->headers[i].p_type == PT_GNU_EH_FRAME) {
+            return &o->headers[i];
+        }
+    }
+    return NULL;
+}
+
+/* Is @at inside a function of the object's unwind table, and not at its start? What the table does
+ * not know, as code of an assembler, is taken for a start. */
+static bool is_inside(const struct object *o, uintptr_t at)
+{
+    const ElfW(Phdr) *p = unwind_header(o);
+    uintptr_t table = p != NULL ? o->base + p->p_vaddr : 0;
+    if (p == NULL || p->p_memsz < TABLE_AT || !has(o, table, p->p_memsz) ||
+        memcmp((const void *)table, usual_encoding, sizeof usual_encoding) != 0) {
         return false;
     }
-    uint32_t count = (uint32_t)read_i32(s->unwind + 8);
-    if (count > (s->unwind_bytes - TABLE_AT) / ROW_BYTES) {
+    uint32_t count = (uint32_t)read_i32(table + 8);
+    if (count > (p->p_memsz - TABLE_AT) / ROW_BYTES) {
         return false;
     }
-    int64_t found = find_row(s, count);
+    int64_t found = find_row(table, count, at);
     if (found < 0) {
         return false;
     }
-    uintptr_t row = s->unwind + TABLE_AT + (uintptr_t)found * ROW_BYTES;
-    uintptr_t start = s->unwind + (uintptr_t)(intptr_t)read_i32(row);
-    uintptr_t entry = s->unwind + (uintptr_t)(intptr_t)read_i32(row + 4);
-    if (start == s->at || ad_mapped_bytes((const void *)entry) < ENTRY_BYTES ||
+    uintptr_t row = table + TABLE_AT + (uintptr_t)found * ROW_BYTES;
+    uintptr_t start = table + (uintptr_t)(intptr_t)read_i32(row);
+    uintptr_t entry = table + (uintptr_t)(intptr_t)read_i32(row + 4);
+    if (start == at || !has(o, entry, ENTRY_BYTES) ||
         entry + 8 + (uintptr_t)(intptr_t)read_i32(entry + 8) != start) {
         return false; /* the head of the entry is not of the usual form: it says nothing */
     }
-    return s->at - start < (uint32_t)read_i32(entry + 12);
+    return at - start < (uint32_t)read_i32(entry + 12);
 }
 
 /* A function of another object got its address by its name. */
@@ -144,20 +177,10 @@ static bool is_exported(const void *at)
     return dladdr(at, &info) != 0 && info.dli_saddr == at;
 }
 
-const char *ad_mapped_own_function(ad_any_fn fn, const void *of)
-{
-    struct search s, home;
-    const void *at;
-    memcpy(&at, &fn, sizeof at);
-    return address_is_code && find(at, &s) && find(of, &home) && home.base != s.base
-               ? "leads out of the file"
-               : ad_mapped_function(fn, of);
-}
-
-const char *ad_mapped_function(ad_any_fn fn, const void *of)
+static const char *check(ad_any_fn fn, const void *of, bool own)
 {
     static const char nowhere[] = "leads out of the loaded code";
-    struct search s, home;
+    struct search s;
     const void *at;
     memcpy(&at, &fn, sizeof at);
     if (!find(at, &s) || (address_is_code && !(s.flags & PF_X))) {
@@ -166,8 +189,18 @@ const char *ad_mapped_function(ad_any_fn fn, const void *of)
     if (!address_is_code) {
         return NULL;
     }
-    if (!find(of, &home) || home.base != s.base) {
-        return is_exported(at) ? NULL : nowhere;
+    if (segment_at(&s.object, (uintptr_t)of) == NULL) {
+        return own ? "leads out of the file" : is_exported(at) ? NULL : nowhere;
     }
-    return is_inside(&s) ? "leads into the middle of a function" : NULL;
+    return is_inside(&s.object, s.at) ? "leads into the middle of a function" : NULL;
+}
+
+const char *ad_mapped_function(ad_any_fn fn, const void *of)
+{
+    return check(fn, of, false);
+}
+
+const char *ad_mapped_own_function(ad_any_fn fn, const void *of)
+{
+    return check(fn, of, true);
 }

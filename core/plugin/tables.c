@@ -347,7 +347,6 @@ static int check_member(const struct table *t, const struct member *m, const uin
                         const struct aioduct_plugin *d, const char *where,
                         struct aioduct_error *error)
 {
-    char what[80];
     const char *wrong = NULL;
     if (m->is_list) {
         const char *const *list;
@@ -356,8 +355,12 @@ static int check_member(const struct table *t, const struct member *m, const uin
     } else {
         wrong = ad_mapped_function(get_member(copy, m->offset), d);
     }
+    if (wrong == NULL) {
+        return 0;
+    }
+    char what[80];
     snprintf(what, sizeof what, "%s in %s", m->name, t->id);
-    return wrong == NULL ? 0 : damaged(where, what, wrong, error);
+    return damaged(where, what, wrong, error);
 }
 
 /* @d: of a file, whose members are checked; else NULL. */

@@ -35,6 +35,16 @@ def a_body_goes_to_standard_output(w):
 
 
 @case
+def gnutls_begins_for_https_and_not_for_http(w):
+    talks = {"GNUTLS_DEBUG_LEVEL": "2"}
+    status, out, err = w.run("-sS", w.nginx.url("/hello.txt"), env=talks)
+    equal((status, out, err), (0, b"hello, world\n", ""))
+    status, out, err = w.run("-sS", "--cacert", w.ca, w.nginx.url("/hello.txt", "tls"), env=talks)
+    equal((status, out), (0, b"hello, world\n"))
+    matches(err, "^gnutls.*: Enabled GnuTLS")
+
+
+@case
 def o_writes_a_file_and_O_names_it_after_the_url(w):
     w.ok("-o", w.path("a.out"), w.nginx.url("/hello.txt"))
     with open(w.path("a.out"), "rb") as f:

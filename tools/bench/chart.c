@@ -3,8 +3,6 @@
  * (90 %, 99 %, 99.9 % ...), upwards each is ten times longer. */
 #include "bench.h"
 
-#include <math.h>
-
 #define WIDTH 860
 #define HEIGHT 480
 #define LEFT 80
@@ -12,6 +10,7 @@
 #define TOP 64
 #define BOTTOM 56
 #define STEPS_A_DECADE 24
+#define STEP 0.90851757565168 /* 10 to the power of -1/24 */
 
 struct chart {
     FILE *to;
@@ -41,9 +40,42 @@ static double x_of(const struct chart *c, double nines)
     return LEFT + (WIDTH - LEFT - RIGHT) * nines / c->nines;
 }
 
+/* The powers and logarithms that a chart needs, so that the command need not load libm. */
+static double power_of_ten(int exponent)
+{
+    double power = 1;
+    while (exponent-- > 0) {
+        power *= 10;
+    }
+    return power;
+}
+
+/* @value is at least 1. The whole part is the decades in it, then each squaring tells a bit. */
+static double logarithm(double value)
+{
+    double result = 0;
+    for (; value >= 10; value /= 10) {
+        result++;
+    }
+    for (double bit = 0.5; bit > 1e-6; bit /= 2) {
+        value *= value;
+        if (value >= 10) {
+            value /= 10;
+            result += bit;
+        }
+    }
+    return result;
+}
+
+static int round_up(double value)
+{
+    int whole = (int)value;
+    return whole + (whole < value);
+}
+
 static double y_of(const struct chart *c, double ns)
 {
-    double part = (log10(ns < 1 ? 1 : ns) - c->low) / (c->high - c->low);
+    double part = (logarithm(ns < 1 ? 1 : ns) - c->low) / (c->high - c->low);
     return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * part;
 }
 
@@ -61,9 +93,9 @@ static void scale(struct chart *c, const struct bench_settings *s,
         }
     }
     least = least > most ? most : least;
-    c->nines = ceil(log10((double)count) - 1e-9);
-    c->low = floor(log10(least < 1 ? 1.0 : (double)least));
-    c->high = ceil(log10((double)most + 1));
+    c->nines = round_up(logarithm((double)count));
+    c->low = (int)logarithm(least < 1 ? 1.0 : (double)least);
+    c->high = round_up(logarithm((double)most + 1));
     c->high = c->high <= c->low ? c->low + 1 : c->high;
 }
 
@@ -71,35 +103,37 @@ static void grid(const struct chart *c)
 {
     static const char *const units[] = {"ns", "us", "ms", "s"};
     for (int decade = (int)c->low; decade <= (int)c->high; decade++) {
-        double y = y_of(c, pow(10, decade));
+        double y = y_of(c, power_of_ten(decade));
         int unit = decade / 3 > 3 ? 3 : decade / 3;
         fprintf(c->to, "<line class=\"grid\" x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\"/>\n", LEFT,
                 y, WIDTH - RIGHT, y);
         fprintf(c->to, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.0f %s</text>\n", LEFT - 8,
-                y + 4, pow(10, decade - 3 * unit), units[unit]);
+                y + 4, power_of_ten(decade - 3 * unit), units[unit]);
     }
     for (int nines = 0; nines <= (int)c->nines; nines++) {
         double x = x_of(c, nines);
         fprintf(c->to, "<line class=\"grid\" x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%d\"/>\n", x,
                 TOP, x, HEIGHT - BOTTOM);
         fprintf(c->to, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%.*f %%</text>\n", x,
-                HEIGHT - BOTTOM + 18, nines > 2 ? nines - 2 : 0, 100 - 100 / pow(10, nines));
+                HEIGHT - BOTTOM + 18, nines > 2 ? nines - 2 : 0, 100 - 100 / power_of_ten(nines));
     }
 }
 
 static void curve(const struct chart *c, const struct bench_result *r, size_t index)
 {
-    double last = log10((double)r->latency.count);
+    double last = logarithm((double)r->latency.count);
+    double above = 100; /* percent of the values */
     fprintf(c->to, "<polyline class=\"curve\" stroke=\"%s\" points=\"", colours[index]);
     for (int i = 0; r->latency.count > 0; i++) {
         double nines = (double)i / STEPS_A_DECADE;
         nines = nines > last ? last : nines;
-        double percent = nines < last ? 100 - 100 / pow(10, nines) : 100;
+        double percent = nines < last ? 100 - above : 100;
         fprintf(c->to, "%s%.1f,%.1f", i > 0 ? " " : "", x_of(c, nines),
                 y_of(c, (double)histogram_percentile(&r->latency, percent)));
         if (nines >= last) {
             break;
         }
+        above *= STEP;
     }
     fputs("\"/>\n", c->to);
 }

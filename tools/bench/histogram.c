@@ -64,8 +64,10 @@ uint64_t histogram_percentile(const struct histogram *h, double percent)
     if (h->count == 0) {
         return 0;
     }
-    double exact = ceil((double)h->count * percent / 100 - 1e-9);
-    uint64_t rank = exact < 1 ? 1 : exact > (double)h->count ? h->count : (uint64_t)exact;
+    double exact = (double)h->count * percent / 100 - 1e-9;
+    uint64_t rank = exact > 0 ? (uint64_t)exact : 0;
+    rank += (double)rank < exact; /* rounded up */
+    rank = rank < 1 ? 1 : rank > h->count ? h->count : rank;
     uint64_t seen = 0, top = 0;
     for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
         seen += h->buckets[i];

@@ -14,7 +14,6 @@
 #include "transfer.h"
 
 #include <errno.h>
-#include <math.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -353,7 +352,9 @@ static void look_at_the_end(struct load *load, uint64_t now_ns)
     load->over = true;
     if (load->period_ns > 0) {
         double until_ns = (double)(least(now_ns, load->end_ns) - load->begin_ns);
-        uint64_t due = least(load->limit, (uint64_t)ceil(until_ns / load->period_ns));
+        double periods = until_ns / load->period_ns;
+        uint64_t due = (uint64_t)periods;
+        due = least(load->limit, due + ((double)due < periods));
         load->result->not_started = due > load->started ? due - load->started : 0;
     }
     load->end_ns = now_ns + GRACE_NS;
