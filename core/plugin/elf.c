@@ -268,12 +268,14 @@ static int read_open(struct reader *r, struct ad_note *out)
 
 int ad_elf_read(const char *path, struct ad_note *out, struct aioduct_error *error)
 {
-    struct reader *r = ad_zalloc(sizeof *r);
+    struct reader *r = ad_alloc(sizeof *r); /* of which little is used */
     if (r == NULL) {
         return ad_plugin_fail_memory(error);
     }
     r->path = path;
     r->error = error;
+    r->phdr_count = r->shdr_count = 0;
+    r->found = false;
     r->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     int code;
     if (r->fd < 0) {
