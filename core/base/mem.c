@@ -63,9 +63,12 @@ void *ad_realloc(void *old, size_t bytes)
     return realloc(old, bytes);
 }
 
+/* Most of what may have to be freed is not there. */
 void ad_free(void *p)
 {
-    free(p);
+    if (p != NULL) {
+        free(p);
+    }
 }
 
 char *ad_strdup(const char *s)

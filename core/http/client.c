@@ -359,7 +359,7 @@ int ad_client_submit(struct aioduct_client *client, struct aioduct_request *requ
     if (out != NULL) {
         *out = ex; /* before it starts: a callback on another thread may look */
     }
-    if (current && ad_event_may_act(engine)) {
+    if (current && ad_event_lets_act(engine)) {
         ad_exchange_start(ex);
     } else {
         ad_pass_expect(&engine->pass);

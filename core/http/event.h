@@ -22,12 +22,17 @@ static inline bool ad_event_wanted(const struct ad_engine *engine)
     return engine->settings->on_event != NULL || ad_log_enabled(AD_LOG_DEBUG);
 }
 
-/* May the calling thread change the engine now, or has it to post? It posts from other threads,
- * inside an event, and, with a listener, outside of turns: an event must find the client driven. */
+/* May the loop's thread change the engine now, or has it to post? It posts inside an event, and,
+ * with a listener, outside of turns: an event must find the client driven. */
+static inline bool ad_event_lets_act(const struct ad_engine *engine)
+{
+    return !engine->in_event && (!ad_event_wanted(engine) || ad_loop_in_turn(engine->loop));
+}
+
+/* The same of the calling thread: others post. */
 static inline bool ad_event_may_act(const struct ad_engine *engine)
 {
-    return ad_loop_is_current(engine->loop) && !engine->in_event &&
-           (!ad_event_wanted(engine) || ad_loop_in_turn(engine->loop));
+    return ad_loop_is_current(engine->loop) && ad_event_lets_act(engine);
 }
 
 /* Somebody does. Use the two below. */
@@ -55,8 +60,24 @@ static inline void ad_event_exchange(struct aioduct_exchange *ex, enum aioduct_e
 
 /* ---- heads in the log, at trace level (trace.c) ---- */
 
+/* Somebody reads them. Use the two below. */
+void ad_trace_request_tell(const struct aioduct_exchange *ex);
+void ad_trace_response_tell(const struct aioduct_exchange *ex, const struct aioduct_head *head);
+
 /* The request's, as it goes out on @conn, whatever the codec makes of it. */
-void ad_trace_request(const struct aioduct_exchange *ex);
-void ad_trace_response(const struct aioduct_exchange *ex, const struct aioduct_head *head);
+static inline void ad_trace_request(const struct aioduct_exchange *ex)
+{
+    if (ad_log_enabled(AD_LOG_TRACE)) {
+        ad_trace_request_tell(ex);
+    }
+}
+
+static inline void ad_trace_response(const struct aioduct_exchange *ex,
+                                     const struct aioduct_head *head)
+{
+    if (ad_log_enabled(AD_LOG_TRACE)) {
+        ad_trace_response_tell(ex, head);
+    }
+}
 
 #endif

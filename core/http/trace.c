@@ -45,13 +45,12 @@ static void request_lines(const struct aioduct_exchange *ex, struct ad_slice hea
     }
 }
 
-void ad_trace_request(const struct aioduct_exchange *ex)
+void ad_trace_request_tell(const struct aioduct_exchange *ex)
 {
     const struct aioduct_request *request = ex->request;
     struct ad_buf text = {0};
     char target[VALUE_BYTES], first[VALUE_BYTES + 300];
-    if (!ad_log_enabled(AD_LOG_TRACE) ||
-        ad_request_head_write(request, ex->engine->settings->agent, ad_exchange_expects(ex),
+    if (ad_request_head_write(request, ex->engine->settings->agent, ad_exchange_expects(ex),
                               &text) < 0) {
         return;
     }
@@ -67,12 +66,9 @@ void ad_trace_request(const struct aioduct_exchange *ex)
     ad_buf_fini(&text);
 }
 
-void ad_trace_response(const struct aioduct_exchange *ex, const struct aioduct_head *head)
+void ad_trace_response_tell(const struct aioduct_exchange *ex, const struct aioduct_head *head)
 {
     char first[300];
-    if (!ad_log_enabled(AD_LOG_TRACE)) {
-        return;
-    }
     snprintf(first, sizeof first, "%d %.*s", head->status,
              head->reason_bytes > 200 ? 200 : (int)head->reason_bytes, head->reason);
     line(ex, '<', first);

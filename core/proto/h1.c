@@ -80,8 +80,10 @@ void ad_h1_renew(struct ad_h1 *h1, void *owner, bool first)
     if (h1->gathered.block != NULL) {
         ad_buf_fini(&h1->gathered);
     }
-    *h1 =
-        (struct ad_h1){.limits = h1->limits, .events = h1->events, .owner = owner, .fresh = first};
+    h1->state = IDLE; /* the rest is set when an answer is expected, and as it comes */
+    h1->owner = owner;
+    h1->fresh = first;
+    h1->held = h1->got_bytes = h1->got_head = false;
 }
 
 static void begin_head(struct ad_h1 *h1)

@@ -53,9 +53,6 @@ void *ad_h2_mem_get(struct ad_h2_mem *mem, size_t bytes)
 
 void ad_h2_mem_put(struct ad_h2_mem *mem, void *p)
 {
-    if (p == NULL) {
-        return;
-    }
     size_t class = malloc_usable_size(p) / AD_H2_MEM_STEP;
     size_t bytes = class * AD_H2_MEM_STEP;
     if (mem == NULL || class == 0 || class >= AD_H2_MEM_CLASSES ||

@@ -94,7 +94,7 @@ struct ad_h2_mem { /* zeroed; one thread's */
     size_t kept_bytes;
 };
 
-/* As malloc and free; NULL for @mem keeps nothing. */
+/* As malloc and free, but there has to be a block; NULL for @mem keeps nothing. */
 void *ad_h2_mem_get(struct ad_h2_mem *mem, size_t bytes);
 void ad_h2_mem_put(struct ad_h2_mem *mem, void *p);
 void ad_h2_mem_fini(struct ad_h2_mem *mem);
@@ -164,6 +164,7 @@ struct ad_h2 {
     bool goaway;         /* the peer's came */
     bool retired;        /* takes no more requests */
     bool has_settings;   /* the peer's came */
+    bool room_due;       /* streams were closed, which the owner is told once for all of them */
     bool failed, goaway_due;
     uint32_t goaway_code;
     struct aioduct_error *error; /* of failed; NULL: out of memory */

@@ -310,7 +310,7 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
         ad_h2_end(h2, s, code, refused, NULL);
     }
     h2->reset_id = 0;
-    h2->events->on_room(h2->owner);
+    h2->room_due = true;
     return 0;
 }
 

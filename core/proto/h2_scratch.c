@@ -79,7 +79,7 @@ static void *on_malloc(size_t bytes, void *user)
 
 static void on_free(void *block, void *user)
 {
-    if (!is_shared(user, block)) {
+    if (block != NULL && !is_shared(user, block)) { /* it often frees what is not there */
         ad_h2_mem_put(mem_of(user), block);
     }
 }

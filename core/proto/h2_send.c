@@ -307,6 +307,14 @@ static void append_goaway(struct ad_h2 *h2, struct ad_buf *out)
     }
 }
 
+static void tell_room(struct ad_h2 *h2)
+{
+    if (h2->room_due) {
+        h2->room_due = false;
+        h2->events->on_room(h2->owner);
+    }
+}
+
 int ad_h2_produce(struct ad_h2 *h2, struct ad_buf *out, size_t room, struct aioduct_error *error)
 {
     size_t end = ad_buf_bytes(out) + room;
@@ -328,6 +336,7 @@ int ad_h2_produce(struct ad_h2 *h2, struct ad_buf *out, size_t room, struct aiod
     }
     take_frames(h2, out, end);
     h2->out = NULL;
+    tell_room(h2);
     if (!h2->failed) {
         return 0;
     }
@@ -350,6 +359,7 @@ int ad_h2_feed(struct ad_h2 *h2, const uint8_t *bytes, size_t count, struct aiod
             ad_h2_tell_consumed(h2);
             look_for_end(h2);
         }
+        tell_room(h2);
         if (!h2->failed && offence.text != NULL) {
             ad_h2_fail(h2,
                        offence.code == NGHTTP2_ENHANCE_YOUR_CALM ? AIODUCT_E_LIMIT

@@ -96,6 +96,7 @@ void ad_loop_unclaim(struct ad_loop *loop)
 {
     AD_ASSERT(loop->claims > 0);
     if (--loop->claims == 0) {
+        loop->now_ns = 0;
         atomic_store_explicit(&loop->driver, NULL, memory_order_release);
     }
 }
@@ -210,6 +211,7 @@ static void host_turn_end(void *ctx)
         ad_loop_bufs_trim(loop);
     }
     loop->heard = false;
+    loop->now_ns = 0;
     ad_loop_leave(loop);
 }
 
@@ -546,9 +548,16 @@ bool ad_loop_in_turn(const struct ad_loop *loop)
     return ad_loop_is_current(loop) && loop->depth > 0;
 }
 
-uint64_t ad_loop_now_ns(const struct ad_loop *loop)
+uint64_t ad_loop_now_ns(struct ad_loop *loop)
 {
-    return loop->plugin->runtime.now_ns(loop->rt);
+    if (loop->now_ns != 0) {
+        return loop->now_ns;
+    }
+    uint64_t now_ns = loop->plugin->runtime.now_ns(loop->rt);
+    if (loop->depth > 0) {
+        loop->now_ns = now_ns;
+    }
+    return now_ns;
 }
 
 const struct ad_plugin *ad_loop_plugin(const struct ad_loop *loop)

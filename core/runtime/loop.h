@@ -88,8 +88,8 @@ int ad_loop_check_thread(const struct ad_loop *loop); /* [any] */
 bool ad_loop_in_turn(const struct ad_loop *loop);     /* inside a callback of this loop */
 /* Another number in a child of fork. [any] */
 unsigned ad_runtime_fork_generation(void);
-uint64_t ad_loop_now_ns(
-    const struct ad_loop *loop); /* monotonic; one value a turn; read anew outside turns */
+/* Monotonic; one value a turn; read anew outside turns. */
+uint64_t ad_loop_now_ns(struct ad_loop *loop);
 const struct ad_plugin *ad_loop_plugin(const struct ad_loop *loop); /* [any] */
 /* Do its connectors take a host by its name, without an address? [any] */
 bool ad_loop_dials_by_name(const struct ad_loop *loop);

@@ -74,6 +74,7 @@ struct ad_loop {
     /* loop thread */
     unsigned claims;
     unsigned depth;             /* callbacks of the plugin on the stack */
+    uint64_t now_ns;            /* of this turn, once it was asked for; else 0 */
     bool heard;                 /* a stream had something to say in this turn */
     struct ad_post *late_posts; /* oldest first: for the next turn */
     bool stepped_in;            /* the outermost of them claimed the loop */
