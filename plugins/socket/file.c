@@ -27,10 +27,10 @@ static void be_quiet(struct quiet *q)
                 sigismember(&waiting, SIGPIPE) == 1;
 }
 
-static void be_loud(const struct quiet *q, bool broken)
+static void be_loud(const struct quiet *q, bool is_raised)
 {
     const struct timespec now = {0};
-    if (broken && !q->waited) {
+    if (is_raised && !q->waited) {
         while (sigtimedwait(&q->pipe, NULL, &now) < 0 && errno == EINTR) {
         }
     }
@@ -71,7 +71,8 @@ int64_t ad_socket_sendfile(int socket, int fd, int64_t offset, size_t bytes)
         went = sendfile(socket, fd, &at, bytes);
     } while (went < 0 && errno == EINTR);
     int error = errno;
-    be_loud(&quiet, went < 0 && error == EPIPE);
+    /* A connection that breaks behind a part raises it, too, and only the part is told. */
+    be_loud(&quiet, went < 0 ? error == EPIPE : (size_t)went < bytes);
     if (went >= 0 || error == EAGAIN) {
         return went >= 0 ? went : -EAGAIN;
     }

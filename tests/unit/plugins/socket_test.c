@@ -8,7 +8,9 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -297,6 +299,46 @@ static void test_info_stops_at_its_size(void **state)
     close(fd);
 }
 
+/* A connected socket whose peer has closed: what is sent to it now is answered by a reset. */
+static int connect_to_gone(void)
+{
+    const struct sockaddr_in any = {.sin_family = AF_INET,
+                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in at;
+    socklen_t bytes = sizeof at;
+    char byte;
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(listener, (const struct sockaddr *)&any, sizeof any), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&at, &bytes), 0);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&at, sizeof at), 0);
+    close(accept(listener, NULL, NULL));
+    close(listener);
+    assert_int_equal(recv(fd, &byte, 1, 0), 0);
+    return fd;
+}
+
+/* sendfile(2) goes in parts: the first meets the closed peer, the second the reset. */
+static void test_file_to_gone(void **state)
+{
+    (void)state;
+    enum { FILE_BYTES = 1 << 20 };
+    int fd = connect_to_gone(), room = 4 * FILE_BYTES;
+    int file = memfd_create("zeros", MFD_CLOEXEC);
+    sigset_t waiting;
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+    assert_int_equal(ftruncate(file, FILE_BYTES), 0);
+    signal(SIGPIPE, SIG_DFL); /* one would end this process */
+    int64_t went = ad_socket_sendfile(fd, file, 0, FILE_BYTES);
+    assert_true(went > 0 && went < FILE_BYTES);
+    assert_int_equal(ad_socket_sendfile(fd, file, went, FILE_BYTES), -EPIPE);
+    assert_int_equal(sigpending(&waiting), 0);
+    assert_int_equal(sigismember(&waiting, SIGPIPE), 0);
+    close(file);
+    close(fd);
+}
+
 int main(void)
 {
     static const struct CMUnitTest cases[] = {
@@ -311,6 +353,8 @@ int main(void)
         {"a local socket has no TCP options", test_unix_socket, NULL, NULL, NULL},
         {"no descriptor left is a plain error", test_no_descriptors_left, NULL, NULL, NULL},
         {"information stops at the size asked for", test_info_stops_at_its_size, NULL, NULL, NULL},
+        {"a connection that breaks in the middle of a file raises no SIGPIPE", test_file_to_gone,
+         NULL, NULL, NULL},
     };
     return TAP_RUN(cases, NULL, NULL);
 }
