@@ -204,6 +204,7 @@ void ad_uring_buffer_deliver(struct ad_uring *u, struct ad_uring_stream *s, uint
                              size_t bytes)
 {
     if (!s->closing) {
+        ad_uring_recv_displace(s);
         u->host->on_data(u->host->ctx, s->core, address_of(&u->buffers, id), bytes);
     }
     ad_uring_buffer_return(&u->buffers, id);

@@ -83,8 +83,6 @@ void ad_uring_file_complete(struct ad_uring_stream *s, int result)
 
 void ad_uring_file_tell(struct ad_uring_stream *s)
 {
-    if (s->sends == AD_URING_SENDS_OVER) {
-        ad_uring_stream_unreport(s, AIODUCT_OP_SEND);
-        ad_uring_send_done(s, 0);
-    }
+    ad_uring_stream_unreport(s, AIODUCT_OP_SEND);
+    ad_uring_send_done(s, 0);
 }

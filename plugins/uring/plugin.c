@@ -55,6 +55,7 @@ static const struct aioduct_connector connector_table = {
     .stream_close = ad_uring_stream_close,
     .stream_info = ad_uring_stream_info,
     .send_file = ad_uring_send_file,
+    .recv_at = ad_uring_recv_at,
 };
 
 static const void *get_interface(const char *id)

@@ -40,6 +40,23 @@ void ad_uring_recv_stop(void *state)
     ad_uring_cancel(state, AIODUCT_OP_RECV);
 }
 
+/* Only what flows in bulk is received there: a buffer that the ring picks is elsewhere. */
+void ad_uring_recv_at(void *state, void *memory, size_t bytes)
+{
+    struct ad_uring_stream *s = state;
+    if (((s->pending & ~s->cancelled) & AIODUCT_OP_RECV) == 0) {
+        return;
+    }
+    ad_uring_recv_displace(s);
+    for (uint32_t i = 0; memory != NULL && i < AD_URING_PLACES; i++) {
+        if (s->u->places[i].memory == NULL) {
+            s->u->places[i] = (struct ad_uring_place){memory, bytes};
+            s->place = i + 1;
+            return;
+        }
+    }
+}
+
 void ad_uring_recv_prepare(struct ad_uring_stream *s, struct io_uring_sqe *sqe)
 {
     const struct ad_uring_options *options = &s->u->options;
@@ -94,22 +111,31 @@ static bool goes_on(struct ad_uring_stream *s, int result)
     }
 }
 
-/* A short read is the last one: the socket is empty, and asking it again would cost a call. */
+/* A short read is the last one: the socket is empty, and asking it again would cost a call. So is
+ * one that filled the caller's place, if nothing more is wanted there. */
 static void read_bulk(struct ad_uring_stream *s)
 {
     struct ad_uring *u = s->u;
-    size_t total = 0;
+    size_t total = 0, room;
     ssize_t got;
+    bool is_placed;
     do {
-        got = recv(s->fd, u->buffers.bulk, AD_URING_BULK_BYTES, MSG_DONTWAIT);
+        is_placed = s->place != 0;
+        struct ad_uring_place to = {u->buffers.bulk, AD_URING_BULK_BYTES};
+        if (is_placed) {
+            to = u->places[s->place - 1];
+        }
+        room = to.bytes < READ_BYTES_A_TURN ? to.bytes : READ_BYTES_A_TURN;
+        got = recv(s->fd, to.memory, room, MSG_DONTWAIT);
         if (got <= 0) {
             break;
         }
         total += (size_t)got;
-        u->host->on_data(u->host->ctx, s->core, u->buffers.bulk, (size_t)got);
-    } while (got == AD_URING_BULK_BYTES && total < READ_BYTES_A_TURN &&
+        ad_uring_recv_displace(s);
+        u->host->on_data(u->host->ctx, s->core, to.memory, (size_t)got);
+    } while ((size_t)got == room && total < READ_BYTES_A_TURN && (!is_placed || s->place != 0) &&
              (s->cancelled & AIODUCT_OP_RECV) == 0);
-    s->filled = total >= u->options.buffer_bytes;
+    s->filled = total >= u->options.buffer_bytes || (got > 0 && (size_t)got == room);
     if (s->report & AIODUCT_OP_RECV) {
         return; /* on_data has just stopped it */
     }

@@ -53,6 +53,9 @@ void ad_uring_stream_done(struct ad_uring_stream *s, int op, int code, size_t by
 {
     s->pending &= (uint16_t)~op;
     s->cancelled &= (uint16_t)~op;
+    if (op == AIODUCT_OP_RECV) {
+        ad_uring_recv_displace(s);
+    }
     s->u->host->on_done(s->u->host->ctx, s->core, op, code, bytes);
 }
 
@@ -149,6 +152,9 @@ static void cancel_one(struct ad_uring_stream *s, unsigned op)
         return;
     }
     s->cancelled |= (uint16_t)op;
+    if (op == AIODUCT_OP_RECV) {
+        ad_uring_recv_displace(s);
+    }
     if (s->on_ring & op) {
         ad_uring_stream_wish(s, AD_URING_CANCEL(op));
         return;
@@ -333,7 +339,9 @@ void ad_uring_stream_complete(struct ad_uring_stream *s, enum ad_uring_kind kind
         connect_complete(s, result);
         break;
     case AD_URING_RECV:
-        ad_uring_file_tell(s);
+        if (s->sends == AD_URING_SENDS_OVER) { /* what came may be an answer to it */
+            ad_uring_file_tell(s);
+        }
         ad_uring_recv_complete(s, result, flags);
         break;
     case AD_URING_SEND:

@@ -219,6 +219,7 @@ struct ad_uring_stream {
     uint8_t recv_without : 2; /* what the receive on the ring was prepared without */
     uint32_t slot;            /* number in an adopted ring; 0: none */
     int shutdown_code;
+    uint32_t place; /* number in the loop's places; 0: none */
     union {
         struct ad_socket_addr *address; /* until connected; the ring reads it */
         struct {                        /* after */
@@ -232,6 +233,14 @@ struct ad_uring_stream {
     };
 };
 
+/* Where a caller wants what a stream receives next in bulk. Few have one at a time, so a stream has
+ * its number only; who finds all taken does without. */
+#define AD_URING_PLACES 32
+struct ad_uring_place {
+    void *memory; /* NULL: free */
+    size_t bytes;
+};
+
 struct ad_uring_connector {
     struct ad_uring *u;
 };
@@ -240,6 +249,7 @@ int ad_uring_connect(void *cx, struct aioduct_stream *core, void *state,
                      const struct aioduct_socket_config *config);
 int ad_uring_recv_start(void *state);
 void ad_uring_recv_stop(void *state);
+void ad_uring_recv_at(void *state, void *memory, size_t bytes);
 int ad_uring_send(void *state, const struct iovec *pieces, unsigned count);
 int ad_uring_send_file(void *state, int fd, int64_t offset, size_t bytes);
 int ad_uring_shutdown(void *state);
@@ -282,7 +292,7 @@ void ad_uring_send_complete(struct ad_uring_stream *s, int result);
 void ad_uring_send_done(struct ad_uring_stream *s, int code);
 /* The ring waited for room for a piece of a file. */
 void ad_uring_file_complete(struct ad_uring_stream *s, int result);
-/* The peer has said something, which may be an answer to a piece that is over: that comes first. */
+/* A piece is over: tell the core now. */
 void ad_uring_file_tell(struct ad_uring_stream *s);
 
 /* ---- instance.c, loop.c: the runtime ---- */
@@ -303,6 +313,7 @@ struct ad_uring {
     uint16_t generation;             /* counts the rings: a child after fork has another */
     struct ad_uring_options options; /* `without` grows if the kernel turns out to lack something */
     struct ad_uring_buffers buffers;
+    struct ad_uring_place places[AD_URING_PLACES];
     struct ad_timers timers;
     struct ad_uring_link wishes;  /* streams with something to put on the ring */
     struct ad_uring_link reports; /* streams with something to report */
@@ -314,6 +325,15 @@ struct ad_uring {
     bool tick_armed;     /* a kernel timer is on the ring; only with ready_fd */
     bool multishot_seen; /* this kernel does have multishot receives */
 };
+
+/* Nothing is received any more at the place that was named. */
+static inline void ad_uring_recv_displace(struct ad_uring_stream *s)
+{
+    if (s->place != 0) {
+        s->u->places[s->place - 1].memory = NULL;
+        s->place = 0;
+    }
+}
 
 int ad_uring_open(void *rt, const struct aioduct_host *host, const struct aioduct_foreign *foreign);
 void ad_uring_close(void *rt);

@@ -342,16 +342,23 @@ static void test_bulk_stops_with_each_slice(void **state)
     rig_disconnect(&s);
 }
 
+/* A receive that the ring only waits for. */
+static void wait_in_bulk(struct aioduct_stream *s)
+{
+    s->state->filled = true;
+    memset(s->done, 0, sizeof s->done);
+    assert_int_equal(ad_uring_recv_start(s->state), 0);
+    assert_int_equal(ad_uring_turn(rig.u, 0), 0);
+    assert_true(s->state->bulk);
+}
+
 static void test_reset_of_a_flow_in_bulk(void **state)
 {
     (void)state;
     struct aioduct_stream s;
     struct linger now = {.l_onoff = 1, .l_linger = 0};
     rig_connect(&rig, &s);
-    s.state->filled = true;
-    assert_int_equal(ad_uring_recv_start(s.state), 0);
-    assert_int_equal(ad_uring_turn(rig.u, 0), 0);
-    assert_true(s.state->bulk);
+    wait_in_bulk(&s);
     setsockopt(s.peer, SOL_SOCKET, SO_LINGER, &now, sizeof now);
     close(s.peer);
     s.peer = -1;
@@ -365,15 +372,86 @@ static void test_close_of_a_flow_in_bulk(void **state)
     (void)state;
     struct aioduct_stream s;
     rig_connect(&rig, &s);
-    s.state->filled = true;
-    assert_int_equal(ad_uring_recv_start(s.state), 0);
-    assert_int_equal(ad_uring_turn(rig.u, 0), 0);
-    assert_true(s.state->bulk);
+    wait_in_bulk(&s);
     assert_int_equal(send(s.peer, "late", 4, 0), 4);
     rig_disconnect(&s);
     assert_int_equal(s.slices, 0);
     assert_int_equal(s.done[AIODUCT_OP_RECV].count, 1);
     assert_int_equal(s.done[AIODUCT_OP_RECV].code, -ECANCELED);
+}
+
+/* A place is named for a flow that the ring waits for. */
+static void name_a_place(struct aioduct_stream *s, uint8_t *place, size_t bytes)
+{
+    wait_in_bulk(s);
+    memset(place, 0x7e, bytes);
+    ad_uring_recv_at(s->state, place, bytes);
+}
+
+static void send_more(struct aioduct_stream *s, const uint8_t *data, size_t bytes)
+{
+    assert_int_equal(send(s->peer, data + s->bytes, bytes, 0), bytes);
+    rig_wait_bytes(s, s->bytes + bytes);
+}
+
+static void test_place_of_a_flow_in_bulk(void **state)
+{
+    enum { ROOM = 1000 };
+    (void)state;
+    uint8_t place[ROOM], guard[ROOM], *data = make_pattern(65536);
+    struct aioduct_stream s;
+    memset(guard, 0x7e, sizeof guard);
+    rig_connect(&rig, &s);
+    name_a_place(&s, place, ROOM);
+    send_more(&s, data, 5000);
+    assert_memory_equal(place, data, ROOM);
+    ad_uring_recv_stop(s.state);
+    rig_wait_done(&s, AIODUCT_OP_RECV);
+
+    for (int way = 0; way < 2; way++) { /* it is over before anything came */
+        name_a_place(&s, place, ROOM);
+        if (way == 0) {
+            ad_uring_recv_at(s.state, NULL, 0);
+        } else {
+            ad_uring_recv_stop(s.state);
+            ad_uring_recv_at(s.state, place, ROOM);
+            rig_wait_done(&s, AIODUCT_OP_RECV);
+            s.state->filled = true;
+            assert_int_equal(ad_uring_recv_start(s.state), 0);
+        }
+        send_more(&s, data, 3000);
+        assert_memory_equal(place, guard, ROOM);
+        ad_uring_recv_stop(s.state);
+        memset(s.done, 0, sizeof s.done);
+        rig_wait_done(&s, AIODUCT_OP_RECV);
+    }
+    check_pattern(&s, s.bytes);
+    free(data);
+    rig_disconnect(&s);
+}
+
+static void test_more_flows_than_places(void **state)
+{
+    (void)state;
+    struct aioduct_stream s;
+    uint8_t place[16];
+    rig_connect(&rig, &s);
+    for (unsigned i = 0; i < AD_URING_PLACES; i++) {
+        rig.u->places[i].memory = place; /* others' */
+    }
+    name_a_place(&s, place, sizeof place);
+    send_more(&s, (const uint8_t *)"elsewhere", 9);
+    assert_int_equal(place[0], 0x7e);
+    rig.u->places[AD_URING_PLACES - 1].memory = NULL;
+    ad_uring_recv_stop(s.state);
+    rig_wait_done(&s, AIODUCT_OP_RECV);
+    name_a_place(&s, place, sizeof place);
+    assert_int_equal(s.state->place, AD_URING_PLACES);
+    s.bytes = 0;
+    send_more(&s, (const uint8_t *)"there", 5);
+    assert_memory_equal(place, "there", 5);
+    assert_null(rig.u->places[AD_URING_PLACES - 1].memory);
+    rig_disconnect(&s);
 }
 
 static void on_data_close(struct aioduct_stream *s)
@@ -456,7 +534,6 @@ static void test_bytes_then_reset_between_turns(void **state)
     s.peer = -1;
     rig_wait_done(&s, AIODUCT_OP_RECV);
     assert_int_equal(s.done[AIODUCT_OP_RECV].code, -ECONNRESET);
-    memset(s.done, 0, sizeof s.done);
     assert_int_equal(ad_uring_send(s.state, &(struct iovec){(char *)"x", 1}, 1), AIODUCT_PENDING);
     rig_wait_done(&s, AIODUCT_OP_SEND);
     assert_int_equal(s.done[AIODUCT_OP_SEND].code, -EPIPE);
@@ -573,6 +650,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_bulk_stops_with_each_slice),
     cmocka_unit_test(test_reset_of_a_flow_in_bulk),
     cmocka_unit_test(test_close_of_a_flow_in_bulk),
+    cmocka_unit_test(test_place_of_a_flow_in_bulk),
+    cmocka_unit_test(test_more_flows_than_places),
     cmocka_unit_test(test_close_inside_on_data),
     cmocka_unit_test(test_close_with_everything_pending),
     cmocka_unit_test(test_bytes_then_end_between_turns),
@@ -593,6 +672,8 @@ static const char *const names[] = {
     "a flow in bulk stops with each slice, and goes on",
     "a reset of a flow in bulk is an error",
     "a flow in bulk is closed while the ring waits for it",
+    "a flow in bulk comes to the place that is named, for one slice, until the receive ends",
+    "a flow that finds no free place comes as ever",
     "a stream closed inside on_data gets no further slice",
     "closing completes everything that is pending once",
     "bytes and end that come between two turns are both seen",
