@@ -27,13 +27,11 @@ struct ad_task {
 struct ad_stream {
     struct ad_loop *loop;
     union {
-        struct {
-            const struct ad_stream_events *events;
-            void *owner;
-        };
-        struct ad_deferred deferred; /* after on_closed */
+        void *owner;
+        struct ad_stream *next_over; /* after on_closed */
     };
     uint8_t inflight; /* AIODUCT_OP_* */
+    uint8_t events;   /* of the loop's stream_events */
     bool known;       /* the plugin accepted connect: it must be told to close */
     bool closing;
     /* the plugin's half follows: loop->stream_state */
@@ -44,6 +42,10 @@ struct ad_stream_unknown {
     struct ad_turn_hook hook;
     struct ad_stream *stream;
 };
+
+/* Tables of events that the streams of a loop have at a time or one after the other: those of a
+ * dial, of a transport. */
+#define AD_STREAM_EVENTS_MAX 4
 
 struct ad_loop {
     /* immutable after create */
@@ -89,6 +91,9 @@ struct ad_loop {
     bool rearm;        /* it could not be armed: try again */
     struct ad_buf *spare_bufs[16], *spare_small_bufs[256];
     unsigned spare_buf_count, spare_small_buf_count;
+    const struct ad_stream_events *stream_events[AD_STREAM_EVENTS_MAX];
+    struct ad_stream *streams_over; /* their memory goes at the end of the turn */
+    struct ad_deferred streams_end;
     void *spare_streams;
     unsigned spare_stream_count;
     char plugin_error[256];

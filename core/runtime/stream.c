@@ -27,9 +27,26 @@ static void *state_of(const struct ad_stream *stream)
 
 /* ---- life ---- */
 
-static void release(struct ad_deferred *deferred)
+static const struct ad_stream_events *events_of(const struct ad_stream *stream)
 {
-    struct ad_stream *stream = AD_CONTAINER_OF(deferred, struct ad_stream, deferred);
+    return stream->loop->stream_events[stream->events];
+}
+
+/* There are so few tables that a stream has the number of its own. */
+static void set_events(struct ad_stream *stream, const struct ad_stream_events *events)
+{
+    const struct ad_stream_events **tables = stream->loop->stream_events;
+    uint8_t i = 0;
+    while (tables[i] != events && tables[i] != NULL) {
+        i++;
+        AD_ASSERT(i < AD_STREAM_EVENTS_MAX);
+    }
+    tables[i] = events;
+    stream->events = i;
+}
+
+static void release(struct ad_stream *stream)
+{
     struct ad_loop *loop = stream->loop;
     if (loop->spare_stream_count >= SPARES_MAX) {
         ad_free(stream);
@@ -49,12 +66,27 @@ void ad_stream_spares_free(struct ad_loop *loop)
     }
 }
 
+static void release_all(struct ad_deferred *deferred)
+{
+    struct ad_loop *loop = AD_CONTAINER_OF(deferred, struct ad_loop, streams_end);
+    while (loop->streams_over != NULL) {
+        struct ad_stream *stream = loop->streams_over;
+        loop->streams_over = stream->next_over;
+        release(stream);
+    }
+}
+
 static void closed(struct ad_stream *stream)
 {
+    struct ad_loop *loop = stream->loop;
     AD_ASSERT(stream->closing && stream->inflight == 0);
-    stream->events->on_closed(stream);
-    stream->deferred.release = release;
-    ad_loop_defer(stream->loop, &stream->deferred);
+    events_of(stream)->on_closed(stream);
+    if (loop->streams_over == NULL) {
+        loop->streams_end.release = release_all;
+        ad_loop_defer(loop, &loop->streams_end);
+    }
+    stream->next_over = loop->streams_over;
+    loop->streams_over = stream;
 }
 
 static void on_never_known(struct ad_turn_hook *hook)
@@ -92,7 +124,7 @@ int ad_stream_create(struct ad_loop *loop, const struct ad_stream_events *events
     if (stream == NULL) {
         return -ENOMEM;
     }
-    stream->events = events;
+    set_events(stream, events);
     stream->owner = owner;
     *out = stream;
     return 0;
@@ -102,7 +134,7 @@ void ad_stream_set_owner(struct ad_stream *stream, const struct ad_stream_events
                          void *owner)
 {
     AD_ASSERT((stream->inflight & ~(unsigned)AIODUCT_OP_RECV) == 0 && !stream->closing);
-    stream->events = events;
+    set_events(stream, events);
     stream->owner = owner;
 }
 
@@ -270,7 +302,7 @@ void ad_stream_on_data(void *ctx, struct aioduct_stream *opaque_stream, const vo
     }
     loop->heard = true;
     ad_loop_enter(loop);
-    stream->events->on_data(stream, bytes, count);
+    events_of(stream)->on_data(stream, bytes, count);
     ad_loop_leave(loop);
 }
 
@@ -283,7 +315,7 @@ void ad_stream_on_done(void *ctx, struct aioduct_stream *opaque_stream, int op, 
     stream->inflight &= (uint8_t)~op;
     loop->heard = true;
     ad_loop_enter(loop);
-    stream->events->on_done(stream, op, code, bytes);
+    events_of(stream)->on_done(stream, op, code, bytes);
     ad_loop_leave(loop);
 }
 

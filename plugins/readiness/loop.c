@@ -414,6 +414,9 @@ void ad_readiness_close(struct ad_readiness *loop)
     close_watch(&loop->wake);
     close_watch(&loop->clock);
     ad_timers_fini(&loop->timers);
+    if (loop->places != NULL) {
+        loop->host->alloc(loop->host->ctx, loop->places, 0, 0);
+    }
     loop->host->alloc(loop->host->ctx, loop->scratch, 0, 0);
 }
 

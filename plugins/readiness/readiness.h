@@ -42,6 +42,17 @@ struct ad_watch {
     struct ad_readiness_cx *cx;
     int fd;
     uint8_t events; /* AD_READ | AD_WRITE: what the backend reports now; 0: not watched */
+    /* The rest is of a stream's operations: here it takes no room. */
+    uint8_t inflight : 4; /* AIODUCT_OP_* that the core waits for */
+    uint8_t decided : 4;  /* of these, whose result is known and put off */
+    uint8_t phase : 2;    /* enum in stream.c */
+    uint8_t send : 2;     /* enum in stream.c: of the send in flight */
+    bool file_part : 1;   /* of it less than was asked for has gone */
+    bool file_short : 1;  /* the last piece found no room for all of it: the next has to wait */
+    bool at_once : 1;     /* connect found nothing to wait for */
+    bool shut : 1;        /* our side has ended, or will after the send in flight */
+    bool closing : 1, listed : 1;
+    uint8_t place : 6; /* what is received next goes to that one of the loop's; 0: to its scratch */
 };
 
 struct ad_readiness_ops {
@@ -96,6 +107,7 @@ struct ad_readiness {
     uint8_t *scratch; /* what every receive reads into */
     size_t scratch_bytes;
     unsigned full_reads;
+    struct iovec *places; /* of streams whose bytes are wanted there; NULL: none were yet */
 };
 
 /**
@@ -147,10 +159,21 @@ void ad_readiness_abandon(struct ad_readiness *loop);
 
 /* ---- streams ---- */
 
-/* What a send that did not finish at once has to remember: an idle stream carries none of it. */
+/* What a send that waits for room has to remember: an idle stream carries none of it. */
 struct ad_readiness_rest {
-    size_t sent;
-    uint32_t first, count;
+    union {
+        size_t sent;         /* of the pieces */
+        int64_t file_offset; /* where the piece of a file begins */
+    };
+    union {
+        struct {
+            uint32_t first, count; /* of the pieces */
+        };
+        struct {
+            uint32_t file_bytes;
+            int file_fd;
+        };
+    };
     struct iovec pieces[];
 };
 
@@ -160,25 +183,12 @@ struct ad_readiness_stream {
     struct aioduct_stream *stream;
     struct ad_readiness_stream *next, **link; /* in the loop's due while listed, else in its open */
     union {                                   /* of the send in flight */
-        struct ad_readiness_rest *rest;       /* what is to be written */
-        size_t sent;                          /* what was, if nothing more will be */
-        int64_t file_offset;                  /* of a piece that waits for room */
+        struct ad_readiness_rest *rest;       /* what is to be written; result 0 */
+        struct {
+            uint64_t sent : 48; /* what was, if nothing more will be */
+            int64_t code : 16;  /* and why */
+        } over;
     };
-    union {
-        int send_code; /* why nothing more will be written */
-        int file_fd;
-    };
-    uint8_t phase;    /* enum in stream.c */
-    uint8_t inflight; /* AIODUCT_OP_* that the core waits for */
-    uint8_t decided;  /* of these, whose result is known and put off */
-    bool shut : 1;    /* our side has ended, or will after the send in flight */
-    bool closing : 1, listed : 1;
-    bool at_once : 1;    /* connect found nothing to wait for */
-    uint8_t file : 2;    /* enum in stream.c: the send is a piece of a file */
-    bool file_short : 1; /* the last piece found no room for all of it: the next has to wait */
-    uint32_t file_bytes; /* of the piece; as many as there can be: more */
-    uint32_t place_bytes;
-    void *place; /* what is received next goes there; NULL: to the loop's scratch */
 };
 
 int ad_readiness_cx_open(void *cx, const struct aioduct_host *host, void *rt);

@@ -11,12 +11,14 @@
 
 enum { PHASE_NEW, PHASE_CONNECTING, PHASE_OPEN, PHASE_DEAD /* connect failed */ };
 
-/* A send that is a piece of a file: it waits for room, or what became of it is known. */
-enum { FILE_NO, FILE_WAITS, FILE_OVER };
+/* The send in flight: of pieces or of a piece of a file; it waits for room (the stream has a rest),
+ * or what became of it is known (it has over). */
+enum { PIECES_WAIT, PIECES_OVER, FILE_WAITS, FILE_OVER };
 
 /* A flow that fills the buffer this often is worth a larger one, up to where more gains nothing. */
 enum { FULL_READS = 2, SCRATCH_BYTES_MAX = 524288 };
 /* One stream reads at most this much before others have their turn. */
+enum { PLACES = 63 }; /* what the number of one has room for */
 enum { READ_BYTES_A_TURN = 1048576, FILE_BYTES_A_TURN = 524288 };
 
 static struct ad_readiness_stream *stream_of(struct ad_watch *watch)
@@ -49,11 +51,11 @@ static void forget_open(struct ad_readiness_stream *s)
 static void list(struct ad_readiness_stream *s)
 {
     struct ad_readiness *loop = s->watch.cx->loop;
-    if (s->listed) {
+    if (s->watch.listed) {
         return;
     }
     forget_open(s);
-    s->listed = true;
+    s->watch.listed = true;
     s->next = NULL;
     *loop->due_end = s;
     loop->due_end = &s->next;
@@ -67,7 +69,7 @@ static struct ad_readiness_stream *take_due(struct ad_readiness *loop)
     if (s->next == NULL) {
         loop->due_end = &loop->due;
     }
-    s->listed = false;
+    s->watch.listed = false;
     note_open(s);
     return s;
 }
@@ -76,7 +78,7 @@ struct ad_readiness_stream *ad_readiness_stream_after(const struct ad_readiness 
                                                       const struct ad_readiness_stream *s)
 {
     struct ad_readiness_stream *next = s == NULL ? loop->due : s->next;
-    return next == NULL && (s == NULL || s->listed) ? loop->open : next;
+    return next == NULL && (s == NULL || s->watch.listed) ? loop->open : next;
 }
 
 void ad_readiness_streams_drop(struct ad_readiness *loop)
@@ -89,58 +91,111 @@ void ad_readiness_streams_drop(struct ad_readiness *loop)
     loop->due_end = &loop->due;
 }
 
+/* ---- where the next bytes go ---- */
+
+/* Few streams have a place at a time, and it is a hint: the loop keeps so many of them, and a
+ * stream the number of its own. */
+static struct iovec *place_of(const struct ad_readiness_stream *s)
+{
+    return &s->watch.cx->loop->places[s->watch.place - 1];
+}
+
+static void forget_place(struct ad_readiness_stream *s)
+{
+    if (s->watch.place != 0) {
+        place_of(s)->iov_base = NULL;
+        s->watch.place = 0;
+    }
+}
+
+static bool take_place(struct ad_readiness_stream *s)
+{
+    struct ad_readiness *loop = s->watch.cx->loop;
+    if (loop->places == NULL) {
+        loop->places = loop->host->alloc(loop->host->ctx, NULL, PLACES * sizeof *loop->places, 0);
+        if (loop->places == NULL) {
+            return false;
+        }
+        memset(loop->places, 0, PLACES * sizeof *loop->places);
+    }
+    for (unsigned i = 0; i < PLACES && s->watch.place == 0; i++) {
+        s->watch.place = loop->places[i].iov_base == NULL ? (i + 1) & PLACES : 0;
+    }
+    return s->watch.place != 0;
+}
+
 /* ---- results ---- */
 
 /* The result of @op is known, and is put off. -> false: it was known before; the first stands */
 static bool decide(struct ad_readiness_stream *s, int op)
 {
-    if (!(s->inflight & op) || (s->decided & op)) {
+    if (!(s->watch.inflight & op) || (s->watch.decided & op)) {
         return false;
     }
     if (op == AIODUCT_OP_RECV) {
-        s->place = NULL;
+        forget_place(s);
     }
-    s->decided |= (uint8_t)op;
+    s->watch.decided |= op & 15;
     list(s);
     return true;
+}
+
+static bool send_is_over(const struct ad_readiness_stream *s)
+{
+    return s->watch.send == PIECES_OVER || s->watch.send == FILE_OVER;
+}
+
+static void send_over(struct ad_readiness_stream *s, unsigned kind, size_t sent, int code)
+{
+    s->watch.send = kind & 3;
+    s->over.sent = sent;
+    s->over.code = code;
 }
 
 /* What put off an operation: all are cancelled but a connect that was over at once, a send of
  * which a part went, and a piece of a file that is over. */
 static int decided_code(const struct ad_readiness_stream *s, int op)
 {
-    if (op == AIODUCT_OP_SEND && s->file != FILE_NO) {
-        return s->file == FILE_OVER ? s->send_code : -ECANCELED;
-    }
-    return op == AIODUCT_OP_CONNECT && s->at_once       ? 0
-           : op == AIODUCT_OP_SEND && s->send_code != 0 ? s->send_code
+    return op == AIODUCT_OP_CONNECT && s->watch.at_once ? 0
+           : op == AIODUCT_OP_SEND && send_is_over(s)   ? (int)s->over.code
                                                         : -ECANCELED;
 }
 
 /* Is @op in flight, and does its result still depend on the descriptor? */
 static bool waits(const struct ad_readiness_stream *s, int op)
 {
-    return (s->inflight & ~s->decided & op) != 0;
+    return (s->watch.inflight & ~s->watch.decided & op) != 0;
 }
 
 static unsigned interest(const struct ad_readiness_stream *s)
 {
     return (waits(s, AIODUCT_OP_RECV) ? AD_READ : 0) |
-           (waits(s, AIODUCT_OP_SEND | AIODUCT_OP_CONNECT) || s->file_short ? AD_WRITE : 0);
+           (waits(s, AIODUCT_OP_SEND | AIODUCT_OP_CONNECT) || s->watch.file_short ? AD_WRITE : 0);
+}
+
+/* NULL: out of memory */
+static struct ad_readiness_rest *new_rest(const struct ad_readiness_stream *s, uint32_t pieces)
+{
+    const struct aioduct_host *host = s->watch.cx->host;
+    struct ad_readiness_rest *rest = NULL;
+    return host->alloc(host->ctx, NULL, sizeof *rest + pieces * sizeof rest->pieces[0], 0);
+}
+
+static void free_rest(const struct ad_readiness_stream *s, struct ad_readiness_rest *rest)
+{
+    s->watch.cx->host->alloc(s->watch.cx->host->ctx, rest, 0, 0);
 }
 
 /* -> bytes that went */
 static size_t end_send(struct ad_readiness_stream *s)
 {
-    size_t sent = s->sent;
-    if (s->file != FILE_NO) {
-        sent = s->file == FILE_OVER ? sent : 0;
-        s->file = FILE_NO;
-    } else if (s->send_code == 0) {
-        sent = s->rest->sent;
-        s->watch.cx->host->alloc(s->watch.cx->host->ctx, s->rest, 0, 0);
+    size_t sent = send_is_over(s)                ? (size_t)s->over.sent
+                  : s->watch.send == PIECES_WAIT ? s->rest->sent
+                                                 : 0;
+    if (!send_is_over(s)) {
+        free_rest(s, s->rest);
     }
-    s->send_code = 0;
+    s->watch.send = PIECES_WAIT;
     return sent;
 }
 
@@ -154,23 +209,22 @@ static void complete(struct ad_readiness_stream *s, int op, int code)
     const struct aioduct_host *host = s->watch.cx->host;
     size_t bytes = 0;
     bool part = false;
-    s->inflight &= (uint8_t)~op;
-    s->decided &= (uint8_t)~op;
+    s->watch.inflight &= ~op & 15;
+    s->watch.decided &= ~op & 15;
     if (op == AIODUCT_OP_CONNECT) {
-        s->phase = code == 0 ? PHASE_OPEN : PHASE_DEAD;
+        s->watch.phase = code == 0 ? PHASE_OPEN : PHASE_DEAD;
     }
     if (op == AIODUCT_OP_RECV) {
-        s->place = NULL;
+        forget_place(s);
     }
     if (op == AIODUCT_OP_SEND) {
-        bool piece = s->file != FILE_NO;
+        part = s->watch.send >= FILE_WAITS && s->watch.file_part;
         bytes = end_send(s);
-        part = piece && bytes < s->file_bytes;
     }
     host->on_done(host->ctx, s->stream, op, code, bytes);
     if (op == AIODUCT_OP_SEND && waits(s, AIODUCT_OP_SHUTDOWN)) {
         code = part && code == 0 ? -ECANCELED : code;
-        s->shut = code == 0; /* after a part the end would make it look like the whole */
+        s->watch.shut = code == 0; /* after a part the end would make it look like the whole */
         complete(s, AIODUCT_OP_SHUTDOWN, code == 0 ? end_our_side(s) : code);
     }
 }
@@ -218,10 +272,12 @@ static void receive(struct ad_readiness_stream *s)
     struct ad_readiness *loop = s->watch.cx->loop;
     const struct aioduct_host *host = s->watch.cx->host;
     for (size_t total = 0; total < READ_BYTES_A_TURN && waits(s, AIODUCT_OP_RECV);) {
-        bool is_placed = s->place != NULL;
-        void *to = is_placed ? s->place : loop->scratch;
-        size_t room = is_placed ? s->place_bytes : loop->scratch_bytes;
-        ssize_t got = recv(s->watch.fd, to, room, 0);
+        bool is_placed = s->watch.place != 0;
+        struct iovec to = {.iov_base = loop->scratch, .iov_len = loop->scratch_bytes};
+        if (is_placed) {
+            to = *place_of(s);
+        }
+        ssize_t got = recv(s->watch.fd, to.iov_base, to.iov_len, 0);
         if (got < 0) {
             if (errno != EAGAIN && errno != EINTR) {
                 complete(s, AIODUCT_OP_RECV, -errno);
@@ -232,9 +288,9 @@ static void receive(struct ad_readiness_stream *s)
             complete(s, AIODUCT_OP_RECV, 0);
             return;
         }
-        s->place = NULL;
-        host->on_data(host->ctx, s->stream, to, (size_t)got);
-        if ((size_t)got < room) {
+        forget_place(s);
+        host->on_data(host->ctx, s->stream, to.iov_base, (size_t)got);
+        if ((size_t)got < to.iov_len) {
             loop->full_reads = is_placed ? loop->full_reads : 0;
             return;
         }
@@ -298,17 +354,17 @@ static void resume_send(struct ad_readiness_stream *s)
 }
 
 /* -> false: there is no room for any of it */
-static bool send_piece(struct ad_readiness_stream *s, int fd, int64_t offset)
+static bool send_piece(struct ad_readiness_stream *s, int fd, int64_t offset, size_t all)
 {
-    size_t bytes = s->file_bytes < FILE_BYTES_A_TURN ? s->file_bytes : FILE_BYTES_A_TURN;
+    size_t bytes = all < FILE_BYTES_A_TURN ? all : FILE_BYTES_A_TURN;
     int64_t went = ad_socket_sendfile(s->watch.fd, fd, offset, bytes);
     if (went == -EAGAIN) {
         return false;
     }
-    s->file = FILE_OVER;
-    s->file_short = went > 0 && (size_t)went < bytes;
-    s->sent = went > 0 ? (size_t)went : 0;
-    s->send_code = went < 0 ? (int)went : 0;
+    size_t sent = went > 0 ? (size_t)went : 0;
+    s->watch.file_short = sent > 0 && sent < bytes;
+    s->watch.file_part = sent < all;
+    send_over(s, FILE_OVER, sent, went < 0 ? (int)went : 0);
     return true;
 }
 
@@ -316,8 +372,10 @@ static bool send_piece(struct ad_readiness_stream *s, int fd, int64_t offset)
  * that has to wait, the descriptor stays watched. */
 static void resume_file(struct ad_readiness_stream *s)
 {
-    if (send_piece(s, s->file_fd, s->file_offset)) {
-        complete(s, AIODUCT_OP_SEND, s->send_code);
+    struct ad_readiness_rest *rest = s->rest;
+    if (send_piece(s, rest->file_fd, rest->file_offset, rest->file_bytes)) {
+        free_rest(s, rest);
+        complete(s, AIODUCT_OP_SEND, (int)s->over.code);
     }
 }
 
@@ -327,8 +385,8 @@ static void resume_file(struct ad_readiness_stream *s)
 void ad_readiness_stream_ready(struct ad_watch *watch, unsigned events)
 {
     struct ad_readiness_stream *s = stream_of(watch);
-    if (s->file == FILE_OVER) { /* what the peer says now may be an answer to it */
-        complete(s, AIODUCT_OP_SEND, s->send_code);
+    if (s->watch.send == FILE_OVER) { /* what the peer says now may be an answer to it */
+        complete(s, AIODUCT_OP_SEND, (int)s->over.code);
     }
     if ((events & AD_WRITE) && waits(s, AIODUCT_OP_CONNECT)) {
         finish_connect(s, events);
@@ -337,9 +395,9 @@ void ad_readiness_stream_ready(struct ad_watch *watch, unsigned events)
             receive(s);
         }
         if ((events & AD_WRITE) && waits(s, AIODUCT_OP_SEND)) {
-            (s->file == FILE_WAITS ? resume_file : resume_send)(s);
+            (s->watch.send == FILE_WAITS ? resume_file : resume_send)(s);
         } else if (events & AD_WRITE) {
-            s->file_short = false;
+            s->watch.file_short = false;
         }
     }
     (void)ad_readiness_watch(watch, watch->events & interest(s));
@@ -351,11 +409,11 @@ static void deliver_one(struct ad_readiness_stream *s)
 {
     const struct aioduct_host *host = s->watch.cx->host;
     for (int op = AIODUCT_OP_CONNECT; op <= AIODUCT_OP_SHUTDOWN; op <<= 1) {
-        if (s->decided & op) {
+        if (s->watch.decided & op) {
             complete(s, op, decided_code(s, op));
         }
     }
-    if (s->closing && !s->listed) {
+    if (s->watch.closing && !s->watch.listed) {
         ad_readiness_watch_end(&s->watch);
         forget_open(s);
         host->on_closed(host->ctx, s->stream);
@@ -394,8 +452,8 @@ int ad_readiness_connect(void *opaque, struct aioduct_stream *stream, void *stat
     struct ad_readiness_cx *cx = opaque;
     struct ad_readiness_stream *s = state;
     struct ad_socket_addr to;
-    if (s->phase != PHASE_NEW) {
-        return s->inflight & AIODUCT_OP_CONNECT ? -EBUSY : -EISCONN;
+    if (s->watch.phase != PHASE_NEW) {
+        return s->watch.inflight & AIODUCT_OP_CONNECT ? -EBUSY : -EISCONN;
     }
     int fd = ad_socket_create(cx->host, config, SOCK_NONBLOCK, &to);
     if (fd < 0) {
@@ -418,10 +476,10 @@ int ad_readiness_connect(void *opaque, struct aioduct_stream *stream, void *stat
     }
     note_open(s);
     s->stream = stream;
-    s->phase = PHASE_CONNECTING;
-    s->inflight = AIODUCT_OP_CONNECT;
+    s->watch.phase = PHASE_CONNECTING;
+    s->watch.inflight = AIODUCT_OP_CONNECT;
     if (at_once) {
-        s->at_once = decide(s, AIODUCT_OP_CONNECT);
+        s->watch.at_once = decide(s, AIODUCT_OP_CONNECT);
     }
     return AIODUCT_PENDING;
 }
@@ -429,15 +487,15 @@ int ad_readiness_connect(void *opaque, struct aioduct_stream *stream, void *stat
 int ad_readiness_recv_start(void *state)
 {
     struct ad_readiness_stream *s = state;
-    if (s->phase != PHASE_OPEN) {
+    if (s->watch.phase != PHASE_OPEN) {
         return -ENOTCONN;
     }
-    if (s->inflight & AIODUCT_OP_RECV) {
+    if (s->watch.inflight & AIODUCT_OP_RECV) {
         return -EBUSY;
     }
     int code = ad_readiness_watch(&s->watch, interest(s) | AD_READ);
     if (code == 0) {
-        s->inflight |= AIODUCT_OP_RECV;
+        s->watch.inflight |= AIODUCT_OP_RECV;
     }
     return code;
 }
@@ -450,9 +508,12 @@ void ad_readiness_recv_stop(void *state)
 void ad_readiness_recv_at(void *state, void *memory, size_t bytes)
 {
     struct ad_readiness_stream *s = state;
-    if (waits(s, AIODUCT_OP_RECV)) {
-        s->place = memory;
-        s->place_bytes = bytes < READ_BYTES_A_TURN ? (uint32_t)bytes : READ_BYTES_A_TURN;
+    forget_place(s);
+    if (memory != NULL && waits(s, AIODUCT_OP_RECV) && take_place(s)) {
+        *place_of(s) = (struct iovec){
+            .iov_base = memory,
+            .iov_len = bytes < READ_BYTES_A_TURN ? bytes : READ_BYTES_A_TURN,
+        };
     }
 }
 
@@ -461,9 +522,7 @@ void ad_readiness_recv_at(void *state, void *memory, size_t bytes)
 static int wait_for_room(struct ad_readiness_stream *s, const struct iovec *pieces, uint32_t count,
                          size_t offset, size_t sent)
 {
-    const struct aioduct_host *host = s->watch.cx->host;
-    struct ad_readiness_rest *rest =
-        host->alloc(host->ctx, NULL, sizeof *rest + count * sizeof *pieces, 0);
+    struct ad_readiness_rest *rest = new_rest(s, count);
     if (rest == NULL) {
         return -ENOMEM;
     }
@@ -473,7 +532,7 @@ static int wait_for_room(struct ad_readiness_stream *s, const struct iovec *piec
     rest->pieces[0].iov_len -= offset;
     int code = ad_readiness_watch(&s->watch, interest(s) | AD_WRITE);
     if (code < 0) {
-        host->alloc(host->ctx, rest, 0, 0);
+        free_rest(s, rest);
         return code;
     }
     s->rest = rest;
@@ -493,13 +552,13 @@ int ad_readiness_send(void *state, const struct iovec *pieces, unsigned count)
     struct ad_readiness_stream *s = state;
     uint32_t done;
     size_t offset;
-    if (s->phase != PHASE_OPEN) {
+    if (s->watch.phase != PHASE_OPEN) {
         return -ENOTCONN;
     }
-    if (s->shut) {
+    if (s->watch.shut) {
         return -EPIPE;
     }
-    if (s->inflight & AIODUCT_OP_SEND) {
+    if (s->watch.inflight & AIODUCT_OP_SEND) {
         return -EBUSY;
     }
     if (no_bytes(pieces, count)) {
@@ -516,10 +575,9 @@ int ad_readiness_send(void *state, const struct iovec *pieces, unsigned count)
     if (code < 0 && sent == 0) {
         return code;
     }
-    s->inflight |= AIODUCT_OP_SEND;
+    s->watch.inflight |= AIODUCT_OP_SEND;
     if (code < 0) { /* a part went: the core has to learn how much */
-        s->sent = sent;
-        s->send_code = code;
+        send_over(s, PIECES_OVER, sent, code);
         (void)decide(s, AIODUCT_OP_SEND);
     }
     return AIODUCT_PENDING;
@@ -529,49 +587,57 @@ int ad_readiness_send(void *state, const struct iovec *pieces, unsigned count)
 int ad_readiness_send_file(void *state, int fd, int64_t offset, size_t bytes)
 {
     struct ad_readiness_stream *s = state;
-    if (s->phase != PHASE_OPEN) {
+    if (s->watch.phase != PHASE_OPEN) {
         return -ENOTCONN;
     }
-    if (s->shut) {
+    if (s->watch.shut) {
         return -EPIPE;
     }
-    if (s->inflight & AIODUCT_OP_SEND) {
+    if (s->watch.inflight & AIODUCT_OP_SEND) {
         return -EBUSY;
     }
-    s->file_bytes = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
-    if (!s->file_short && send_piece(s, fd, offset)) {
-        int code = s->send_code;
+    bytes = bytes < UINT32_MAX ? bytes : UINT32_MAX;
+    if (!s->watch.file_short && send_piece(s, fd, offset, bytes)) {
+        int code = (int)s->over.code;
         if (code < 0) {
             (void)end_send(s);
             return code;
         }
-        s->inflight |= AIODUCT_OP_SEND;
+        s->watch.inflight |= AIODUCT_OP_SEND;
         (void)decide(s, AIODUCT_OP_SEND);
         return AIODUCT_PENDING;
     }
+    struct ad_readiness_rest *rest = new_rest(s, 0);
+    if (rest == NULL) {
+        return -ENOMEM;
+    }
     int code = ad_readiness_watch(&s->watch, interest(s) | AD_WRITE);
     if (code < 0) {
+        free_rest(s, rest);
         return code;
     }
-    s->file = FILE_WAITS;
-    s->file_fd = fd;
-    s->file_offset = offset;
-    s->inflight |= AIODUCT_OP_SEND;
+    rest->file_fd = fd;
+    rest->file_offset = offset;
+    rest->file_bytes = (uint32_t)bytes;
+    s->rest = rest;
+    s->watch.send = FILE_WAITS;
+    s->watch.file_part = bytes > 0;
+    s->watch.inflight |= AIODUCT_OP_SEND;
     return AIODUCT_PENDING;
 }
 
 int ad_readiness_shutdown(void *state)
 {
     struct ad_readiness_stream *s = state;
-    if (s->phase != PHASE_OPEN) {
+    if (s->watch.phase != PHASE_OPEN) {
         return -ENOTCONN;
     }
-    if (s->inflight & AIODUCT_OP_SHUTDOWN) {
+    if (s->watch.inflight & AIODUCT_OP_SHUTDOWN) {
         return -EBUSY;
     }
-    s->shut = true;
-    if (s->inflight & AIODUCT_OP_SEND) {
-        s->inflight |= AIODUCT_OP_SHUTDOWN;
+    s->watch.shut = true;
+    if (s->watch.inflight & AIODUCT_OP_SEND) {
+        s->watch.inflight |= AIODUCT_OP_SHUTDOWN;
         return AIODUCT_PENDING; /* the end comes after the bytes */
     }
     return end_our_side(s);
@@ -583,7 +649,7 @@ void ad_readiness_cancel(void *state, unsigned ops)
     for (int op = AIODUCT_OP_CONNECT; op <= AIODUCT_OP_SHUTDOWN; op <<= 1) {
         if (ops & (unsigned)op) {
             if (op == AIODUCT_OP_SHUTDOWN && waits(s, op)) {
-                s->shut = false;
+                s->watch.shut = false;
             }
             (void)decide(s, op);
         }
@@ -593,13 +659,13 @@ void ad_readiness_cancel(void *state, unsigned ops)
 void ad_readiness_stream_close(void *state)
 {
     struct ad_readiness_stream *s = state;
-    s->closing = true;
-    ad_readiness_cancel(s, s->inflight);
+    s->watch.closing = true;
+    ad_readiness_cancel(s, s->watch.inflight);
     list(s);
 }
 
 int ad_readiness_stream_info(void *state, struct aioduct_stream_info *info)
 {
     struct ad_readiness_stream *s = state;
-    return ad_socket_info(s->phase == PHASE_NEW ? -1 : s->watch.fd, info);
+    return ad_socket_info(s->watch.phase == PHASE_NEW ? -1 : s->watch.fd, info);
 }
