@@ -22,6 +22,11 @@
 /* What a shared connection may receive while it is idle: pings and settings for hours. */
 #define IDLE_BYTES_MAX 65536u
 
+static struct ad_conn *conn_of(const struct ad_transport *t)
+{
+    return (struct ad_conn *)(void *)((uintptr_t)t - sizeof(struct ad_conn));
+}
+
 /* ---- memory ---- */
 
 void ad_conn_ref(struct ad_conn *conn)
@@ -72,7 +77,7 @@ static void on_step(struct ad_transport *t, const struct ad_dial_step *step)
         [AD_DIAL_CONNECT_FAILED] = AIODUCT_EVENT_CONNECT_FAILED,
         [AD_DIAL_CONNECTED] = AIODUCT_EVENT_CONNECTED,
     };
-    struct ad_conn *conn = ad_transport_owner(t);
+    struct ad_conn *conn = conn_of(t);
     struct aioduct_event more = {.count = step->count, .code = step->code};
     char address[AD_ADDR_TEXT_BYTES] = "";
     if (!ad_event_wanted(conn->engine)) {
@@ -134,9 +139,30 @@ static void open_failed(struct ad_conn *conn, int code, enum aioduct_phase phase
     ad_pool_open_failed(conn, &error);
 }
 
+/* What it had while it opened goes to who was waiting, and a shared one keeps it. */
+static int open_codec(struct ad_conn *conn, const struct ad_codec *codec, struct ad_conn_way *way)
+{
+    uint64_t now_ns = ad_loop_now_ns(conn->engine->loop);
+    *way = (struct ad_conn_way){
+        .dial_ns = conn->dial_ns,
+        .times = conn->times,
+        .secured_ns = ad_transport_is_tls(ad_conn_transport(conn)) ? now_ns : 0,
+    };
+    conn->codec = codec;
+    conn->opened_ns = now_ns;
+    conn->h1 = NULL;
+    conn->exchange_count = 0;
+    conn->served = 0;
+    int code = codec->open(conn);
+    if (code == 0 && codec->shared) {
+        conn->share->way = *way;
+    }
+    return code;
+}
+
 static void on_open(struct ad_transport *t, int code)
 {
-    struct ad_conn *conn = ad_transport_owner(t);
+    struct ad_conn *conn = conn_of(t);
     if (conn->state == AD_CONN_CLOSING) {
         return;
     }
@@ -154,9 +180,8 @@ static void on_open(struct ad_transport *t, int code)
                          : "the server chose a protocol that was not offered");
         return;
     }
-    conn->codec = codec;
-    conn->opened_ns = ad_loop_now_ns(conn->engine->loop);
-    int opened = codec->open(conn);
+    struct ad_conn_way way;
+    int opened = open_codec(conn, codec, &way);
     if (opened == AIODUCT_E_TLS) {
         open_failed(conn, AIODUCT_E_TLS, AIODUCT_PHASE_TLS,
                     "the server chose HTTP/2 with a cipher suite that it prohibits");
@@ -167,7 +192,9 @@ static void on_open(struct ad_transport *t, int code)
         return;
     }
     tell_opened(conn);
+    conn->engine->way = &way;
     ad_pool_opened(conn);
+    conn->engine->way = NULL;
 }
 
 /* Does the codec hear what comes now? */
@@ -197,7 +224,7 @@ static bool is_trusted_idle(struct ad_conn *conn, size_t count)
 
 static void on_plain(struct ad_transport *t, const uint8_t *bytes, size_t count)
 {
-    struct ad_conn *conn = ad_transport_owner(t);
+    struct ad_conn *conn = conn_of(t);
     ad_stats_add(&conn->engine->stats, AD_STAT_BYTES_IN, count);
     if (conn->state == AD_CONN_CLOSING || !is_trusted_idle(conn, count)) {
         return;
@@ -209,7 +236,7 @@ static void on_plain(struct ad_transport *t, const uint8_t *bytes, size_t count)
 
 static void on_end(struct ad_transport *t, int code)
 {
-    struct ad_conn *conn = ad_transport_owner(t);
+    struct ad_conn *conn = conn_of(t);
     if (conn->state == AD_CONN_CLOSING) {
         return;
     }
@@ -226,7 +253,7 @@ static void on_end(struct ad_transport *t, int code)
 
 static void on_produce(struct ad_transport *t, struct ad_buf *out, size_t room)
 {
-    struct ad_conn *conn = ad_transport_owner(t);
+    struct ad_conn *conn = conn_of(t);
     if (is_heard(conn)) {
         size_t before = ad_buf_bytes(out);
         ad_conn_ref(conn);
@@ -238,7 +265,7 @@ static void on_produce(struct ad_transport *t, struct ad_buf *out, size_t room)
 
 static void on_sent(struct ad_transport *t)
 {
-    struct ad_conn *conn = ad_transport_owner(t);
+    struct ad_conn *conn = conn_of(t);
     if (is_heard(conn)) {
         conn->codec->sent(conn);
     }
@@ -246,7 +273,7 @@ static void on_sent(struct ad_transport *t)
 
 static void on_file(struct ad_transport *t, int code, size_t count)
 {
-    struct ad_conn *conn = ad_transport_owner(t);
+    struct ad_conn *conn = conn_of(t);
     ad_stats_add(&conn->engine->stats, AD_STAT_BYTES_OUT, count);
     if (is_heard(conn)) {
         ad_conn_ref(conn);
@@ -257,7 +284,7 @@ static void on_file(struct ad_transport *t, int code, size_t count)
 
 static void on_send_error(struct ad_transport *t, int code)
 {
-    struct ad_conn *conn = ad_transport_owner(t);
+    struct ad_conn *conn = conn_of(t);
     if (conn->state == AD_CONN_CLOSING) {
         return;
     }
@@ -273,7 +300,7 @@ static void on_send_error(struct ad_transport *t, int code)
 
 static void on_closed(struct ad_transport *t)
 {
-    struct ad_conn *conn = ad_transport_owner(t);
+    struct ad_conn *conn = conn_of(t);
     struct ad_engine *engine = conn->engine;
     AD_ASSERT(conn->state == AD_CONN_CLOSING);
     ad_conn_wire_fill(conn);
@@ -328,14 +355,15 @@ static int start_transport(struct ad_conn *conn)
                  .socket = &engine->settings->socket,
                  .addrs = origin->dial_addrs,
                  .addr_count = origin->dial_addr_count,
-                 .history = &conn->engine->dial_history},
+                 .history = &conn->engine->dial_history,
+                 .times = &conn->times},
         .place = ad_conn_transport(conn),
         .tls = origin->key.tls ? engine->tls : NULL,
         .tls_host = origin->key.host,
         .alpn = alpn[origin->key.offer],
     };
     struct ad_transport *t;
-    return ad_transport_start(engine->loop, &params, &transport_events, conn, &t);
+    return ad_transport_start(engine->loop, &params, &transport_events, NULL, &t);
 }
 
 int ad_conn_open(struct ad_engine *engine, struct ad_origin *origin)
@@ -386,6 +414,14 @@ void ad_conn_wait_longer(struct ad_conn *conn, uint64_t connect_ns)
     }
 }
 
+/* Only who takes it as it opens, or shares it from its beginning, has waited for it. */
+static void note_way(const struct ad_conn *conn, struct aioduct_exchange *ex)
+{
+    static const struct ad_conn_way none;
+    const struct ad_conn_way *way = conn->codec->shared ? &conn->share->way : conn->engine->way;
+    ex->way = way != NULL ? *way : none;
+}
+
 void ad_conn_assign(struct ad_conn *conn, struct aioduct_exchange *ex)
 {
     conn->state = AD_CONN_BUSY;
@@ -396,6 +432,9 @@ void ad_conn_assign(struct ad_conn *conn, struct aioduct_exchange *ex)
     ex->conn = conn;
     ex->reused = conn->served > 0;
     ex->kept = conn->served > 0 || conn->was_idle;
+    if (!ex->kept) {
+        note_way(conn, ex);
+    }
     ex->picked_ns = ad_loop_now_ns(conn->engine->loop);
     ad_event_exchange(ex, AIODUCT_EVENT_PICKED, 0, NULL);
     ad_trace_request(ex);
@@ -430,7 +469,8 @@ void ad_conn_close(struct ad_conn *conn, bool orderly)
     ad_conn_blame(conn, AIODUCT_CLOSE_NONE);
     ad_stats_add(&conn->engine->stats, AD_STAT_CLOSED + conn->why, 1);
     if (ad_event_wanted(conn->engine)) {
-        struct aioduct_event more = {.reason = conn->why, .count = conn->served};
+        struct aioduct_event more = {.reason = conn->why,
+                                     .count = conn->codec != NULL ? conn->served : 0};
         ad_event_conn_tell(conn, AIODUCT_EVENT_CLOSED, &more);
     }
     ad_pool_forget(conn);

@@ -73,8 +73,16 @@ enum ad_conn_state {
     AD_CONN_CLOSING      /* no more events; the transport is on its way out */
 };
 
+/* When what happened on the way to an open connection; 0: it did not. */
+struct ad_conn_way {
+    uint64_t dial_ns;
+    struct ad_dial_times times;
+    uint64_t secured_ns;
+};
+
 /* What the pool knows of a connection that carries many exchanges. */
 struct ad_share {
+    struct ad_conn_way way;
     /* How many exchanges the peer takes at a time, set by the codec; 0: it has not said. */
     unsigned streams_max;
     unsigned streams_counted; /* of exchange_count, in the statistics */
@@ -87,8 +95,6 @@ struct ad_conn_info {
     char tls_version[16], tls_cipher[64];
     char peer_address[AD_ADDR_TEXT_BYTES], local_address[AD_ADDR_TEXT_BYTES];
     int peer_port, local_port;
-    struct ad_transport_times times;   /* on the way to open */
-    uint64_t secured_ns;               /* 0: no TLS */
     uint64_t wire_sent, wire_received; /* as of ad_conn_wire_fill */
 };
 
@@ -96,34 +102,42 @@ struct ad_conn {
     struct ad_engine *engine;
     struct ad_origin *origin;     /* until it closes */
     const struct ad_codec *codec; /* NULL while opening */
-    union {                       /* the codec's own */
-        struct ad_h1_side *h1;    /* of an exchange; an idle connection has none */
-        struct ad_h2_side *h2;
-        struct ad_share *share; /* of a shared codec: the beginning of its side */
-    };
-    struct ad_conn_info *info; /* made when it is first asked for; NULL: not yet, or no memory */
-    struct ad_list node;       /* pool's lru while it is idle, else the engine's conns */
+    struct ad_conn_info *info;    /* made when it is first asked for; NULL: not yet, or no memory */
+    struct ad_list node;          /* pool's lru while it is idle, else the engine's conns */
     union {
         struct ad_list place_node;   /* origin's opening, idle or shared list */
         struct ad_deferred deferred; /* once it is closed, and nobody refers to it */
     };
-    struct ad_deadline deadline; /* opening: a bound for surplus dials; idle: idleness; draining */
-    uint64_t number;             /* unique in the process */
-    uint64_t dial_ns, opened_ns;
-
+    /* Opening: a bound for surplus dials; idle: idleness; draining. Its own number: the server's
+     * Keep-Alive hint in seconds; 0: none */
+    struct ad_deadline deadline;
+    uint64_t number; /* unique in the process */
+    union {
+        uint64_t dial_ns; /* while it opens */
+        uint64_t opened_ns;
+    };
+    union {
+        struct ad_dial_times times; /* while it opens: codec is NULL */
+        struct {
+            union {                    /* the codec's own */
+                struct ad_h1_side *h1; /* of an exchange; an idle connection has none */
+                struct ad_h2_side *h2;
+                struct ad_share *share; /* of a shared codec: the beginning of its side */
+            };
+            /* Exchanges on it: ad_conn_assign counts up; down counts ad_conn_release, or a shared
+             * codec when one has left. */
+            unsigned exchange_count;
+            uint32_t served; /* responses completed; as many as there can be: more */
+        };
+    };
     unsigned refs;
-    /* Exchanges on it: ad_conn_assign counts up; down counts ad_conn_release, or a shared codec
-     * when one has left. */
-    unsigned exchange_count;
-    uint32_t served;      /* responses completed; as many as there can be: more */
-    uint32_t idle_hint_s; /* the server's Keep-Alive hint; 0: none */
     enum ad_conn_state state : 8;
-    uint8_t why;   /* enum aioduct_close_reason: of its end, once it is known */
-    bool was_idle; /* lay in the pool: the server may have closed it before it knew */
+    uint8_t why;       /* enum aioduct_close_reason: of its end, once it is known */
+    bool was_idle : 1; /* lay in the pool: the server may have closed it before it knew */
     /* Takes no more exchanges for good: it is going away, or out of stream ids. Set by a shared
      * codec or the pool, which closes it when the last exchange has left. */
-    bool retired;
-    bool closed; /* its transport has closed */
+    bool retired : 1;
+    bool closed : 1; /* its transport has closed */
     /* the transport follows: ad_conn_transport */
 };
 

@@ -91,7 +91,7 @@ static bool take_idle_hint(struct ad_conn *conn, const struct aioduct_head *head
             ad_slice_case_equal((struct ad_slice){item.p, 8}, ad_slice_of("timeout=")) &&
             ad_slice_to_u64((struct ad_slice){item.p + 8, item.bytes - 8}, HINT_MAX_S, &seconds) ==
                 0) {
-            conn->idle_hint_s = seconds > HINT_MARGIN_S ? (uint32_t)(seconds - HINT_MARGIN_S) : 0;
+            conn->deadline.own = seconds > HINT_MARGIN_S ? (uint32_t)(seconds - HINT_MARGIN_S) : 0;
             return seconds > HINT_MARGIN_S;
         }
         part += comma != NULL;

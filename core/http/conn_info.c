@@ -42,8 +42,6 @@ static void fill(struct ad_conn_info *info, const struct ad_conn *conn)
     snprintf(info->tls_version, sizeof info->tls_version, "%s",
              ad_transport_tls_version(transport));
     snprintf(info->tls_cipher, sizeof info->tls_cipher, "%s", ad_transport_tls_cipher(transport));
-    info->times = *ad_transport_times(transport);
-    info->secured_ns = ad_transport_is_tls(transport) ? conn->opened_ns : 0;
     info->tls_resumed = ad_transport_tls_resumed(transport);
 }
 

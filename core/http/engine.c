@@ -12,6 +12,7 @@
 
 #include <string.h>
 
+#define SPARE_ALWAYS 64 /* of them also when nothing happens */
 #define SPARE_MAX 256   /* exchanges kept for reuse: more are seldom under way on one loop */
 #define REFS_AT_ONCE 64 /* to a request, taken from its count */
 
@@ -62,6 +63,29 @@ void ad_engine_kick(struct ad_engine *engine)
     ad_loop_at_turn_end(engine->loop, &engine->hook);
 }
 
+/* ---- spare exchanges ---- */
+
+static void free_spares(struct ad_engine *engine, unsigned keep)
+{
+    while (engine->spare_count > keep) {
+        struct aioduct_exchange *ex = engine->spare;
+        engine->spare = (struct aioduct_exchange *)(void *)ex->node.next;
+        engine->spare_count--;
+        ad_list_init(&ex->node);
+        ad_engine_exchange_detach(ex);
+        ad_engine_exchange_free(ex);
+    }
+}
+
+/* A quarter goes each time, so that a pause alone costs the next burst little. */
+static void on_quiet(struct ad_turn_hook *hook)
+{
+    struct ad_engine *engine = AD_CONTAINER_OF(hook, struct ad_engine, quiet);
+    if (engine->spare_count > SPARE_ALWAYS) {
+        free_spares(engine, SPARE_ALWAYS + (engine->spare_count - SPARE_ALWAYS) * 3 / 4);
+    }
+}
+
 /* ---- life ---- */
 
 void ad_engine_init(struct ad_engine *engine)
@@ -74,6 +98,8 @@ void ad_engine_init(struct ad_engine *engine)
     ad_list_init(&engine->conns);
     ad_list_init(&engine->hook.node);
     engine->hook.run = on_turn_end;
+    engine->quiet.run = on_quiet;
+    ad_loop_when_quiet(engine->loop, &engine->quiet);
     ad_drain_init(engine);
 }
 
@@ -170,13 +196,7 @@ void ad_engine_fini(struct ad_engine *engine)
         ad_conn_h1_side_destroy(engine->spare_h1[--engine->spare_h1_count]);
     }
     ad_h2_scratch_destroy(engine->h2_scratch);
-    while (engine->spare != NULL) {
-        struct aioduct_exchange *ex = engine->spare;
-        engine->spare = (struct aioduct_exchange *)(void *)ex->node.next;
-        ad_list_init(&ex->node);
-        ad_engine_exchange_detach(ex);
-        ad_engine_exchange_free(ex);
-    }
+    free_spares(engine, 0);
     ad_drain_fini(engine);
     ad_pool_fini(&engine->pool);
 }

@@ -71,6 +71,8 @@ struct ad_engine {
     struct ad_list conns; /* all that are not closed, but for the idle ones, which the pool has */
     size_t conn_count, closing_count;
     struct ad_turn_hook hook;
+    const struct ad_conn_way *way;  /* of the connection that opens just now; else NULL */
+    struct ad_turn_hook quiet;      /* of the loop */
     struct aioduct_exchange *spare; /* exchanges for reuse */
     unsigned spare_count;
     struct ad_h1_side *spare_h1[64]; /* an idle connection has none */

@@ -15,6 +15,7 @@
 
 #include "base/buf.h"
 #include "base/list.h"
+#include "http/conn.h"
 #include "http/pace.h"
 #include "http/request.h"
 #include "http/sink.h"
@@ -106,6 +107,7 @@ struct aioduct_exchange {
     struct ad_completion *completion;
     struct ad_list trailers; /* of struct ad_field: said while the body was sent */
     struct ad_h2_slot h2;    /* set by the HTTP/2 connection that takes it */
+    struct ad_conn_way way;  /* of the connection that it is on, unless that was kept */
 
     /* loop; cleared for each use, from here on */
     enum ad_place place;

@@ -18,13 +18,12 @@ static uint64_t since(const struct aioduct_exchange *ex, uint64_t at_ns)
 static void fill_timings(const struct aioduct_exchange *ex, struct aioduct_timings *t)
 {
     t->size = sizeof *t;
-    /* A connection that had served, or was there before the submit, made nobody wait for this. */
-    if (ex->conn != NULL && !ex->reused && ex->place != AD_PLACE_WAITING) {
-        t->dialled_ns = since(ex, ex->conn->dial_ns);
-        const struct ad_conn_info *known = ex->conn->info;
-        t->resolved_ns = known == NULL ? 0 : since(ex, known->times.resolved_ns);
-        t->connected_ns = known == NULL ? 0 : since(ex, known->times.connected_ns);
-        t->secured_ns = known == NULL ? 0 : since(ex, known->secured_ns);
+    /* A connection that had served, or lay idle, or was there before, made nobody wait for this. */
+    if (ex->conn != NULL && !ex->kept && ex->place != AD_PLACE_WAITING) {
+        t->dialled_ns = since(ex, ex->way.dial_ns);
+        t->resolved_ns = since(ex, ex->way.times.resolved_ns);
+        t->connected_ns = since(ex, ex->way.times.connected_ns);
+        t->secured_ns = since(ex, ex->way.secured_ns);
     }
     t->picked_ns = since(ex, ex->picked_ns);
     t->sent_ns = since(ex, ex->sent_ns);

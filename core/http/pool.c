@@ -71,11 +71,10 @@ static bool is_single(const struct ad_origin *origin)
 
 static enum aioduct_phase phase_of(const struct ad_conn *opening)
 {
-    const struct ad_transport_times *times = ad_transport_times(ad_conn_transport(opening));
-    if (times->connected_ns != 0) {
+    if (opening->codec != NULL || opening->times.connected_ns != 0) {
         return AIODUCT_PHASE_TLS;
     }
-    return times->resolved_ns != 0 ? AIODUCT_PHASE_CONNECT : AIODUCT_PHASE_RESOLVE;
+    return opening->times.resolved_ns != 0 ? AIODUCT_PHASE_CONNECT : AIODUCT_PHASE_RESOLVE;
 }
 
 enum aioduct_phase ad_pool_phase(const struct ad_origin *origin)

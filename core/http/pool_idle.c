@@ -42,7 +42,7 @@ static uint64_t limit_ns(const struct ad_conn *conn, uint64_t now_ns)
 {
     const struct ad_settings *settings = conn->engine->settings;
     uint64_t ns = settings->idle_ns == 0 ? UINT64_MAX : settings->idle_ns;
-    uint64_t hint_ns = conn->idle_hint_s * UINT64_C(1000000000);
+    uint64_t hint_ns = conn->deadline.own * UINT64_C(1000000000);
     if (hint_ns != 0 && hint_ns < ns) {
         ns = hint_ns;
     }

@@ -53,6 +53,7 @@ struct ad_dial {
     bool over;     /* answered or cancelled */
     struct ad_names names;
     struct ad_turn_hook begin; /* of a dial that needs no look-up */
+    struct ad_addr only;       /* the one place to go to, if that is known at once */
     struct ad_deadline delay;  /* until the next attempt */
     uint64_t delay_ns;
     uint64_t due_ns; /* when the next attempt may start; 0: now */
@@ -62,7 +63,7 @@ struct ad_dial {
     struct candidates candidates[2];
     int turn;       /* V6, V4: the family that the next attempt is for */
     unsigned found; /* addresses that on_step has not heard of */
-    uint64_t resolved_ns, *resolved_ns_out;
+    struct ad_dial_times times, *times_out;
     struct ad_dial_history *history;
     int first_family;             /* of the first attempt, 0: none yet */
     bool refused;                 /* a peer said no: that tells nothing about the way to it */
@@ -85,8 +86,9 @@ static void advance(struct ad_dial *d);
 static void release(struct ad_deferred *deferred)
 {
     struct ad_dial *d = AD_CONTAINER_OF(deferred, struct ad_dial, deferred);
-    ad_free(d->candidates[V6].addrs);
-    ad_free(d->candidates[V4].addrs);
+    for (int i = V6; i <= V4; i++) {
+        ad_free(d->candidates[i].addrs != &d->only ? d->candidates[i].addrs : NULL);
+    }
     ad_free(d->device);
     ad_free(d);
 }
@@ -124,10 +126,17 @@ static void end(struct ad_dial *d)
 
 static void answer(struct ad_dial *d, struct ad_dial_result *result)
 {
-    result->resolved_ns = d->resolved_ns;
+    result->times = d->times;
     end(d);
     d->on_done(d->owner, result);
     unref(d);
+}
+
+static void say_times(const struct ad_dial *d)
+{
+    if (d->times_out != NULL) {
+        *d->times_out = d->times;
+    }
 }
 
 static void tell(const struct ad_dial *d, const struct ad_dial_step *step)
@@ -242,7 +251,9 @@ static void on_done(struct ad_stream *stream, int op, int code, size_t bytes)
         advance(d);
         return;
     }
-    struct ad_dial_result result = {.stream = stream, .connected_ns = ad_loop_now_ns(d->loop)};
+    struct ad_dial_result result = {.stream = stream};
+    d->times.connected_ns = ad_loop_now_ns(d->loop);
+    say_times(d);
     tell(d, &(struct ad_dial_step){AD_DIAL_CONNECTED, .addr = a->addr});
     note_winner(d, a->addr->storage.ss_family);
     ad_list_remove(&a->node); /* the winner is no longer ours */
@@ -392,17 +403,20 @@ static void set_turn(struct ad_dial *d, int preferred)
     d->turn = preferred_or(d, preferred) == AF_INET6 ? V6 : V4;
 }
 
+static void note_resolved(struct ad_dial *d)
+{
+    if (d->times.resolved_ns == 0) {
+        d->times.resolved_ns = ad_loop_now_ns(d->loop);
+        say_times(d);
+    }
+}
+
 static void tell_found(struct ad_dial *d)
 {
     if (d->found == 0) {
         return;
     }
-    if (d->resolved_ns == 0) {
-        d->resolved_ns = ad_loop_now_ns(d->loop);
-        if (d->resolved_ns_out != NULL) {
-            *d->resolved_ns_out = d->resolved_ns;
-        }
-    }
+    note_resolved(d);
     tell(d, &(struct ad_dial_step){AD_DIAL_RESOLVED, .count = d->found});
     d->found = 0;
 }
@@ -497,19 +511,13 @@ static uint64_t resolution_delay_ns_of(const struct ad_dial_params *p)
     return ms < 0 ? 0 : (uint64_t)(ms == 0 ? RESOLUTION_DELAY_MS : ms) * 1000000u;
 }
 
-/* One place to go to that no look-up would have found. */
+/* One place to go to, and nobody to ask: in this turn, but never inside start. */
 static int begin_at(struct ad_dial *d, const struct ad_addr *addr)
 {
-    struct candidates *c = &d->candidates[V4];
-    c->addrs = ad_alloc(sizeof *c->addrs);
-    if (c->addrs == NULL) {
-        return -ENOMEM;
-    }
-    c->addrs[c->count++] = *addr;
-    d->resolved_ns = ad_loop_now_ns(d->loop);
-    if (d->resolved_ns_out != NULL) {
-        *d->resolved_ns_out = d->resolved_ns;
-    }
+    struct candidates *c = &d->candidates[addr->storage.ss_family == AF_INET6 ? V6 : V4];
+    d->only = *addr;
+    *c = (struct candidates){.addrs = &d->only, .count = 1};
+    note_resolved(d);
     ad_loop_at_turn_end(d->loop, &d->begin);
     return 0;
 }
@@ -522,6 +530,13 @@ static int begin(struct ad_dial *d, const struct ad_dial_params *p)
     }
     if (p->addr_count == 1 && p->addrs[0].storage.ss_family == AF_UNIX) {
         return begin_at(d, p->addrs);
+    }
+    struct ad_addr addr;
+    if (p->addrs == NULL && ad_addr_parse(p->host, p->port, &addr) == 0 &&
+        is_wanted(d, AF_UNSPEC, &addr)) { /* else the look-up says what is wrong with it */
+        d->found = 1;
+        tell_found(d);
+        return begin_at(d, &addr);
     }
     if (p->addrs != NULL) {
         if (p->addr_count > 0) {
@@ -567,7 +582,7 @@ int ad_dial_start(struct ad_loop *loop, const struct ad_dial_params *p,
     d->owner = owner;
     d->refs = 1;
     d->port = p->port;
-    d->resolved_ns_out = p->resolved_ns;
+    d->times_out = p->times;
     d->family = p->family == AIODUCT_FAMILY_IPV4   ? AF_INET
                 : p->family == AIODUCT_FAMILY_IPV6 ? AF_INET6
                                                    : AF_UNSPEC;

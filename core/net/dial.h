@@ -38,6 +38,10 @@ struct ad_dial_history {
     uint64_t until_ns;
 };
 
+struct ad_dial_times { /* loop time; 0: did not happen */
+    uint64_t resolved_ns, connected_ns;
+};
+
 struct ad_dial_params {
     struct ad_resolver *resolver;
     const char *host; /* name or numeric, no brackets; borrowed until the end */
@@ -50,7 +54,7 @@ struct ad_dial_params {
     size_t addr_count;
     uint32_t attempt_delay_ms;       /* 250 if 0 (RFC 8305 section 5), bounded to 10..2,000 */
     int resolution_delay_ms;         /* 50 if 0 (RFC 8305 section 3); negative: none */
-    uint64_t *resolved_ns;           /* loop time, written when the race begins; may be NULL */
+    struct ad_dial_times *times;     /* written as it goes, until the end; may be NULL */
     struct ad_dial_history *history; /* borrowed until the end; may be NULL */
     /* After on_done or cancel, once: the streams that lost are closed too, so the loop may go. May
      * be NULL. */
@@ -62,7 +66,7 @@ struct ad_dial_params {
 struct ad_dial_result {
     int code; /* 0, or why the whole dial failed (the last attempt's, or the look-up's) */
     struct ad_stream *stream; /* connected; ownership passes to the callee (ad_stream_set_owner) */
-    uint64_t resolved_ns, connected_ns; /* loop time */
+    struct ad_dial_times times;
     struct aioduct_error
         error; /* phase resolve or connect; the message names host, port and address tried */
 };

@@ -10,6 +10,12 @@
 #include <errno.h>
 #include <stddef.h>
 
+/* One that has no place. */
+struct alone {
+    void *owner;
+    struct ad_transport transport;
+};
+
 /* ---- errors ---- */
 
 void ad_transport_note_error(struct ad_transport *t, int code, const struct aioduct_error *error)
@@ -32,17 +38,13 @@ void ad_transport_note_error(struct ad_transport *t, int code, const struct aiod
 
 static struct ad_dial **dial_of(struct ad_transport *t)
 {
-    return t->has_setup ? &t->setup->dial : &t->dial;
+    return t->is_tls ? &t->secure->dial : &t->dial;
 }
 
 /* It is open, or never will be, and its dial has ended. */
 static void leave_setup(struct ad_transport *t, enum ad_transport_state state)
 {
-    if (t->has_setup) {
-        ad_free(t->setup);
-        t->has_setup = false;
-    }
-    t->late = NULL;
+    *dial_of(t) = NULL;
     t->state = state;
 }
 
@@ -62,7 +64,7 @@ static void tell_end(struct ad_transport *t, int code, const struct aioduct_erro
 {
     AD_ASSERT(!t->end_told);
     t->end_told = true;
-    if (code < 0 || t->tls != NULL) {
+    if (code < 0 || t->is_tls) {
         t->send_over = true;
     }
     if (code < 0) {
@@ -104,7 +106,7 @@ static void shake(struct ad_transport *t)
         ad_transport_open_failed(t, -ENOMEM, NULL);
         return;
     }
-    int code = ad_tls_handshake(t->tls, t->next, &error);
+    int code = ad_tls_handshake(t->secure->tls, t->next, &error);
     if (code < 0) {
         ad_transport_open_failed(t, code, &error);
         return;
@@ -134,7 +136,7 @@ static void read_tls(struct ad_transport *t)
         struct aioduct_error error;
         const uint8_t *bytes;
         struct ad_buf said = {0};
-        int64_t count = ad_tls_read(t->tls, &bytes, &said, &error);
+        int64_t count = ad_tls_read(t->secure->tls, &bytes, &said, &error);
         if (said.block != NULL && take_said(t, &said) < 0) {
             count = ad_error_set(&error, -ENOMEM, AIODUCT_PHASE_NONE, "out of memory");
         }
@@ -165,7 +167,7 @@ static void deliver_end(struct ad_transport *t)
     if (t->paused) {
         return; /* resume comes back to it */
     }
-    if (t->tls == NULL) {
+    if (!t->is_tls) {
         tell_end(t, code, NULL);
         return;
     }
@@ -198,11 +200,11 @@ static void on_recv_done(struct ad_transport *t, int code)
     } else if (t->state == AD_TRANSPORT_SHAKING) {
         int why = code < 0 ? code : AIODUCT_E_CLOSED;
         ad_error_set(&error, why, AIODUCT_PHASE_TLS, "TLS handshake with %s:%u: %s",
-                     t->setup->tls_host, t->setup->port,
+                     t->secure->tls_host, t->secure->port,
                      code < 0 ? aioduct_error_text(code) : "the peer closed the connection");
         error.safe_to_retry = 1;
         ad_transport_open_failed(t, why, &error);
-    } else if (t->state == AD_TRANSPORT_CLOSING && t->late != NULL) {
+    } else if (t->state == AD_TRANSPORT_CLOSING && *ad_transport_late(t) != NULL) {
         ad_transport_begin_close(t);
     }
 }
@@ -212,20 +214,20 @@ static void on_data(struct ad_stream *stream, const uint8_t *bytes, size_t count
     struct ad_transport *t = ad_stream_owner(stream);
     t->wire_received += count;
     t->aimed = false;
-    if (t->state == AD_TRANSPORT_CLOSING && t->late != NULL) {
+    if (t->state == AD_TRANSPORT_CLOSING && *ad_transport_late(t) != NULL) {
         ad_transport_begin_close(t);
     }
     if ((t->state != AD_TRANSPORT_OPEN && t->state != AD_TRANSPORT_SHAKING) || t->end_told) {
         return; /* nobody wants it */
     }
-    if (t->tls == NULL) {
+    if (!t->is_tls) {
         t->events->on_plain(t, bytes, count);
         return;
     }
-    int code = ad_tls_lend(t->tls, bytes, count);
+    int code = ad_tls_lend(t->secure->tls, bytes, count);
     AD_ASSERT(code == 0);
     read_tls(t);
-    if (ad_tls_lend_end(t->tls) == 0) {
+    if (ad_tls_lend_end(t->secure->tls) == 0) {
         return;
     }
     if (t->state == AD_TRANSPORT_SHAKING) {
@@ -254,18 +256,22 @@ static void on_done(struct ad_stream *stream, int op, int code, size_t bytes)
 
 void ad_transport_fini(struct ad_transport *t)
 {
-    ad_tls_destroy(t->tls);
-    if (t->late != NULL) {
-        ad_free(t->late->error);
-        ad_free(t->late);
+    struct ad_transport_late *late = *ad_transport_late(t);
+    if (late != NULL) {
+        ad_free(late->error);
+        ad_free(late);
+    }
+    if (t->is_tls) {
+        ad_tls_destroy(t->secure->tls);
+        ad_free(t->secure);
     }
 }
 
 static void release(struct ad_deferred *deferred)
 {
-    struct ad_transport *t = AD_CONTAINER_OF(deferred, struct ad_transport, deferred);
-    ad_transport_fini(t);
-    ad_free(t);
+    struct alone *alone = AD_CONTAINER_OF(deferred, struct alone, transport.deferred);
+    ad_transport_fini(&alone->transport);
+    ad_free(alone);
 }
 
 /* The last word, once nothing of the loop is left: the owner may destroy it then. */
@@ -277,8 +283,9 @@ static void close_if_gone(struct ad_transport *t)
     t->state = AD_TRANSPORT_CLOSED;
     ad_transport_drop_buffers(t);
     ad_list_remove(&t->hook.node);
-    if (t->late != NULL) {
-        ad_deadline_remove(t->loop, &t->late->deadline);
+    struct ad_transport_late *late = *ad_transport_late(t);
+    if (late != NULL) {
+        ad_deadline_remove(t->loop, &late->deadline);
     }
     bool placed = t->placed; /* then it goes with its owner */
     t->events->on_closed(t);
@@ -308,7 +315,7 @@ static void on_turn_end(struct ad_turn_hook *hook)
     close_if_gone(t);
     if (t->read_due) {
         t->read_due = false;
-        if (t->state == AD_TRANSPORT_OPEN && !t->end_told && t->tls != NULL) {
+        if (t->state == AD_TRANSPORT_OPEN && !t->end_told && t->is_tls) {
             read_tls(t);
         }
         if (t->state == AD_TRANSPORT_OPEN && !t->end_told && t->recv_over) {
@@ -322,10 +329,10 @@ static void on_turn_end(struct ad_turn_hook *hook)
 
 static int begin_tls(struct ad_transport *t, struct aioduct_error *error)
 {
-    const struct ad_transport_setup *setup = t->setup;
+    struct ad_transport_secure *secure = t->secure;
     const struct ad_tls_params params = {
-        .host = setup->tls_host, .port = setup->port, .alpn = setup->alpn};
-    return ad_tls_create(setup->tls_context, &params, &t->tls, error);
+        .host = secure->tls_host, .port = secure->port, .alpn = secure->alpn};
+    return ad_tls_create(secure->tls_context, &params, &secure->tls, error);
 }
 
 static void on_dialled(void *owner, struct ad_dial_result *result)
@@ -335,8 +342,6 @@ static void on_dialled(void *owner, struct ad_dial_result *result)
     struct ad_transport *t = owner;
     struct aioduct_error error = {0};
     *dial_of(t) = NULL;
-    t->times.resolved_ns = result->resolved_ns;
-    t->times.connected_ns = result->connected_ns;
     if (result->code < 0) {
         ad_transport_open_failed(t, result->code, &result->error);
         return;
@@ -347,12 +352,12 @@ static void on_dialled(void *owner, struct ad_dial_result *result)
     if (code < 0) {
         ad_error_set(&error, code, AIODUCT_PHASE_CONNECT, "receiving: %s",
                      aioduct_error_text(code));
-    } else if (t->has_setup) {
+    } else if (t->is_tls) {
         code = begin_tls(t, &error);
     }
     if (code < 0) {
         ad_transport_open_failed(t, code, &error);
-    } else if (t->tls != NULL) {
+    } else if (t->is_tls) {
         t->state = AD_TRANSPORT_SHAKING;
         shake(t);
     } else {
@@ -375,19 +380,19 @@ size_t ad_transport_bytes(void)
     return sizeof(struct ad_transport);
 }
 
-static int make_setup(struct ad_transport *t, const struct ad_transport_params *params)
+static int make_secure(struct ad_transport *t, const struct ad_transport_params *params)
 {
-    t->setup = ad_alloc(sizeof *t->setup);
-    if (t->setup == NULL) {
+    t->secure = ad_alloc(sizeof *t->secure);
+    if (t->secure == NULL) {
         return -ENOMEM;
     }
-    *t->setup = (struct ad_transport_setup){
+    *t->secure = (struct ad_transport_secure){
         .tls_context = params->tls,
         .tls_host = params->tls_host != NULL ? params->tls_host : params->dial.host,
         .alpn = params->alpn,
         .port = params->dial.port,
     };
-    t->has_setup = true;
+    t->is_tls = true;
     return 0;
 }
 
@@ -395,25 +400,30 @@ int ad_transport_start(struct ad_loop *loop, const struct ad_transport_params *p
                        const struct ad_transport_events *events, void *owner,
                        struct ad_transport **out)
 {
-    struct ad_transport *t = params->place != NULL ? params->place : ad_zalloc(sizeof *t);
+    struct ad_transport *t = params->place;
+    struct alone *alone = NULL;
     if (t == NULL) {
-        return -ENOMEM;
+        alone = ad_zalloc(sizeof *alone);
+        if (alone == NULL) {
+            return -ENOMEM;
+        }
+        alone->owner = owner;
+        t = &alone->transport;
     }
-    int code = params->tls != NULL ? make_setup(t, params) : 0;
-    t->placed = params->place != NULL;
+    int code = params->tls != NULL ? make_secure(t, params) : 0;
+    t->placed = alone == NULL;
     t->loop = loop;
     t->events = events;
-    t->owner = owner;
     t->hook.run = on_turn_end;
     ad_list_init(&t->hook.node);
     struct ad_dial_params dial = params->dial;
-    dial.resolved_ns = &t->times.resolved_ns;
     dial.on_gone = on_dial_gone;
     dial.on_step = events->on_step != NULL ? on_dial_step : NULL;
     code = code < 0 ? code : ad_dial_start(loop, &dial, on_dialled, t, dial_of(t));
     if (code < 0) {
         leave_setup(t, AD_TRANSPORT_CLOSED);
-        ad_free(t->placed ? NULL : t);
+        ad_transport_fini(t);
+        ad_free(alone);
         return code;
     }
     *out = t;
@@ -430,7 +440,7 @@ void ad_transport_dirty(struct ad_transport *t)
 
 void ad_transport_recv_at(struct ad_transport *t, void *memory, size_t bytes)
 {
-    if (t->state == AD_TRANSPORT_OPEN && t->tls == NULL && (t->aimed || memory != NULL)) {
+    if (t->state == AD_TRANSPORT_OPEN && !t->is_tls && (t->aimed || memory != NULL)) {
         t->aimed = memory != NULL;
         ad_stream_recv_at(t->stream, memory, bytes);
     }
@@ -453,7 +463,7 @@ void ad_transport_resume(struct ad_transport *t)
     if (t->state != AD_TRANSPORT_OPEN || t->end_told) {
         return;
     }
-    if (t->tls != NULL || t->recv_over) { /* what was kept; never inside this call */
+    if (t->is_tls || t->recv_over) { /* what was kept; never inside this call */
         t->read_due = true;
         ad_transport_arm(t);
     }
@@ -487,7 +497,10 @@ void ad_transport_close(struct ad_transport *t, bool orderly)
 
 void *ad_transport_owner(const struct ad_transport *t)
 {
-    return t->owner;
+    AD_DEBUG_ASSERT(!t->placed);
+    const char *transport = (const char *)t;
+    return ((const struct alone *)(const void *)(transport - offsetof(struct alone, transport)))
+        ->owner;
 }
 
 struct ad_loop *ad_transport_loop(const struct ad_transport *t)
@@ -499,40 +512,43 @@ const struct aioduct_error *ad_transport_error(const struct ad_transport *t)
 {
     static const struct aioduct_error none;
     static const struct aioduct_error no_memory = {.code = -ENOMEM, .message = "out of memory"};
-    bool has_error = t->state > AD_TRANSPORT_SHAKING && t->late != NULL && t->late->error != NULL;
-    return has_error                                             ? t->late->error
+    const struct ad_transport_late *late =
+        t->state > AD_TRANSPORT_SHAKING ? (t->is_tls ? t->secure->late : t->late) : NULL;
+    bool has_error = late != NULL && late->error != NULL;
+    return has_error                                             ? late->error
            : t->state == AD_TRANSPORT_FAILED || t->recv_code < 0 ? &no_memory
                                                                  : &none;
 }
 
-const struct ad_transport_times *ad_transport_times(const struct ad_transport *t)
-{
-    return &t->times;
-}
-
 bool ad_transport_is_tls(const struct ad_transport *t)
 {
-    return t->tls != NULL;
+    return t->is_tls;
+}
+
+/* NULL: clear text, or not yet connected */
+static struct ad_tls *tls_of(const struct ad_transport *t)
+{
+    return t->is_tls ? t->secure->tls : NULL;
 }
 
 const char *ad_transport_alpn(const struct ad_transport *t)
 {
-    return t->tls != NULL ? ad_tls_alpn(t->tls) : "";
+    return tls_of(t) != NULL ? ad_tls_alpn(tls_of(t)) : "";
 }
 
 const char *ad_transport_tls_version(const struct ad_transport *t)
 {
-    return t->tls != NULL ? ad_tls_version(t->tls) : "";
+    return tls_of(t) != NULL ? ad_tls_version(tls_of(t)) : "";
 }
 
 const char *ad_transport_tls_cipher(const struct ad_transport *t)
 {
-    return t->tls != NULL ? ad_tls_cipher(t->tls) : "";
+    return tls_of(t) != NULL ? ad_tls_cipher(tls_of(t)) : "";
 }
 
 bool ad_transport_tls_resumed(const struct ad_transport *t)
 {
-    return t->tls != NULL && ad_tls_resumed(t->tls);
+    return tls_of(t) != NULL && ad_tls_resumed(tls_of(t));
 }
 
 void ad_transport_wire_bytes(const struct ad_transport *t, uint64_t *out_sent,

@@ -46,22 +46,18 @@ struct ad_transport_events {
 struct ad_transport_params {
     struct ad_dial_params dial;
     /* Zeroed memory of ad_transport_bytes() that it lives in, for an owner that has a block of its
-     * own and calls ad_transport_fini; NULL: it has one itself. */
+     * own, by which it knows whose it is, and calls ad_transport_fini; NULL: it has one itself. */
     void *place;
     struct ad_tls_context *tls; /* NULL: clear text */
     const char *tls_host;       /* name to verify and for SNI; borrowed until on_open */
     const char *const *alpn;
 };
 
-struct ad_transport_times { /* loop time; 0: did not happen */
-    uint64_t resolved_ns, connected_ns;
-};
-
 size_t ad_transport_bytes(void);
 int ad_transport_start(struct ad_loop *loop, const struct ad_transport_params *params,
                        const struct ad_transport_events *events, void *owner,
                        struct ad_transport **out);
-void *ad_transport_owner(const struct ad_transport *t);
+void *ad_transport_owner(const struct ad_transport *t); /* of one that has no place */
 struct ad_loop *ad_transport_loop(const struct ad_transport *t);
 /* There is something to produce. Cheap; any number of times a turn. Before on_open: remembered. */
 void ad_transport_dirty(struct ad_transport *t);
@@ -100,7 +96,6 @@ void ad_transport_close(struct ad_transport *t, bool orderly);
 void ad_transport_fini(struct ad_transport *t);
 
 const struct aioduct_error *ad_transport_error(const struct ad_transport *t);
-const struct ad_transport_times *ad_transport_times(const struct ad_transport *t);
 bool ad_transport_is_tls(const struct ad_transport *t);
 const char *ad_transport_alpn(const struct ad_transport *t);
 const char *ad_transport_tls_version(const struct ad_transport *t); /* "" on clear text */

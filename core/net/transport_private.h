@@ -16,8 +16,13 @@ enum ad_transport_state {
     AD_TRANSPORT_CLOSED
 };
 
-/* What only the way to OPEN over TLS needs. */
-struct ad_transport_setup {
+struct ad_transport_late;
+
+/* What only a transport over TLS needs. */
+struct ad_transport_secure {
+    struct ad_tls *tls;             /* NULL: not yet connected */
+    struct ad_transport_late *late; /* NULL: not needed */
+    /* on the way to OPEN */
     struct ad_dial *dial; /* NULL: answered */
     struct ad_tls_context *tls_context;
     const char *tls_host;
@@ -38,19 +43,16 @@ struct ad_transport_late {
 struct ad_transport {
     struct ad_loop *loop;
     const struct ad_transport_events *events;
-    void *owner;
     union {
-        struct ad_dial *dial;             /* DIALLING, on clear text; NULL: answered */
-        struct ad_transport_setup *setup; /* DIALLING and SHAKING, over TLS */
-        struct ad_transport_late *late;   /* from then on; made when it is needed */
+        struct ad_transport_secure *secure; /* over TLS */
+        struct ad_dial *dial;               /* clear text, DIALLING; NULL: answered */
+        struct ad_transport_late *late;     /* clear text, from then on; NULL: not needed */
     };
     struct ad_stream *stream;
-    struct ad_tls *tls; /* NULL: clear text */
     union {
         struct ad_turn_hook hook;
         struct ad_deferred deferred; /* after on_closed */
     };
-    struct ad_transport_times times;
     uint64_t wire_sent, wire_received;
     /* Bytes are gathered in next, and lie still in out while a send is in flight. Lent by the
      * loop; NULL: none is needed. */
@@ -62,8 +64,8 @@ struct ad_transport {
     int recv_code;
 
     enum ad_transport_state state : 8;
+    bool is_tls : 1;
     bool placed : 1;    /* its memory is the owner's */
-    bool has_setup : 1; /* the setup is there, and what comes after it is not */
     bool dial_gone : 1; /* the dial has ended, and has no stream left */
 
     /* receiving */
@@ -92,6 +94,12 @@ struct ad_transport {
 static inline bool ad_transport_has_next(const struct ad_transport *t)
 {
     return t->next != NULL && ad_buf_bytes(t->next) > 0;
+}
+
+/* What may be there since it is open, or never will be. */
+static inline struct ad_transport_late **ad_transport_late(struct ad_transport *t)
+{
+    return t->is_tls ? &t->secure->late : &t->late;
 }
 
 /* transport.c */

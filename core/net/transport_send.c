@@ -73,7 +73,7 @@ static void send_failed(struct ad_transport *t, int code)
         }
         break;
     case AD_TRANSPORT_OPEN:
-        if (!t->end_told || (t->tls == NULL && t->recv_code == 0)) {
+        if (!t->end_told || (!t->is_tls && t->recv_code == 0)) {
             t->events->on_send_error(t, code);
         }
         break;
@@ -138,7 +138,7 @@ bool ad_transport_is_sending(const struct ad_transport *t)
 bool ad_transport_send_file(struct ad_transport *t, int fd, int64_t offset, size_t count)
 {
     AD_ASSERT(t->producing && t->events->on_file != NULL);
-    if (t->tls != NULL || ad_transport_has_next(t) || t->state != AD_TRANSPORT_OPEN) {
+    if (t->is_tls || ad_transport_has_next(t) || t->state != AD_TRANSPORT_OPEN) {
         return false;
     }
     int code = ad_stream_send_file(t->stream, fd, offset, count);
@@ -209,7 +209,7 @@ static int produce_tls(struct ad_transport *t)
     size_t made = ad_buf_bytes(plain);
     if (made > 0) {
         t->produced = true;
-        code = ad_tls_write(t->tls, ad_buf_data(plain), made, t->next, &error);
+        code = ad_tls_write(t->secure->tls, ad_buf_data(plain), made, t->next, &error);
         if (code < 0) {
             ad_transport_note_error(t, code, &error);
         }
@@ -223,7 +223,7 @@ static int produce(struct ad_transport *t)
 {
     t->dirty = t->more = false;
     t->producing = true;
-    int code = t->tls != NULL ? produce_tls(t) : produce_clear(t);
+    int code = t->is_tls ? produce_tls(t) : produce_clear(t);
     t->producing = false;
     if (t->file && !t->sending) {
         code = t->file_code;
@@ -239,8 +239,8 @@ void ad_transport_append(struct ad_transport *t, const uint8_t *bytes, size_t co
     if (t->state != AD_TRANSPORT_OPEN || t->send_over || ad_transport_need_next(t) < 0) {
         return;
     }
-    int code = t->tls != NULL ? ad_tls_write(t->tls, bytes, count, t->next, &error)
-                              : ad_buf_append(t->next, bytes, count);
+    int code = t->is_tls ? ad_tls_write(t->secure->tls, bytes, count, t->next, &error)
+                         : ad_buf_append(t->next, bytes, count);
     if (code < 0) {
         t->send_over = true; /* a part may be there: nothing may follow it */
     }
@@ -249,9 +249,9 @@ void ad_transport_append(struct ad_transport *t, const uint8_t *bytes, size_t co
 /* The end of this direction, once there is nothing before it. */
 static void shut(struct ad_transport *t)
 {
-    if (t->tls != NULL && !t->notified && ad_transport_need_next(t) == 0) {
+    if (t->is_tls && !t->notified && ad_transport_need_next(t) == 0) {
         t->notified = true;
-        ad_tls_close_notify(t->tls, t->next);
+        ad_tls_close_notify(t->secure->tls, t->next);
         if (ad_transport_has_next(t)) {
             ad_transport_push(t); /* and once more from there */
             return;
@@ -314,33 +314,37 @@ static void on_linger(struct ad_deadline *deadline)
 struct ad_transport_late *ad_transport_need_late(struct ad_transport *t)
 {
     AD_ASSERT(t->state > AD_TRANSPORT_SHAKING);
-    if (t->late == NULL && (t->late = ad_zalloc(sizeof *t->late)) != NULL) {
-        t->late->deadline.expired = on_linger;
-        t->late->transport = t;
+    struct ad_transport_late **late = ad_transport_late(t);
+    if (*late == NULL && (*late = ad_zalloc(sizeof **late)) != NULL) {
+        (*late)->deadline.expired = on_linger;
+        (*late)->transport = t;
     }
-    return t->late;
+    return *late;
 }
 
 void ad_transport_read_on(struct ad_transport *t)
 {
-    if (t->state == AD_TRANSPORT_OPEN &&
-        ad_transport_need_late(t) != NULL) { /* else the peer may miss our last words */
-        t->late->read_on_to = t->wire_received + READ_ON_BYTES;
+    struct ad_transport_late *late =
+        t->state == AD_TRANSPORT_OPEN ? ad_transport_need_late(t) : NULL;
+    if (late != NULL) { /* else the peer may miss our last words */
+        late->read_on_to = t->wire_received + READ_ON_BYTES;
     }
 }
 
 /* Does the close wait a while for something? */
 static bool lingers(struct ad_transport *t)
 {
-    return ad_transport_need_late(t) != NULL &&
-           (t->late->deadline.at_ns != 0 ||
-            ad_deadline_set(t->loop, &t->late->deadline, ad_loop_now_ns(t->loop) + LINGER_NS) == 0);
+    struct ad_transport_late *late = ad_transport_need_late(t);
+    return late != NULL &&
+           (late->deadline.at_ns != 0 ||
+            ad_deadline_set(t->loop, &late->deadline, ad_loop_now_ns(t->loop) + LINGER_NS) == 0);
 }
 
 /* Behind the last words: is there a peer whose end is worth the wait? */
 static bool reads_on(struct ad_transport *t)
 {
-    if (!t->orderly || t->sending || t->late == NULL || t->late->read_on_to <= t->wire_received ||
+    const struct ad_transport_late *late = *ad_transport_late(t);
+    if (!t->orderly || t->sending || late == NULL || late->read_on_to <= t->wire_received ||
         t->recv_over || !ad_stream_receiving(t->stream)) {
         return false;
     }
@@ -360,8 +364,8 @@ void ad_transport_begin_close(struct ad_transport *t)
         return;
     }
     if (t->orderly && !t->send_over) {
-        if (t->tls != NULL && ad_transport_need_next(t) == 0) {
-            ad_tls_close_notify(t->tls, t->next);
+        if (t->is_tls && ad_transport_need_next(t) == 0) {
+            ad_tls_close_notify(t->secure->tls, t->next);
             drop_next_if_empty(t); /* it was said before */
         }
         if (!t->sending && ad_transport_has_next(t)) {

@@ -111,6 +111,15 @@ static void heap_shrink(struct ad_loop *loop)
     }
 }
 
+/* A sixteenth more than is needed is worth no copy, half as much again is worth one. */
+void ad_deadlines_trim(struct ad_loop *loop)
+{
+    uint32_t few = loop->heap_count + loop->heap_count / 32 + HEAP_MIN;
+    if (loop->heap_capacity > few + loop->heap_count / 32 + HEAP_MIN) {
+        (void)heap_resize(loop, few); /* else it stays large */
+    }
+}
+
 int ad_deadline_place(struct ad_loop *loop, struct ad_deadline *d, uint64_t at_ns)
 {
     AD_DEBUG_ASSERT(at_ns != 0);

@@ -180,6 +180,18 @@ static const void *host_get_interface(void *ctx, const char *id)
     return NULL; /* minor 0 has no further services */
 }
 
+/* What a burst has needed. */
+static void give_back(struct ad_loop *loop)
+{
+    if (loop->spare_small_buf_count + loop->spare_buf_count > 0) {
+        ad_loop_bufs_trim(loop);
+    }
+    ad_deadlines_trim(loop);
+    if (loop->when_quiet != NULL) {
+        loop->when_quiet->run(loop->when_quiet);
+    }
+}
+
 /* Rounds of hooks that wake each other in one turn; what remains runs in the next, which is made to
  * come. */
 #define HOOK_ROUNDS_MAX 8
@@ -207,8 +219,8 @@ static void host_turn_end(void *ctx)
         loop->deferred = d->next;
         d->release(d);
     }
-    if (quiet && loop->spare_small_buf_count + loop->spare_buf_count > 0) {
-        ad_loop_bufs_trim(loop);
+    if (quiet) {
+        give_back(loop);
     }
     loop->heard = false;
     loop->now_ns = 0;
@@ -581,6 +593,11 @@ void ad_loop_plugin_error_clear(struct ad_loop *loop)
 }
 
 /* ---- end of turn ---- */
+
+void ad_loop_when_quiet(struct ad_loop *loop, struct ad_turn_hook *hook)
+{
+    loop->when_quiet = hook;
+}
 
 void ad_loop_at_turn_end(struct ad_loop *loop, struct ad_turn_hook *hook)
 {

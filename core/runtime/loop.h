@@ -128,6 +128,10 @@ struct ad_turn_hook {
  * Again: no effect. */
 void ad_loop_at_turn_end(struct ad_loop *loop, struct ad_turn_hook *hook);
 
+/* Run @hook at the end of each turn in which nothing happened: what a burst has needed may be given
+ * back. It lives as long as the loop. */
+void ad_loop_when_quiet(struct ad_loop *loop, struct ad_turn_hook *hook);
+
 /* Memory that somebody on the stack may still look at: @release runs after the hooks of this turn.
  */
 struct ad_deferred {
@@ -142,6 +146,7 @@ struct ad_deadline {
     uint64_t at_ns;      /* 0: not set; read-only outside core/runtime */
     uint64_t heap_ns;    /* where it sits in the heap; not after at_ns */
     uint32_t heap_index; /* 0: not in the heap */
+    uint32_t own;        /* the owner's, where there would be a hole */
     void (*expired)(struct ad_deadline *deadline);
 };
 /* A place in the heap; what ad_deadline_set does where a store is not enough. */

@@ -82,6 +82,7 @@ struct ad_loop {
     bool stepped_in;            /* the outermost of them claimed the loop */
     struct ad_task *mailbox;
     struct ad_list hooks;
+    struct ad_turn_hook *when_quiet;
     struct ad_deferred *deferred;
     struct ad_deadline **heap; /* 1-based; smallest heap_ns first */
     uint32_t heap_count, heap_capacity;
@@ -108,6 +109,8 @@ const void *ad_runtime_thread_token(void);
 int ad_task_run(void *ctx, struct aioduct_task *task);
 void ad_deadline_fire(void *ctx, struct aioduct_timer *timer);
 void ad_deadline_rearm(struct ad_loop *loop);
+/* Nothing has happened for a turn: the heap is to have little more room than it needs. */
+void ad_deadlines_trim(struct ad_loop *loop);
 void ad_stream_on_data(void *ctx, struct aioduct_stream *stream, const void *bytes, size_t count);
 void ad_stream_on_done(void *ctx, struct aioduct_stream *stream, int op, int code, size_t bytes);
 void ad_stream_on_closed(void *ctx, struct aioduct_stream *stream);

@@ -155,7 +155,7 @@ static void test_idle_hint(void **state)
     scene_get(&s, request);
     assert_int_equal(engine->pool.idle_count, 1);
     struct ad_conn *conn = AD_CONTAINER_OF(engine->pool.lru.next, struct ad_conn, node);
-    assert_int_equal(conn->idle_hint_s, 3);
+    assert_int_equal(conn->deadline.own, 3);
     uint64_t left_ns = conn->deadline.at_ns - ad_loop_now_ns(engine->loop);
     assert_in_range(left_ns, 1, 3000000000u);
     assert_int_equal(ad_loop_claim(engine->loop), 0);

@@ -36,7 +36,8 @@ static void test_order(void **state)
         assert_true(fake_conn_at(t.fake, i)->closed);
     }
     assert_false(fake_conn_at(t.fake, 3)->closed);
-    assert_true(t.result.resolved_ns != 0 && t.result.connected_ns > t.result.resolved_ns);
+    assert_true(t.result.times.resolved_ns != 0 &&
+                t.result.times.connected_ns > t.result.times.resolved_ns);
     dial_fini(&t);
 }
 
@@ -215,6 +216,43 @@ static void test_override(void **state)
     dial_finish(&t, 0, 0);
     assert_int_equal(t.result.code, 0);
     assert_int_equal(t.resolver.started, 0);
+    dial_fini(&t);
+}
+
+static void test_numeric(void **state)
+{
+    static const char *const hosts[] = {"192.0.2.1", "2001:db8::1", "fe80::1%7"};
+    (void)state;
+    for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {
+        struct dial_tester t;
+        dial_init(&t);
+        t.params.host = hosts[i];
+        dial_start(&t);
+        assert_int_equal(fake_conn_count(t.fake), 0); /* not inside start */
+        assert_int_equal(ad_loop_turn(fake_loop(t.fake), 0), 0);
+        assert_int_equal(fake_conn_count(t.fake), 1);
+        assert_string_equal(fake_conn_at(t.fake, 0)->address, hosts[i]);
+        dial_finish(&t, 0, 0);
+        assert_int_equal(t.done, 1);
+        assert_int_equal(t.result.code, 0);
+        assert_true(t.result.times.resolved_ns != 0);
+        assert_int_equal(t.resolver.started, 0);
+        dial_fini(&t);
+    }
+}
+
+static void test_numeric_refused(void **state)
+{
+    struct dial_tester t;
+    (void)state;
+    dial_init(&t);
+    t.params.host = "192.0.2.1";
+    dial_start(&t);
+    fake_run(t.fake);
+    dial_finish(&t, 0, -ECONNREFUSED);
+    assert_int_equal(t.done, 1);
+    assert_string_equal(t.result.error.message,
+                        "connect to 192.0.2.1 port 443 (192.0.2.1): Connection refused");
     dial_fini(&t);
 }
 
@@ -398,6 +436,10 @@ int main(void)
         {"a peer's answer says more than a missing route", test_telling_reason, NULL, NULL, NULL},
         {"refusals inside connect are told after start", test_refused_at_once, NULL, NULL, NULL},
         {"given addresses need no look-up", test_override, NULL, NULL, NULL},
+        {"a numeric host needs no look-up, and is dialled in the turn that asks", test_numeric,
+         NULL, NULL, NULL},
+        {"a numeric host that refuses is the connect's failure", test_numeric_refused, NULL, NULL,
+         NULL},
         {"a failed look-up has its own phase", test_resolve_error, NULL, NULL, NULL},
         {"C105: a family and a local address choose addresses", test_families, NULL, NULL, NULL},
         {"C121: socket options reach the connector with their defaults", test_config, NULL, NULL,

@@ -102,8 +102,8 @@ void tester_init(struct tester *t)
     memset(t, 0, sizeof *t);
     t->fake = fake_create();
     fake_resolver_init(&t->resolver);
-    t->params.dial =
-        (struct ad_dial_params){.resolver = &t->resolver.base, .host = HOST, .port = 443};
+    t->params.dial = (struct ad_dial_params){
+        .resolver = &t->resolver.base, .host = HOST, .port = 443, .times = &t->times};
 }
 
 void tester_fini(struct tester *t)
@@ -141,8 +141,8 @@ void tester_start_connected(struct tester *t)
 {
     tester_start(t);
     fake_resolver_answer(&t->resolver, (const char *const[]){"192.0.2.1", NULL});
-    assert_true(ad_transport_times(t->transport)->resolved_ns != 0);
-    assert_true(ad_transport_times(t->transport)->connected_ns == 0);
+    assert_true(t->times.resolved_ns != 0);
+    assert_true(t->times.connected_ns == 0);
     fake_advance_ms(t->fake, 1);
     fake_done(tester_conn(t), AIODUCT_OP_CONNECT, 0);
     tester_run(t);

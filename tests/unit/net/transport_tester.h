@@ -27,6 +27,7 @@ struct tester {
     struct fake_resolver resolver;
     struct ad_tls_context *context;
     struct ad_transport_params params;
+    struct ad_dial_times times;
     struct ad_transport *transport; /* NULL after on_closed */
     struct server server;
 

@@ -164,6 +164,7 @@ struct tester {
     struct ad_loop *loop;
     struct ad_tls_context *context;
     struct ad_transport_params params;
+    struct ad_dial_times times;
     struct ad_addr addrs[2];
     struct ad_transport *transport; /* NULL after on_closed */
 
@@ -268,7 +269,8 @@ static void tester_init(struct tester *t)
         fail_msg("%s", error.message);
     }
     assert_int_equal(ad_loop_claim(t->loop), 0);
-    t->params.dial = (struct ad_dial_params){.host = HOST, .port = 1, .addrs = t->addrs};
+    t->params.dial =
+        (struct ad_dial_params){.host = HOST, .port = 1, .addrs = t->addrs, .times = &t->times};
 }
 
 static void use_tls(struct tester *t)
@@ -517,7 +519,7 @@ static void test_cancel_stages(void **state)
     use_tls(&t);
     peer_start(&p, play_silence, false);
     start_to(&t, &p.addr, NULL);
-    while (ad_transport_times(t.transport)->connected_ns == 0) {
+    while (t.times.connected_ns == 0) {
         turn(&t);
     }
     turn(&t);
