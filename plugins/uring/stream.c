@@ -56,6 +56,7 @@ void ad_uring_stream_done(struct ad_uring_stream *s, int op, int code, size_t by
     if (op == AIODUCT_OP_RECV) {
         ad_uring_recv_displace(s);
     }
+    unwish(s, AD_URING_CANCEL((unsigned)op)); /* it would find the next one */
     s->u->host->on_done(s->u->host->ctx, s->core, op, code, bytes);
 }
 

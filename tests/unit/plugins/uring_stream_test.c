@@ -319,6 +319,44 @@ static void on_done_start(struct aioduct_stream *s, int op)
     }
 }
 
+static struct aioduct_stream *to_stop;
+
+static void on_data_stop_other(struct aioduct_stream *s)
+{
+    (void)s;
+    ad_uring_recv_stop(to_stop->state);
+}
+
+/* A receive is stopped in the turn in which it ends by itself: the cancel that is no longer needed
+ * does not end the next one. */
+static void test_late_cancel(void **state)
+{
+    struct aioduct_stream first, second;
+    (void)state;
+    rig_connect(&rig, &first);
+    rig_connect(&rig, &second);
+    assert_int_equal(ad_uring_recv_start(first.state), 0);
+    assert_int_equal(ad_uring_recv_start(second.state), 0);
+    assert_int_equal(ad_uring_turn(rig.u, 0), 0);
+    to_stop = &second;
+    first.on_data = on_data_stop_other;
+    second.on_done = on_done_start;
+    assert_int_equal(send(first.peer, "a", 1, 0), 1);
+    assert_int_equal(send(second.peer, "b", 1, 0), 1);
+    rig_wait_done(&second, AIODUCT_OP_RECV);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(ad_uring_turn(rig.u, 1000000), 0);
+    }
+    assert_int_equal(second.done[AIODUCT_OP_RECV].count, 1);
+    assert_int_equal(second.done[AIODUCT_OP_RECV].code, -ECANCELED);
+    assert_int_equal(send(second.peer, "c", 1, 0), 1);
+    rig_wait_bytes(&second, 2);
+    assert_memory_equal(second.data, "bc", 2);
+    second.on_done = NULL;
+    rig_disconnect(&first);
+    rig_disconnect(&second);
+}
+
 /* On its way when a multishot receive is stopped there may be more, so only flows that the ring
  * merely waits for end with the slice. */
 static void test_bulk_stops_with_each_slice(void **state)
@@ -647,6 +685,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_large_send),
     cmocka_unit_test(test_file_against_a_body),
     cmocka_unit_test(test_stop_and_restart),
+    cmocka_unit_test(test_late_cancel),
     cmocka_unit_test(test_bulk_stops_with_each_slice),
     cmocka_unit_test(test_reset_of_a_flow_in_bulk),
     cmocka_unit_test(test_close_of_a_flow_in_bulk),
@@ -669,6 +708,7 @@ static const char *const names[] = {
     "three thousand pieces are sent whole, and shutdown comes behind them",
     "a file goes out while a large body arrives",
     "a receive stops, restarts and stops unseen",
+    "a cancel that comes too late does not end the next receive",
     "a flow in bulk stops with each slice, and goes on",
     "a reset of a flow in bulk is an error",
     "a flow in bulk is closed while the ring waits for it",
