@@ -156,23 +156,35 @@ static void open_keylog(struct ad_tls_context *c)
     ad_logf(AD_LOG_WARNING, "tls: session secrets are written to %s", file);
 }
 
-/* GnuTLS itself, credentials and priorities. GnuTLS may have been told not to begin by itself. */
+/* GnuTLS may have been told not to begin by itself. It begins once and never ends: its end frees
+ * what other threads have for random numbers, and they would use it when it has begun anew. */
+static int begin_gnutls(void)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static bool began;
+    pthread_mutex_lock(&lock);
+    int code = began ? 0 : gnutls_global_init();
+    if (code < 0) {
+        gnutls_global_deinit(); /* it counts failures as well */
+    } else {
+        began = true;
+    }
+    pthread_mutex_unlock(&lock);
+    return code;
+}
+
+/* GnuTLS itself, credentials and priorities. */
 static int begin(struct ad_tls_context *c, const char *priority, struct aioduct_error *error)
 {
-    int code = gnutls_global_init();
+    int code = begin_gnutls();
     if (code < 0) {
-        code = ad_error_set(error, AIODUCT_E_TLS_CONFIG, AIODUCT_PHASE_SETUP,
+        return ad_error_set(error, AIODUCT_E_TLS_CONFIG, AIODUCT_PHASE_SETUP,
                             "GnuTLS does not begin: %s", gnutls_strerror(code));
-        gnutls_global_deinit(); /* it counts failures as well */
-        return code;
     }
     code = set_priority(c, priority != NULL ? priority : PRIORITY_DEFAULT, error);
     if (code == 0 && gnutls_certificate_allocate_credentials(&c->credentials) < 0) {
         gnutls_priority_deinit(c->priority);
         code = ad_error_set(error, -ENOMEM, AIODUCT_PHASE_SETUP, "out of memory");
-    }
-    if (code < 0) {
-        gnutls_global_deinit();
     }
     c->began = code == 0;
     return code;
@@ -235,7 +247,6 @@ void ad_tls_context_destroy(struct ad_tls_context *c)
     if (c->began) {
         gnutls_priority_deinit(c->priority);
         gnutls_certificate_free_credentials(c->credentials);
-        gnutls_global_deinit();
     }
     ad_tls_tickets_fini(&c->tickets);
     pthread_mutex_destroy(&c->ready_lock);

@@ -257,6 +257,29 @@ static void test_out_of_memory(void **state)
     }
 }
 
+static int end_count;
+
+/* Instead of GnuTLS's own. */
+void gnutls_global_deinit(void)
+{
+    end_count++;
+}
+
+/* Its end would take from other threads what they have for random numbers, and they would go on
+ * using that when it has begun again. */
+static void test_gnutls_stays(void **state)
+{
+    const struct aioduct_tls_options options = {.priority = "NORMAL"};
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct ad_tls_context *context;
+        struct aioduct_error error;
+        assert_int_equal(ad_tls_context_create(&options, &context, &error), 0);
+        ad_tls_context_destroy(context);
+    }
+    assert_int_equal(end_count, 0);
+}
+
 int main(void)
 {
     static const struct CMUnitTest cases[] = {
@@ -274,6 +297,7 @@ int main(void)
          NULL, NULL},
         {"a damaged record ends the session with an alert", test_damage, NULL, NULL, NULL},
         {"C80: each allocation may fail", test_out_of_memory, NULL, NULL, NULL},
+        {"GnuTLS does not end with a context", test_gnutls_stays, NULL, NULL, NULL},
     };
     return TAP_RUN(cases, tester_setup, tester_teardown);
 }
