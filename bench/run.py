@@ -234,6 +234,9 @@ def measure(bench, scenario, rounds, only=None):
     with scenario.start(bench) as all_contenders:
         contenders = [c for c in all_contenders
                       if only is None or any(c.name.startswith(word) for word in only.split(','))]
+        if not contenders:
+            raise ValueError(f"--only: no contender's name begins with '{only}'; there are "
+                             f"{', '.join(c.name for c in all_contenders)}")
         for number in range(rounds):
             for contender in contenders:
                 if any('error' in figures for figures in results.get(contender.name, [])):
@@ -246,14 +249,24 @@ def measure(bench, scenario, rounds, only=None):
     return results, {c.name: c.reference or all_contenders[0].name for c in contenders}
 
 
+def positive(number):
+    def read(text):
+        value = number(text)
+        if not value > 0:
+            raise argparse.ArgumentTypeError(f"'{text}' is not above 0")
+        return value
+    read.__name__ = number.__name__  # for argparse's own errors
+    return read
+
+
 def parse():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('scenario', nargs='*', help='names or their beginnings; none: all')
     parser.add_argument('--build', default=os.path.join(HERE, '..', 'build', 'benchmarks'))
-    parser.add_argument('--rounds', type=int, help='7')
+    parser.add_argument('--rounds', type=positive(int), help='7')
     parser.add_argument('--quick', action='store_true', help='one round of short runs: does everything work?')
-    parser.add_argument('--scale', type=float, help='requests of each run, of the full number')
+    parser.add_argument('--scale', type=positive(float), help='requests of each run, of the full number')
     parser.add_argument('--repeats', type=int, help='of a disturbed run, at most: 3')
     parser.add_argument('--runtimes', default='epoll,libevent,libev,uring')
     parser.add_argument('--only', help='beginnings of contenders, with commas: the others stay away')

@@ -240,7 +240,9 @@ static void the_place_of_a_receive_that_ends_is_left_alone(struct ct_case *c)
             ct_recv_stop(stream);
         }
         assert_int_equal(ct_write_pattern(fd, 94, 2500), 0);
+        const char *before = ct_blame(by_cancel ? "ST-15" : "ST-7"); /* that it ends */
         CT_UNTIL(&c->rig, ct_is_recv_done, stream);
+        ct_blame(before);
         ct_run_for(&c->rig, 5);
         assert_true(is_guard(memory[0], ROOM));
         assert_int_equal(ct_recv_start(stream), 0);

@@ -33,8 +33,9 @@ void ad_sink_head(struct aioduct_exchange *ex, const struct aioduct_head *head)
 
 const char *ad_sink_max_name(const struct aioduct_exchange *ex)
 {
-    return ex->body_max == ex->request->recv_bytes_max ? "aioduct_request_recv_bytes_max"
-                                                       : "aioduct_request_into_memory";
+    uint64_t asked = ex->request->recv_bytes_max; /* 0: as much as comes */
+    return asked != 0 && ex->body_max == asked ? "aioduct_request_recv_bytes_max"
+                                               : "aioduct_request_into_memory";
 }
 
 /* -> bytes written, or -errno */

@@ -86,6 +86,8 @@ def failures_are_shown():
     row = results['scenarios'][0]['rows'][0]
     assert status == 1 and row['median'] is None and 'none-such' in row['failed'], (status, row)
     assert row['failed'] in said and 'failed' in markdown, said
+    status, said, *_ = bench('--only', 'none-such', 'fresh')
+    assert status == 1 and "'none-such'" in said, (status, said)
 
 
 class Example(scenarios.Scenario):

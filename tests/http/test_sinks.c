@@ -220,6 +220,19 @@ static void test_too_large_by_head(void **state)
     assert_untouched(memory, BODY_BYTES + GUARD_BYTES);
 }
 
+static void test_no_room(void **state)
+{
+    struct tester *t = *state;
+    static const struct answer answer = {.status = 200, .bytes = 18};
+    struct aioduct_request *request = ask(t, &answer);
+    uint8_t *memory = guarded(t, 0);
+    assert_code(0, aioduct_request_into_memory(request, memory, 0));
+    struct result *r = tester_perform(t, request);
+    assert_error(r, AIODUCT_E_LIMIT, AIODUCT_PHASE_BODY);
+    assert_non_null(strstr(r->error.message, "aioduct_request_into_memory"));
+    assert_untouched(memory, GUARD_BYTES);
+}
+
 static void test_too_large_by_surplus(void **state)
 {
     struct tester *t = *state;
@@ -566,6 +579,7 @@ int main(void)
         HTTP_CASE("a client of one thread puts a body into memory", test_memory_local),
         HTTP_CASES("a body that is larger than the memory is refused at its head",
                    test_too_large_by_head),
+        HTTP_CASES("no memory is named as what a body does not fit into", test_no_room),
         HTTP_CASES("a body that turns out larger than the memory fills it and fails",
                    test_too_large_by_surplus),
         HTTP_CASE("the smaller of two limits is named", test_smaller_maximum),
