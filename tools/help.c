@@ -8,10 +8,7 @@
 #define NAME_BYTES_MAX 40
 
 /* What curl has and this command has not. */
-static const struct {
-    const char *option; /* letter or name */
-    const char *why;
-} curls[] = {
+static const struct option_absence curls[] = {
     {"-L", "redirects are not followed"},
     {"--location", "redirects are not followed"},
     {"--max-redirs", "redirects are not followed"},
@@ -45,6 +42,7 @@ static const struct {
     {"--data-urlencode", NULL},
     {"--http1.0", NULL},
     {"--http3", NULL},
+    {NULL, NULL},
 };
 
 /* Levenshtein distance. */
@@ -103,15 +101,24 @@ static const char *nearest(const struct option_set *set, const char *name)
     return best.name;
 }
 
+static const struct option_absence *find_absence(const struct option_absence *list,
+                                                 const char *option)
+{
+    while (list != NULL && list->option != NULL && strcmp(list->option, option) != 0) {
+        list++;
+    }
+    return list != NULL && list->option != NULL ? list : NULL;
+}
+
 const char *option_guess(const struct option_set *set, const char *option)
 {
     static char text[160];
-    for (size_t i = 0; i < sizeof curls / sizeof curls[0]; i++) {
-        if (strcmp(curls[i].option, option) == 0) {
-            snprintf(text, sizeof text, "is not supported%s%s", curls[i].why != NULL ? ": " : "",
-                     curls[i].why != NULL ? curls[i].why : "");
-            return text;
-        }
+    const struct option_absence *known = find_absence(set->absent, option);
+    known = known != NULL ? known : find_absence(curls, option);
+    if (known != NULL) {
+        snprintf(text, sizeof text, "is not supported%s%s", known->why != NULL ? ": " : "",
+                 known->why != NULL ? known->why : "");
+        return text;
     }
     const char *best = strncmp(option, "--", 2) == 0 ? nearest(set, option + 2) : NULL;
     if (best == NULL) {

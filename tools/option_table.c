@@ -19,7 +19,7 @@ int option_seconds(const struct parser *p, const char *text, int *out_ms)
     errno = 0;
     double seconds = strtod(text, &end);
     if (end == text || *end != '\0' || errno != 0 || !(seconds >= 0) || seconds > 2000000) {
-        return option_error(p, "expected seconds, such as 10 or 2.5");
+        return option_value_error(p, text, "seconds, such as 10 or 2.5");
     }
     *out_ms = (int)(seconds * 1000);
     if (seconds > 0 && *out_ms == 0) {
@@ -28,15 +28,16 @@ int option_seconds(const struct parser *p, const char *text, int *out_ms)
     return 0;
 }
 
-int option_int(const struct parser *p, const char *text, int max, int *out)
+int option_int(const struct parser *p, const char *text, int min, int max, int *out)
 {
     char *end;
     errno = 0;
     long value = strtol(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || value > max) {
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || value < min ||
+        value > max) {
         char what[64];
-        snprintf(what, sizeof what, "expected a number from 0 to %d", max);
-        return option_error(p, what);
+        snprintf(what, sizeof what, "a number from %d to %d", min, max);
+        return option_value_error(p, text, what);
     }
     *out = (int)value;
     return 0;
@@ -60,7 +61,7 @@ static int parse_bytes(const struct parser *p, const char *text, uint64_t *out)
         number = number && end[1] == '\0';
     }
     if (!number || errno != 0 || !(value >= 0 && value < 9e18)) {
-        return option_error(p, "expected bytes, such as 1000, 64K or 1.5M");
+        return option_value_error(p, text, "bytes, such as 1000, 64K or 1.5M");
     }
     *out = (uint64_t)value;
     return 0;
@@ -207,7 +208,7 @@ static int on_expect_timeout(struct parser *p, const char *value)
 
 static int on_keepalive_time(struct parser *p, const char *value)
 {
-    return option_int(p, value, 1000000, &p->options->keepalive_s);
+    return option_int(p, value, 0, 1000000, &p->options->keepalive_s);
 }
 
 static int on_limit_rate(struct parser *p, const char *value)
@@ -223,7 +224,7 @@ static int on_max_filesize(struct parser *p, const char *value)
 /* Either of these two sets the other's default, as curl has it. */
 static int on_speed_time(struct parser *p, const char *value)
 {
-    int code = option_int(p, value, 1000000, &p->options->speed_time_s);
+    int code = option_int(p, value, 0, 1000000, &p->options->speed_time_s);
     if (code == 0 && p->options->speed_limit == 0) {
         p->options->speed_limit = 1;
     }
@@ -233,7 +234,7 @@ static int on_speed_time(struct parser *p, const char *value)
 static int on_speed_limit(struct parser *p, const char *value)
 {
     int limit = 0;
-    int code = option_int(p, value, 2147483647, &limit);
+    int code = option_int(p, value, 0, 2147483647, &limit);
     p->options->speed_limit = (uint64_t)limit;
     if (code == 0 && p->options->speed_time_s == 0) {
         p->options->speed_time_s = 30;
@@ -243,7 +244,7 @@ static int on_speed_limit(struct parser *p, const char *value)
 
 static int on_parallel_max(struct parser *p, const char *value)
 {
-    return option_int(p, value, 300, &p->options->parallel_max);
+    return option_int(p, value, 0, 300, &p->options->parallel_max);
 }
 
 /* ---- the way ---- */

@@ -16,6 +16,13 @@ int option_error(const struct parser *p, const char *what)
     return EXIT_USAGE;
 }
 
+int option_value_error(const struct parser *p, const char *value, const char *expected)
+{
+    char what[160];
+    snprintf(what, sizeof what, "expected %.80s, not '%.60s'", expected, value);
+    return option_error(p, what);
+}
+
 int strings_add(struct strings *list, const char *item)
 {
     const char **grown = realloc(list->items, (list->count + 2) * sizeof *grown);

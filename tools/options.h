@@ -106,11 +106,18 @@ struct option_entry {
 /* A heading has an empty name; the table ends with a name of NULL. */
 extern const struct option_entry option_entries[];
 
+/* What a command has not, and why; NULL: because. */
+struct option_absence {
+    const char *option; /* letter or name, NULL at the end */
+    const char *why;
+};
+
 /* What a command takes: its own, and those it shares with transfers. */
 struct option_set {
     const struct option_entry *own;
-    const char *const *shared; /* names in option_entries, NULL at the end; NULL: none */
-    const char *help;          /* the command that shows them */
+    const char *const *shared;           /* names in option_entries, NULL at the end; NULL: none */
+    const struct option_absence *absent; /* besides curl's; NULL: none */
+    const char *help;                    /* the command that shows them */
 };
 
 /* The entry of that letter, or if it is 0 of that name; NULL: there is none. */
@@ -118,9 +125,11 @@ const struct option_entry *option_find(const struct option_set *set, char letter
 void option_help_line(const struct option_entry *entry, char letter);
 
 int option_error(const struct parser *p, const char *what); /* -> EXIT_USAGE */
-/* Of a value: decimal seconds with a fraction, a number up to @max. -> 0 or option_error */
+/* Of a value that is not @expected. -> EXIT_USAGE */
+int option_value_error(const struct parser *p, const char *value, const char *expected);
+/* Of a value: decimal seconds with a fraction, a number from @min to @max. -> 0 or option_error */
 int option_seconds(const struct parser *p, const char *text, int *out_ms);
-int option_int(const struct parser *p, const char *text, int max, int *out);
+int option_int(const struct parser *p, const char *text, int min, int max, int *out);
 /* What to say of an option that is none: a name that looks like it, or why curl's is not here.
  * Borrowed until the next call; "" if nothing comes to mind. */
 const char *option_guess(const struct option_set *set, const char *name);

@@ -287,6 +287,13 @@ static int usage(const char *what, const char *argument)
     return show_usage(stderr);
 }
 
+static int usage_value(const char *option, const char *value)
+{
+    fprintf(stderr, "aioduct plugins: %s: expected %s, not '%s'\n", option,
+            strcmp(option, "--need") == 0 ? "local or send" : "seconds from 1 to 3600", value);
+    return show_usage(stderr);
+}
+
 static bool asks_for_help(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
@@ -342,7 +349,7 @@ static int parse(struct arguments *a, int argc, char **argv)
         } else if (i + 1 == argc) {
             return usage("no value after", argument);
         } else if (!set_value(a, argument, argv[++i])) {
-            return usage("not a value for that:", argv[i]);
+            return usage_value(argument, argv[i]);
         }
     }
     return 0;
@@ -351,8 +358,9 @@ static int parse(struct arguments *a, int argc, char **argv)
 int plugins_main(int argc, char **argv)
 {
     const char *verb = argc > 1 && argv[1][0] != '-' ? argv[1] : "";
-    struct arguments a = {.verb = verb,
-                          .question = {.client = true, .timeout_seconds = TIMEOUT_SECONDS}};
+    struct arguments a = {
+        .verb = verb,
+        .question = {.wanted_by = "--runtime", .client = true, .timeout_seconds = TIMEOUT_SECONDS}};
     if (strcmp(verb, "check") == 0) {
         return plugins_check(argc - 1, argv + 1);
     }
@@ -368,6 +376,7 @@ int plugins_main(int argc, char **argv)
     }
     if (strcmp(verb, "which") == 0) {
         a.question.wanted = a.what;
+        a.question.wanted_by = "argument";
         return plugins_which(&a.question, a.json);
     }
     if (verb[0] == '\0') {

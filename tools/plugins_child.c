@@ -212,6 +212,18 @@ static int follow(pid_t child, int fd, const struct plugin_question *question,
     return last->kind == CHOSEN ? 0 : last->is.refused.code;
 }
 
+/* The library's word for what the question names. */
+static void name_source(const struct plugin_question *question, struct aioduct_error *error)
+{
+    static const char ours[] = "option: ";
+    char message[sizeof error->message];
+    if (question->wanted_by != NULL && strncmp(error->message, ours, sizeof ours - 1) == 0) {
+        memcpy(message, error->message, sizeof message);
+        snprintf(error->message, sizeof error->message, "%.40s: %.*s", question->wanted_by,
+                 (int)(sizeof message - 48), message + sizeof ours - 1);
+    }
+}
+
 int plugins_ask(const struct plugin_question *question, const struct plugin_hears *on, void *user,
                 struct aioduct_runtime_selection *chosen, struct aioduct_error *error)
 {
@@ -236,6 +248,7 @@ int plugins_ask(const struct plugin_question *question, const struct plugin_hear
     close(ends[0]);
     if (code < 0) {
         *error = last.is.refused;
+        name_source(question, error);
     } else {
         *chosen = last.is.chosen;
     }

@@ -19,6 +19,7 @@ void plugin_row_set(struct plugin_row *row, const struct aioduct_runtime_info *i
 struct plugin_question {
     bool connectors;          /* what there is of them; or else, of runtimes: */
     const char *wanted;       /* a name, a list, a path; NULL: no option */
+    const char *wanted_by;    /* what to call that in an error; NULL: the library's word */
     enum aioduct_need need;   /* what the runtime has to offer */
     bool client;              /* is one made, with all that is set for it? */
     unsigned timeout_seconds; /* of the child */

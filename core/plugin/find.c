@@ -72,6 +72,17 @@ static void list_known(const struct ad_places *places, enum ad_kind kind, char *
     }
 }
 
+static bool is_connector(const struct ad_places *places, const char *name)
+{
+    char path[PATH_MAX];
+    bool found = ad_registry_static_by_name(AD_KIND_CONNECTOR, name) != NULL;
+    for (unsigned i = 0; !found && i < places->count; i++) {
+        ad_place_file(path, places->directories[i], AD_KIND_CONNECTOR, name);
+        found = access(path, F_OK) == 0;
+    }
+    return found;
+}
+
 int ad_find_missing(const struct ad_places *places, enum ad_kind kind, const char *name,
                     struct aioduct_error *error)
 {
@@ -93,6 +104,8 @@ int ad_find_missing(const struct ad_places *places, enum ad_kind kind, const cha
                       "Loading plugin files is switched off here: choose a %s that is built in or "
                       "registered.",
                       ad_kind_word(kind));
+    } else if (kind == AD_KIND_RUNTIME && is_connector(places, name)) {
+        ad_error_hint(error, "'%s' is a connector: name it as one (AIODUCT_CONNECTOR).", name);
     } else if (kind == AD_KIND_RUNTIME &&
                (strcmp(name, "uring") == 0 || strncmp(name, "libev", 5) == 0)) {
         ad_error_hint(error, "Install libaioduct-runtime-%s or set AIODUCT_PLUGIN_PATH.", name);

@@ -185,7 +185,7 @@ static void tell_if_absent(const char *source, const char *directory,
                            void *user)
 {
     char what[PATH_MAX + 128];
-    int code = look_for(directory);
+    int code = directory[0] == '/' ? look_for(directory) : 0; /* else refused, with a reason */
     if (code < 0) {
         snprintf(what, sizeof what, "%s: %s", directory, aioduct_error_text(code));
         tell(source, what, user);

@@ -365,6 +365,9 @@ int ad_h2_feed(struct ad_h2 *h2, const uint8_t *bytes, size_t count, struct aiod
                        offence.code == NGHTTP2_ENHANCE_YOUR_CALM ? AIODUCT_E_LIMIT
                                                                  : AIODUCT_E_PROTOCOL,
                        offence.code, "%s", offence.text);
+            if (!h2->frames.began && h2->error != NULL) {
+                ad_error_hint(h2->error, "does that port speak HTTP/2? Else ask for HTTP/1.1");
+            }
         }
     }
     if (h2->failed) {

@@ -163,7 +163,8 @@ AIODUCT_API int aioduct_request_body_pull(struct aioduct_request *request,
 /**
  * Put the body of a 2xx answer into @memory, on the loop's thread and without calling on_body; any
  * other answer's comes by on_body as always. All of it is there when on_done is called, and
- * aioduct_exchange_info says how much (body_bytes); after an error, the part that came. A body
+ * aioduct_exchange_info says how much (body_bytes), of aioduct_client_fetch
+ * aioduct_response_info(response)->body_bytes; after an error, the part that came. A body
  * larger than @capacity ends the exchange with AIODUCT_E_LIMIT: behind on_head, with nothing
  * written, if the head says so, else when the surplus comes. What is put there counts as released;
  * pause, rates and recv_bytes_max hold for it. What aioduct_client_fetch gives has no body then.

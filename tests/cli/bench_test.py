@@ -523,7 +523,7 @@ def the_chart_is_well_formed_with_a_curve_for_each_runtime(w):
         bench(w, "-n", "2", "--svg", chart, f"http://127.0.0.1:{port}/", code=7)
         xml.etree.ElementTree.parse(chart)
     _, err = w.fails(23, "bench", "--svg", w.path("no/such/place.svg"), "http://127.0.0.1:1/")
-    matches(err, "No such file")
+    matches(err, "--svg: .*No such file")
     with Server() as server:
         _, err = w.fails(23, "bench", "-n", "1", "--svg", "/dev/full", server.url())
         matches(err, "cannot be written: No space left")
@@ -570,7 +570,9 @@ def names_and_rules_that_lead_here_are_allowed(w):
 
 @once
 def a_command_line_that_is_wrong_is_exit_2(w):
-    for arguments, what in ((["-c", "0"], "-c"), (["-c", "10001"], "-c.*10000"), (["-n", "x"], "-n"), (["-z", "0"], "-z"),
+    for arguments, what in ((["-c", "0"], "-c: expected a number from 1 to 10000, not '0'"),
+                            (["-c", "10001"], "-c: expected a number from 1 to 10000, not '10001'"),
+                            (["--connector", "count"], "--connector: .*bench uses no connectors"), (["-n", "x"], "-n"), (["-z", "0"], "-z"),
                             (["-z", "5parsecs"], "-z"), (["--warm-up", "0"], "--warm-up"), (["-z", "25h"], "-z"), (["--rate", "-1"], "--rate"),
                             (["--rate", "nan"], "--rate"), (["-m", "2"], "-m needs HTTP/2"),
                             (["-m", "2", "--http1.1"], "-m needs HTTP/2"), (["--runtime", "epoll,,x"], "--runtime"),

@@ -514,6 +514,13 @@ def fail_with_body_keeps_the_body(w):
 
 
 @case
+def a_value_that_is_none_is_repeated(w):
+    for option, said in (("-m", "seconds, such as"), ("--limit-rate", "bytes, such as"), ("-y", "a number from 0 to")):
+        _, err = w.fails(2, option, "abc", "http://a/")
+        matches(err, f"option {option}: expected {said}.*, not 'abc'")
+
+
+@case
 def an_unknown_option_names_the_nearest_and_what_curl_has_is_said(w):
     for given, said in (("--slient", "did you mean --silent"), ("--paralel", "did you mean --parallel"),
                         ("--head-only", "is unknown"), ("--user-agnt", "did you mean --user-agent"),

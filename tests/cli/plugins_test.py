@@ -308,7 +308,7 @@ def inspect_refuses_what_is_no_plugin_and_no_name(w):
                        (["which", "a", "b"], "unknown argument 'b'"), (["frobnicate"], "unknown argument 'frobnicate'"),
                        (["inspect", "--need", "local", "a"], "unknown argument '--need'"),
                        (["which", "--need"], "no value after '--need'"),
-                       (["which", "--need", "poll"], "not a value for that: 'poll'")):
+                       (["which", "--need", "poll"], "--need: expected local or send, not 'poll'")):
         _, err = w.fails(2, "plugins", *args, env=NONE)
         matches(err, said)
         matches(err, r"usage: aioduct plugins .*\n +aioduct plugins inspect .*\n +aioduct plugins which ")
@@ -435,6 +435,19 @@ def what_is_set_and_changes_nothing_is_told(w):
 
 
 @case
+def what_is_refused_is_told_once_and_by_its_name(w):
+    out, err = w.fails(2, "plugins", "which", env={**NONE, "AIODUCT_PLUGIN_PATH": "relative/x"})
+    assert "unheeded  AIODUCT_PLUGIN_PATH" not in out.decode(), out
+    matches(err, "AIODUCT_PLUGIN_PATH: 'relative/x' is not an absolute path")
+    matches(w.fails(2, "plugins", "which", "nosuch", env=NONE)[1], "^aioduct: argument: runtime 'nosuch' not found")
+    matches(w.fails(2, "plugins", "--runtime", "nosuch", env=NONE)[1], "^aioduct: --runtime: runtime 'nosuch' not found")
+    with tempfile.TemporaryDirectory() as folder:
+        open(os.path.join(folder, "libaioduct-cx-other.so"), "w", encoding="ascii").close()
+        env = {**NONE, "AIODUCT_PLUGIN_PATH": folder, "AIODUCT_RUNTIME": "other"}
+        matches(w.fails(2, "plugins", "which", env=env)[1], "hint: 'other' is a connector")
+
+
+@case
 def what_a_client_would_refuse_is_not_selected(w):
     with tempfile.TemporaryDirectory() as folder:
         path = a_config(folder, "runtime = epoll\nruntime.epoll.bogus = 1\n")
@@ -508,7 +521,7 @@ def a_plugin_that_hangs_is_given_up(w):
         matches(err, "no answer within 1 s")
     for value in ("0", "-1", "x", "", "9999"):
         _, err = w.fails(2, "plugins", "--timeout", value, env=NONE)
-        matches(err, "not a value for that: '" + value)
+        matches(err, "--timeout: expected seconds from 1 to 3600, not '" + value)
 
 
 @case

@@ -12,6 +12,7 @@ static void test_first_frame(void **state)
     struct result *r = get(t);
     assert_int_equal(r->code, AIODUCT_E_PROTOCOL);
     assert_non_null(strstr(r->error.message, "first frame is not SETTINGS"));
+    assert_non_null(strstr(r->error.hint, "ask for HTTP/1.1"));
     assert_int_equal(h2peer_wait(h2, 0, "GOAWAY 0 1", 1), 1);
 }
 

@@ -58,7 +58,7 @@ static int run(const struct bench_settings *s)
     bool interrupted = false;
     FILE *svg = NULL;
     if (s->svg != NULL && (svg = fopen(s->svg, "we")) == NULL) {
-        complain(&s->request, "(%d) %s: %s", EXIT_WRITE, s->svg, strerror(errno));
+        complain(&s->request, "(%d) --svg: %s: %s", EXIT_WRITE, s->svg, strerror(errno));
         return EXIT_WRITE;
     }
     struct bench_result *totals = calloc(s->runtime_count, sizeof *totals);

@@ -16,8 +16,7 @@ static struct bench_settings *of(struct parser *p)
 
 static int from_one(struct parser *p, const char *value, int max, int *out)
 {
-    int code = option_int(p, value, max, out);
-    return code == 0 && *out == 0 ? option_error(p, "expected a number above 0") : code;
+    return option_int(p, value, 1, max, out);
 }
 
 static int on_connections(struct parser *p, const char *value)
@@ -60,7 +59,7 @@ static int time_of(struct parser *p, const char *value, int *out_ms)
             return 0;
         }
     }
-    return option_error(p, "expected a time of 1ms to 24h, such as 10, 2.5s, 500ms or 2m");
+    return option_value_error(p, value, "a time of 1ms to 24h, such as 10, 2.5s, 500ms or 2m");
 }
 
 static int on_duration(struct parser *p, const char *value)
@@ -79,7 +78,7 @@ static int on_rate(struct parser *p, const char *value)
     errno = 0;
     double rate = strtod(value, &end);
     if (end == value || *end != '\0' || errno != 0 || !(rate >= 0.001 && rate <= RATE_MAX)) {
-        return option_error(p, "expected requests a second, from 0.001 to 10000000");
+        return option_value_error(p, value, "requests a second, from 0.001 to 10000000");
     }
     of(p)->rate = rate;
     return 0;
@@ -135,8 +134,11 @@ static const char *const shared[] = {
     NULL,
 };
 
+static const struct option_absence absent[] = {{"--connector", "bench uses no connectors"},
+                                               {NULL, NULL}};
+
 static const struct option_set set = {
-    .own = entries, .shared = shared, .help = "aioduct bench --help"};
+    .own = entries, .shared = shared, .absent = absent, .help = "aioduct bench --help"};
 
 void bench_help(void)
 {
